@@ -1,0 +1,1 @@
+"""The only package that talks to the kernel: one wrapper per system call, named after it."""

@@ -1,0 +1,1 @@
+"""Container networks: bridge, addresses, firewall and the files that name them."""

@@ -1,0 +1,1 @@
+"""The OCI runtime specification as data: defaults, tables and names."""

@@ -1,0 +1,1 @@
+"""The daemon's memory: SQLite schema, migrations and repositories."""

@@ -1,0 +1,82 @@
+"""One SQLite file, one writer.
+
+WAL mode with ``synchronous=NORMAL``: a commit is a write to the log without an fsync, so the start path pays
+microseconds for it; a crash of the daemon loses nothing, a power cut at most the last moments, and never the
+file's consistency (sqlite.org/wal.html). What the kernel and the monitors say wins over it anyway at the next
+start. The connection belongs to the thread that opened it: the daemon's event loop.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from wharfie.errors import InternalError
+from wharfie.state.schema import MIGRATIONS
+
+
+class Database:
+    """The daemon's ``state.db``; ``":memory:"`` for tests."""
+
+    def __init__(self, path: str) -> None:
+        """Open ``path``, making or migrating it as needed.
+
+        Raises:
+            InternalError: it was written by a newer wharfie, or is no database of ours.
+        """
+        self.path = path
+        self._depth = 0
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute("PRAGMA foreign_keys=ON")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise InternalError(f"the state database {path} cannot be used: {error}") from error
+
+    def _migrate(self) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise InternalError(
+                f"the state database {self.path} was written by a newer wharfie (schema {version}, "
+                f"this one knows {len(MIGRATIONS)}); run that version, or choose another --data-root"
+            )
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._connection.executescript(f"BEGIN;{script};PRAGMA user_version={number};COMMIT;")
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self._connection.execute(query, values).fetchall()
+
+    def row(self, query: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """The first row of a query, or None."""
+        found: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
+        return found
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """Run one statement (its own transaction outside of :meth:`transaction`); the number of rows it changed."""
+        return self._connection.execute(statement, values).rowcount
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is there together, or not at all; inner transactions join the outer one."""
+        if self._depth == 0:
+            self._connection.execute("BEGIN IMMEDIATE")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._depth -= 1
+            if self._depth == 0:
+                self._connection.execute("ROLLBACK")
+            raise
+        self._depth -= 1
+        if self._depth == 0:
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file; the log is folded into it."""
+        self._connection.close()

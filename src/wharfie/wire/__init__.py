@@ -1,0 +1,1 @@
+"""What goes over the wire: Engine API types and the stdcopy framing."""
