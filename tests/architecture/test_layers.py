@@ -1,4 +1,4 @@
-"""Imports point down, never sideways; modules stay small; the cold ones import only the cheap part of Python."""
+"""Imports point down, never sideways; modules stay small; cold ones import only what is cheap."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEVELS = {
 # the command line stands apart: it reaches the engine through the socket only
 CLIENT_SIDE = {"client": {"wire", "support", "errors"}, "cli": {"client", "wire", "support", "errors"}}
 
-# what a module of the start path may import when it is loaded (DESIGN: the sum of harmless imports is the budget)
+# what a module of the start path may import when it is loaded: the sum of harmless imports is the budget
 CHEAP = {
     "__future__",
     "_ctypes",

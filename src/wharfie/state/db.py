@@ -57,12 +57,12 @@ class Database:
         return found
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
-        """Run one statement (its own transaction outside of :meth:`transaction`); the number of rows it changed."""
+        """Run one statement, a transaction by itself outside of :meth:`transaction`; how many rows changed."""
         return self._connection.execute(statement, values).rowcount
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside is there together, or not at all; inner transactions join the outer one."""
+        """All that is written inside is there together or not at all; inner ones join the outer one."""
         if self._depth == 0:
             self._connection.execute("BEGIN IMMEDIATE")
         self._depth += 1

@@ -62,7 +62,7 @@ def read_file(path: str, limit: int = 1 << 20) -> bytes:
 def remove_tree(path: str) -> None:
     """Remove ``path`` and all below it, never following a link and never leaving the tree.
 
-    Works through directory descriptors, so a name swapped for a symbolic link meanwhile cannot lead it astray.
+    Works through directory descriptors, so a name swapped for a link meanwhile cannot lead it astray.
     What is gone already is no error. Raises OSError for the first thing that cannot be removed, after having
     removed all the rest.
     """

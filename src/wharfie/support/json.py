@@ -1,7 +1,7 @@
 """JSON on the C scanner and encoder alone.
 
-``import json`` costs 10 ms of a start, nearly all of it for ``re``; the C halves in ``_json`` do the whole work
-for documents that are already ``str``. The public module is the fallback where an interpreter has no ``_json``.
+``import json`` costs 10 ms of a start, nearly all of it for ``re``; the C halves in ``_json`` do the whole
+work. The public module is the fallback where an interpreter has no ``_json``.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ try:
         object_pairs_hook = None
         parse_float = float
         parse_int = int
-        memo: dict[str, str] = {}
+
+        def __init__(self) -> None:
+            self.memo: dict[str, str] = {}
 
         @staticmethod
         def parse_constant(name: str) -> float:
             raise ValueError(f"{name} is not JSON")
 
-    _scan = _json.make_scanner(_Scanning())
+    _scan = _json.make_scanner(_Scanning())  # type: ignore[arg-type]
 
     def _refuse(value: object) -> object:
         raise TypeError(f"{type(value).__name__} cannot be written as JSON")

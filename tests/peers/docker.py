@@ -1,0 +1,93 @@
+"""A real dockerd of one's own: other roots, another socket, no bridge of the host's but its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.peers import busybox
+
+PEERS = Path(__file__).resolve().parents[2] / ".cache" / "peers" / "root" / "usr"
+
+
+def docker_cli() -> str:
+    """The unmodified docker command line of this machine."""
+    found = shutil.which("docker") or str(PEERS / "bin" / "docker")
+    assert Path(found).exists(), "no docker command line here; bench/peers.sh fetches one"
+    return found
+
+
+@contextmanager
+def dockerd(state: Path, *, bridge: str = "none") -> Iterator[str]:
+    """Run dockerd (the newer one when bench/peers.sh has fetched it) below ``state``; yields its -H address.
+
+    Its output goes to ``state/dockerd.log``. A bridge that is named is made for it and removed after.
+    """
+    daemon = PEERS / "sbin" / "dockerd"
+    program = str(daemon) if daemon.exists() else shutil.which("dockerd")
+    assert program, "no dockerd here; scripts/setup dev installs one"
+    state.mkdir(parents=True, exist_ok=True)
+    host = f"unix://{state}/docker.sock"
+    environment = dict(os.environ, PATH=f"{PEERS}/bin:{PEERS}/sbin:/usr/sbin:/usr/bin:/sbin:/bin")
+    if bridge != "none":
+        subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
+        subprocess.run(["ip", "addr", "add", "172.29.77.1/24", "dev", bridge], check=True)
+        subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
+    with (state / "dockerd.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                program,
+                "--data-root", str(state / "data"),
+                "--exec-root", str(state / "exec"),
+                "-p", str(state / "docker.pid"),
+                "-H", host,
+                "--bridge", bridge,
+                "--iptables=" + ("false" if bridge == "none" else "true"),
+                "--ip6tables=false",
+                "--default-ulimit", "nofile=1024:20000",
+            ],
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while subprocess.run([docker_cli(), "-H", host, "version"], capture_output=True).returncode:
+            assert process.poll() is None, (state / "dockerd.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "dockerd did not answer within a minute"
+            time.sleep(0.2)
+        yield host
+    finally:
+        process.terminate()
+        process.wait(60)
+        if bridge != "none":
+            subprocess.run(["ip", "link", "del", bridge], check=False)
+        for mount in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            if mount.split()[1].startswith(str(state)):
+                subprocess.run(["umount", "-l", mount.split()[1]], check=False)
+
+
+def load_busybox(host: str) -> None:
+    """Import the test image as ``busybox:latest``."""
+    subprocess.run(
+        [
+            docker_cli(),
+            "-H",
+            host,
+            "import",
+            "--change",
+            'CMD ["sh"]',
+            "--change",
+            "ENV PATH=/bin",
+            "-",
+            "busybox",
+        ],
+        input=busybox.tarball(),
+        check=True,
+        capture_output=True,
+    )

@@ -1,0 +1,57 @@
+"""``./check peers``: asks the real engines anew and writes down what they answer, for ``./check``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.peers import cases, docker
+
+RECORDINGS = Path(__file__).parent / "recordings"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def ask(program: list[str], step: cases.Step) -> dict[str, Any]:
+    """Run one step with ``program`` as the docker command; its comparable answer."""
+    done = subprocess.run(
+        [*program, *step.argv], input=step.stdin, capture_output=True, text=True, timeout=60
+    )
+    return {
+        "argv": list(step.argv),
+        "code": done.returncode,
+        "stdout": cases.normalise(done.stdout),
+        "stderr": cases.normalise(done.stderr),
+    }
+
+
+def record_docker(state: Path) -> dict[str, Any]:
+    """Every step's answer from a real dockerd."""
+    with docker.dockerd(state, bridge="whpeer0") as host:
+        docker.load_busybox(host)
+        program = [docker.docker_cli(), "-H", host]
+        version = subprocess.run([*program, "version", "--format", "{{.Client.Version}} {{.Server.Version}}"],
+                                 check=True, capture_output=True, text=True).stdout.split()  # fmt: skip
+        return {
+            "client": version[0],
+            "server": version[1],
+            "groups": {name: [ask(program, step) for step in steps] for name, steps in cases.GROUPS.items()},
+        }
+
+
+def main() -> None:
+    """Record all peers."""
+    subprocess.run([str(ROOT / "bench" / "peers.sh")], check=True)
+    RECORDINGS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="peer-") as state:
+        answers = record_docker(Path(state))
+    (RECORDINGS / "docker.json").write_text(json.dumps(answers, indent=1, sort_keys=True) + "\n")
+    steps = sum(len(group) for group in answers["groups"].values())
+    print(f"docker {answers['server']}: {steps} answers recorded", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
