@@ -1,0 +1,1 @@
+"""wharfie beside Docker and Podman on one machine, in one run, as ratios."""
