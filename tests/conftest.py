@@ -1,1 +1,16 @@
-"""What every kind of test shares."""
+"""What every kind of test shares: one engine of ours for those that need a whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import ours
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ours.Engine]:
+    """A running daemon with ``busybox:latest``, shared by all tests of the session."""
+    with ours.engine(tmp_path_factory.mktemp("engine"), bridge="whconf0") as running:
+        yield running
