@@ -1,4 +1,4 @@
-"""What a container writes is its own: gone with it, listed by diff, kept by commit; the image never changes."""
+"""What a container writes goes with it, is listed by diff and kept by commit; the image stays."""
 
 from __future__ import annotations
 

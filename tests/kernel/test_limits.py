@@ -71,7 +71,8 @@ def test_a_throttled_disk_writes_and_reads_at_its_rate(engine: ours.Engine) -> N
     script = (
         "t() { s=$(cut -d' ' -f1 /proc/uptime); \"$@\" 2>/dev/null; e=$(cut -d' ' -f1 /proc/uptime);"
         " echo \"$s $e\" | awk '{print $2-$1}'; };"
-        "t dd if=/dev/zero of=/v/f bs=1M count=12 oflag=direct; t dd if=/v/f of=/dev/null bs=1M count=12 iflag=direct"
+        "t dd if=/dev/zero of=/v/f bs=1M count=12 oflag=direct;"
+        "t dd if=/v/f of=/dev/null bs=1M count=12 iflag=direct"
     )
     done = engine.cli("run", "--rm", *rates, "-v", "throttle:/v", "busybox", "sh", "-c", script)
     engine.cli("volume", "rm", "throttle")

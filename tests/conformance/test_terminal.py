@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -91,7 +92,7 @@ def test_a_shell_in_a_terminal(terminal: Terminal, command: str, engine: ours.En
     terminal.see("jobs-22")
     outside = int(engine.cli("inspect", "-f", "{{.State.Pid}}", "tty").stdout)
     assert outside > 1
-    assert b"sh" in open(f"/proc/{outside}/cmdline", "rb").read()
+    assert b"sh" in Path(f"/proc/{outside}/cmdline").read_bytes()
     terminal.type("exit 7")
     terminal.see("code=7")
 
