@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 import pytest
-from kernel.network.namespaces import Peer, in_new_netns
 from pyroute2 import IPRoute
 
+from tests.kernel.network.namespaces import Peer, in_new_netns
 from wharfie.linux import rtmessages
 from wharfie.linux.rtnetlink import Netlink
 
@@ -118,7 +118,7 @@ def test_links_change_and_go() -> None:
             destinations = {r.get_attr("RTA_DST") for r in ip.get_routes(table=254, family=2)}
             assert destinations == {"10.1.0.0", "10.2.0.0", "10.3.0.0"}
             ours.delete_address(bridge, "10.1.0.1/24")
-            assert not [a for a in ip.get_addr(index=bridge, family=2)]
+            assert not list(ip.get_addr(index=bridge, family=2))
             ours.delete_link("renamed")
             assert set(_links(ip)) & {"renamed", "b"} == set()
 
