@@ -1,0 +1,192 @@
+"""Processes and namespaces: clone3(2), unshare(2), setns(2), pidfds.
+
+A raw clone3 in a single-threaded interpreter is a fork: nothing of the C library or of Python's own
+after-fork work is needed as long as the child only prepares an execve and never returns into its parent's
+code (:func:`clone3` is called by :func:`fork_into`, which sees to that).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from wharfie.linux.libc import (
+    Int,
+    Pointer,
+    String,
+    UInt,
+    ULong,
+    address,
+    buffer,
+    failure,
+    function,
+    system_call,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+else:
+    import _signal
+
+CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x80, 0x20000, 0x02000000, 0x04000000
+CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
+CLONE_PIDFD, CLONE_PARENT, CLONE_INTO_CGROUP, CLONE_CLEAR_SIGHAND = 0x1000, 0x8000, 0x200000000, 0x100000000
+
+NAMESPACES = {
+    "pid": CLONE_NEWPID,
+    "network": CLONE_NEWNET,
+    "mount": CLONE_NEWNS,
+    "ipc": CLONE_NEWIPC,
+    "uts": CLONE_NEWUTS,
+    "user": CLONE_NEWUSER,
+    "cgroup": CLONE_NEWCGROUP,
+    "time": CLONE_NEWTIME,
+}
+"""OCI's names of the namespaces."""
+
+NAMESPACE_FILES = {"network": "net", "mount": "mnt"}
+"""Where the file in /proc/PID/ns is not named as OCI names the kind."""
+
+CLOSE_RANGE_CLOEXEC = 4
+
+_clone3 = system_call(Pointer, ULong, holding=True)
+_unshare = function("unshare", Int)
+_setns = function("setns", Int, Int)
+_close_range = system_call(UInt, UInt, UInt)
+_pidfd_getfd = system_call(Int, Int, UInt)
+_sethostname = function("sethostname", String, ULong)
+_setdomainname = function("setdomainname", String, ULong)
+_CLONE_ARGS = struct.Struct("=11Q")
+
+
+def clone3(flags: int, *, cgroup: int = -1, exit_signal: int = _signal.SIGCHLD) -> tuple[int, int]:
+    """clone3(2) as a fork with a pidfd: (0, -1) in the child, (pid, pidfd) in the parent.
+
+    Only for single-threaded processes. ``cgroup`` is a cgroup v2 directory to be born in.
+    """
+    if cgroup >= 0:
+        flags |= CLONE_INTO_CGROUP
+    if flags & CLONE_PARENT:
+        exit_signal = 0
+    pidfd = buffer(4)
+    arguments = _CLONE_ARGS.pack(
+        flags | CLONE_PIDFD, address(pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup, 0)
+    )
+    pid = _clone3(435, arguments, len(arguments))
+    if pid < 0:
+        raise failure()
+    return (pid, int.from_bytes(bytes(pidfd), "little")) if pid else (0, -1)
+
+
+def fork_into(child: Callable[[], object], flags: int = 0, *, cgroup: int = -1) -> tuple[int, int]:
+    """Run ``child`` in a new process; (pid, pidfd) of it. ``child`` ends in execve or the process ends in
+    255.
+
+    Nothing of the parent's stack ever runs in the child: whatever ``child`` raises, it ends here.
+    """
+    pid, pidfd = clone3(flags, cgroup=cgroup)
+    if pid:
+        return pid, pidfd
+    try:
+        child()
+    finally:
+        os._exit(255)
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    if _unshare(flags) < 0:
+        raise failure()
+
+
+def setns(fd: int, flags: int = 0) -> None:
+    """setns(2) with a namespace file, or with a pidfd and several namespaces at once."""
+    if _setns(fd, flags) < 0:
+        raise failure()
+
+
+def pidfd_open(pid: int) -> int:
+    """A descriptor of a process (close-on-exec always)."""
+    return os.pidfd_open(pid)
+
+
+def pidfd_send_signal(pidfd: int, number: int) -> None:
+    """Send a signal to exactly this process; raises ProcessLookupError when it is gone."""
+    _signal.pidfd_send_signal(pidfd, number)
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A copy of another process's descriptor."""
+    made = _pidfd_getfd(438, pidfd, fd, 0)
+    if made < 0:
+        raise failure()
+    return made
+
+
+def wait_pidfd(pidfd: int, *, block: bool = True) -> int | None:
+    """Reap the child behind a pidfd: its exit code, 128 + n for a signal; None if it still runs (no
+    ``block``).
+    """
+    found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | (0 if block else os.WNOHANG))
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else 128 + found.si_status
+
+
+def start_time(pid: int) -> int:
+    """When a process began, in clock ticks since boot: with the pid it names a process for good.
+
+    Raises ProcessLookupError or FileNotFoundError when there is no such process.
+    """
+    return int(_stat_fields(pid)[19])
+
+
+def process_state(pid: int) -> str:
+    """One letter as in ps(1): R, S, D, Z (a zombie), T …"""
+    return _stat_fields(pid)[0]
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """/proc/PID/stat from field 3 on: the name before may hold anything, a parenthesis too (proc(5))."""
+    fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = os.read(fd, 4096)
+    finally:
+        os.close(fd)
+    return content[content.rindex(b")") + 2 :].decode("ascii").split()
+
+
+def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
+    """close_range(2); with CLOSE_RANGE_CLOEXEC the descriptors are closed at execve."""
+    if _close_range(436, first, last, flags) < 0:
+        raise failure()
+
+
+def sethostname(name: str) -> None:
+    """Set the host name of this UTS namespace."""
+    encoded = os.fsencode(name)
+    if _sethostname(encoded, len(encoded)) < 0:
+        raise failure()
+
+
+def setdomainname(name: str) -> None:
+    """Set the NIS domain name of this UTS namespace."""
+    encoded = os.fsencode(name)
+    if _setdomainname(encoded, len(encoded)) < 0:
+        raise failure()
+
+
+def reset_signals() -> None:
+    """Default dispositions and an empty mask, as a new program expects them.
+
+    Python ignores SIGPIPE and SIGXFSZ, and what is ignored stays so across execve(2).
+    """
+    for number in range(1, _signal.NSIG):
+        try:
+            if _signal.getsignal(number) != _signal.SIG_DFL:
+                _signal.signal(number, _signal.SIG_DFL)
+        except (OSError, ValueError):
+            continue  # SIGKILL, SIGSTOP and the two that the C library keeps for itself
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
