@@ -1,0 +1,267 @@
+"""Connections that turn from HTTP into a raw stream of bytes (attach, exec start).
+
+::
+
+    client    POST /containers/{id}/attach  [Upgrade: tcp]  \\r\\n\\r\\n  stdin bytes ...
+    daemon    101 UPGRADED  (200 OK without Upgrade)        \\r\\n\\r\\n  output ...
+
+Whatever follows the request in the same packet is stdin already. aiohttp's parser drops it for ``Upgrade:
+tcp`` and takes it for another request without. So a request that may turn is cut out of the byte stream
+here, before the parser: it gets exactly the request, what came behind is held, and nothing more is read
+from the socket; the rest stays in the kernel, the client's half-close included. Then either the handler
+takes the connection over (the held bytes become the stream's prefix, the socket's descriptor is duplicated
+and the transport closed: close(2) of one of two descriptors sends no FIN), or the request was answered like
+any other and the held bytes go to the parser.
+
+A connection with TLS has no descriptor whose bytes are plain; a socketpair and a small relay stand in for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from typing import Any, cast
+
+from aiohttp.web import BaseRequest
+from aiohttp.web_protocol import RequestHandler
+
+from wharfie.api.answers import head
+from wharfie.errors import InvalidArgument
+from wharfie.support.tasks import spawn
+
+_TURNING = re.compile(
+    rb"POST (?:http://[^/ ]*)?(?:/v\d+\.\d+)?/+(?:containers/[^/ ?]+/attach|exec/[^/ ?]+/start)[? ]"
+)
+_POST = b"POST "
+_LINE_LIMIT = 8190
+_HEAD_LIMIT = 1 << 16
+_BODY_LIMIT = 1 << 16
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n")
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
+_EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n")
+
+
+class Connection(RequestHandler):
+    """aiohttp's connection handler, with an eye on requests that may turn the connection."""
+
+    __slots__ = ("_continued", "_held", "_partial", "_taken", "_watcher")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._partial = b""
+        self._held: bytes | None = None
+        self._continued = False
+        self._taken = False
+        self._watcher: asyncio.Task[Any] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Hand bytes to the parser, except for what follows a request that may turn."""
+        if self._held is not None:
+            self._held += data
+            return
+        if not self._partial and (self._request_in_progress or self._messages):
+            super().data_received(data)
+        else:
+            self._sift(data)
+
+    def _sift(self, data: bytes) -> None:
+        """Look at what begins a request."""
+        if self._partial:
+            data = self._partial + data
+            self._partial = b""
+        elif not _POST.startswith(data[:5]):
+            super().data_received(data)
+            return
+        end = self._end_of_turning(data)
+        if end is None:
+            self._partial = data
+        elif end == 0:
+            super().data_received(data)
+        else:
+            self._held = data[end:]
+            self._pause_transport_reading()
+            super().data_received(data[:end])
+
+    def _end_of_turning(self, data: bytes) -> int | None:
+        """Where the request ends; 0 if it is not one that may turn, None if more bytes are needed."""
+        if data.find(b"\r\n", 0, _LINE_LIMIT) < 0:
+            return None if len(data) < _LINE_LIMIT else 0
+        if not _TURNING.match(data):
+            return 0
+        stop = data.find(b"\r\n\r\n", 0, _HEAD_LIMIT)
+        if stop < 0:
+            return None if len(data) < _HEAD_LIMIT else 0
+        headers = data[: stop + 4].lower()
+        end = _body_end(data, stop + 4, headers)
+        if end is None and _EXPECT.search(headers) and not self._continued and self.transport is not None:
+            self._continued = True
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if end is None and len(data) > _HEAD_LIMIT + _BODY_LIMIT:
+            return 0
+        return end
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell the parser and whoever watches the client."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.cancel()
+        super().connection_lost(exc)
+
+    def cancel_when_lost(self) -> None:
+        """Cancel the current task when the client goes away (streams, waits)."""
+        self._watcher = asyncio.current_task()
+
+    def settled(self) -> None:
+        """The request is answered: nobody is cancelled any more, and held bytes are a further request."""
+        self._watcher = None
+        self._continued = False
+        if self._held is None or self._taken:
+            return
+        held, self._held = self._held, None
+        if self.transport is None:
+            return
+        if held:
+            self._sift(held)
+        if self._held is None and not self._buffer_paused:
+            self._resume_transport_reading()
+
+    def take(self) -> bytes:
+        """The bytes that came behind the request; the parser gets nothing any more."""
+        self._taken = True
+        held, self._held = self._held, b""
+        return held or b""
+
+    def forget(self) -> None:
+        """Let go of a transport that lives on in other hands."""
+        self.transport = None
+        self.connection_lost(None)
+
+
+def _body_end(data: bytes, start: int, headers: bytes) -> int | None:
+    if _CHUNKED.search(headers):
+        return _chunks_end(data, start) if b"/exec/" in headers[: headers.index(b"\r\n")] else start
+    length = _LENGTH.search(headers)
+    end = start + (int(length[1]) if length else 0)
+    return end if len(data) >= end else None
+
+
+def _chunks_end(data: bytes, at: int) -> int | None:
+    """Where a chunked body ends. An attach has no body, so there the chunks are the stream itself."""
+    while True:
+        line = data.find(b"\r\n", at, at + 64)
+        if line < 0:
+            return None
+        try:
+            size = int(data[at:line].split(b";")[0], 16)
+        except ValueError:
+            return line + 2
+        at = line + 2 + size + 2
+        if size == 0:
+            return at if len(data) >= at else None
+
+
+class Taken:
+    """A connection that is ours alone: its descriptor, and the bytes that were read already."""
+
+    __slots__ = ("fd", "prefix")
+
+    def __init__(self, fd: int, prefix: bytes) -> None:
+        self.fd = fd
+        """Non-blocking, close-on-exec; whoever takes it closes it."""
+        self.prefix = prefix
+
+
+async def take_over(request: BaseRequest, content_type: str) -> Taken:
+    """Send the head of the answer and take the connection from HTTP.
+
+    Raises:
+        ConnectionError: the client is gone.
+    """
+    connection = cast(Connection, request.protocol)
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("the client is gone")
+    if request.version < (1, 1):
+        raise InvalidArgument("attaching to a stream needs HTTP/1.1")
+    upgrade = "upgrade" in request.headers.get("Connection", "").lower() and "Upgrade" in request.headers
+    headers = {"Content-Type": content_type}
+    if upgrade:
+        headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
+    transport.set_write_buffer_limits(0)
+    transport.write(head(101, headers, phrase="UPGRADED") if upgrade else head(200, headers))
+    await connection._drain_helper()
+    if transport.is_closing():
+        raise ConnectionResetError("the client is gone")
+    prefix = connection.take()
+    if transport.get_extra_info("sslcontext") is not None:
+        fd = relay(transport, prefix)
+        connection.forget()
+        return Taken(fd, b"")
+    fd = os.dup(transport.get_extra_info("socket").fileno())
+    transport.abort()
+    return Taken(fd, prefix)
+
+
+def relay(transport: asyncio.Transport, prefix: bytes) -> int:
+    """Tie ``transport`` to a socketpair; the descriptor of its far end."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    loop = asyncio.get_running_loop()
+    outer = _Relay(transport)
+    inner = _Relay(None)
+    outer.peer, inner.peer = inner, outer
+    transport.set_protocol(outer)
+
+    async def connect() -> None:
+        await loop.create_connection(lambda: inner, sock=near)
+        outer.forward(prefix)
+        transport.resume_reading()
+
+    spawn("relay of a TLS stream", connect())
+    return far.detach()
+
+
+class _Relay(asyncio.Protocol):
+    """One side of a relay: what it receives the other side sends, at the pace of the slower."""
+
+    def __init__(self, transport: asyncio.Transport | None) -> None:
+        self.transport = transport
+        self.peer: _Relay
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The local side is there."""
+        self.transport = cast(asyncio.Transport, transport)
+
+    def forward(self, data: bytes) -> None:
+        """Send what this side received out of the other."""
+        if data and self.peer.transport is not None:
+            self.peer.transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from this side's client."""
+        self.forward(data)
+
+    def pause_writing(self) -> None:
+        """This side is slow: stop reading the other."""
+        if self.peer.transport is not None:
+            self.peer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """This side has caught up."""
+        if self.peer.transport is not None:
+            self.peer.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """End of input: passed on as a half-close where the other side can do that."""
+        if self.peer.transport is not None and self.peer.transport.can_write_eof():
+            self.peer.transport.write_eof()
+            return True
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """This side is gone, so the other ends when it has sent everything."""
+        if self.peer.transport is not None:
+            self.peer.transport.close()
