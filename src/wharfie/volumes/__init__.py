@@ -1,1 +1,1 @@
-"""Named and anonymous volumes, and what a container mounts."""
+"""Volumes, and what ``-v``, ``--mount`` and ``--tmpfs`` mean."""

@@ -1,0 +1,224 @@
+"""The daemon's volumes: named and anonymous directories below ``<data-root>/volumes``.
+
+::
+
+    create:  directory <name>/_data  →  row in the database        a directory without a row is nobody's and reused
+    remove:  row  →  directory                                     what is left by a crash goes at the next create
+
+Options in the manner of mount(8) (``type``, ``o``, ``device``) are taken for bind mounts of a host directory
+(``type=none, o=bind, device=/path``), where the volume *is* that directory; others are refused at creation.
+Who uses a volume is the engine's knowledge: it says so to :meth:`remove` and :meth:`prune`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from wharfie.errors import InternalError
+from wharfie.state.db import Database
+from wharfie.support import json
+from wharfie.support.files import remove_tree
+from wharfie.support.ids import new_id
+from wharfie.volumes.model import (
+    DriverNotFound,
+    InvalidVolume,
+    UnsupportedVolume,
+    Volume,
+    VolumeInUse,
+    VolumeNameTaken,
+    VolumeNotFound,
+)
+from wharfie.volumes.usage import directory_size
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_ANONYMOUS_LABEL = "com.docker.volume.anonymous"
+_OPTIONS = ("type", "o", "device", "size")
+_REQUIRED = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a prune removed."""
+
+    names: tuple[str, ...]
+    bytes: int
+
+
+class VolumeManager:
+    """The ``local`` driver and the catalog of volumes."""
+
+    def __init__(self, db: Database, root: str) -> None:
+        """``root`` is ``<data-root>/volumes``; it is made when the first volume is."""
+        self._db = db
+        self._root = root
+
+    def create(
+        self,
+        name: str = "",
+        *,
+        driver: str = "local",
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Volume:
+        """Make a volume, or give the one that has this name; without a name it is anonymous (64 hex digits).
+
+        Raises:
+            InvalidVolume: the name or the options cannot be.
+            DriverNotFound: there is no such driver.
+            VolumeNameTaken: it exists with other options.
+        """
+        if driver not in ("", "local"):
+            raise DriverNotFound(driver)
+        anonymous = not name
+        name = name or new_id()
+        options = dict(options or {})
+        _check_name(name)
+        try:
+            _check_options(options)
+        except (InvalidVolume, UnsupportedVolume) as error:
+            raise type(error)(f"create {name}: {error}") from None
+        known = self._load(name)
+        if known is not None:
+            if options and options != known.options:
+                raise VolumeNameTaken(
+                    f"create {name}: volume already exists with other options; remove it first"
+                )
+            return known
+        labels = dict(labels or {})
+        if anonymous:
+            labels[_ANONYMOUS_LABEL] = ""
+        return self._make(name, options, labels, anonymous)
+
+    def ensure(
+        self,
+        name: str,
+        *,
+        anonymous: bool,
+        driver: str = "",
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Volume:
+        """The volume of a container's mount point, made if it is not there; raises as :meth:`create`."""
+        marked = {**(labels or {}), _ANONYMOUS_LABEL: ""} if anonymous else labels
+        return self.create(name, driver=driver, options=options, labels=marked)
+
+    def get(self, name: str) -> Volume:
+        """A volume by its name; raises VolumeNotFound."""
+        volume = self._load(name)
+        if volume is None:
+            raise VolumeNotFound(name)
+        return volume
+
+    def path(self, name: str) -> str:
+        """The directory that containers get; raises VolumeNotFound."""
+        return self.get(name).mountpoint
+
+    def list(self) -> list[Volume]:
+        """All volumes by name."""
+        rows = self._db.rows("SELECT name, record FROM volumes ORDER BY name")
+        return [self._read(name, record) for name, record in rows]
+
+    def remove(self, name: str, *, users: Sequence[str] = (), force: bool = False) -> None:
+        """Remove a volume and what it holds (not a directory that its options bind).
+
+        Raises:
+            VolumeNotFound: there is none (nothing happens then with ``force``).
+            VolumeInUse: ``users`` (ids of containers) is not empty.
+        """
+        if self._load(name) is None:
+            if force:
+                return
+            raise VolumeNotFound(name)
+        if users:
+            raise VolumeInUse(name, list(users))
+        self._db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        try:
+            remove_tree(os.path.join(self._root, name))
+        except OSError as error:
+            raise InternalError(f"remove {name}: {error.strerror}: {error.filename}") from error
+
+    def prune(self, candidates: Collection[str]) -> Pruned:
+        """Remove ``candidates`` (unused volumes, chosen by the caller); one that resists does not stop the rest."""
+        removed = []
+        freed = 0
+        for name in candidates:
+            size = self.size(name)
+            try:
+                self.remove(name)
+            except (InternalError, VolumeNotFound):
+                continue
+            removed.append(name)
+            freed += size
+        return Pruned(tuple(removed), freed)
+
+    def size(self, name: str) -> int:
+        """The bytes of disk a volume takes, hard links counted once; 0 for what its options bind."""
+        return directory_size(os.path.join(self._root, name, "_data"))
+
+    def _make(self, name: str, options: dict[str, str], labels: dict[str, str], anonymous: bool) -> Volume:
+        directory = os.path.join(self._root, name)
+        created = time.time_ns()
+        record = {"created": created, "labels": labels, "options": options, "anonymous": anonymous}
+        try:
+            os.makedirs(self._root, mode=0o711, exist_ok=True)
+            os.makedirs(directory, mode=0o711, exist_ok=True)
+            data = os.path.join(directory, "_data")
+            os.makedirs(data, exist_ok=True)
+            # the umask must not decide what an unprivileged user of a container can read
+            os.chmod(data, 0o755)
+            self._db.execute("INSERT INTO volumes (name, record) VALUES (?, ?)", (name, json.dumps(record)))
+        except OSError as error:
+            raise InternalError(f"create {name}: {error.strerror}: {error.filename}") from error
+        return self._read(name, json.dumps(record))
+
+    def _load(self, name: str) -> Volume | None:
+        row = self._db.row("SELECT record FROM volumes WHERE name = ?", (name,))
+        return self._read(name, row[0]) if row else None
+
+    def _read(self, name: str, record: str) -> Volume:
+        data = json.loads(record)
+        options = data["options"]
+        return Volume(
+            name=name,
+            mountpoint=options["device"] if options else os.path.join(self._root, name, "_data"),
+            created_ns=data["created"],
+            labels=data["labels"],
+            options=options,
+            anonymous=_ANONYMOUS_LABEL in data["labels"],
+        )
+
+
+def _check_name(name: str) -> None:
+    if len(name) == 1:
+        raise InvalidVolume("volume name is too short, names should be at least two alphanumeric characters")
+    if not _NAME.fullmatch(name) or len(name) > 255:
+        raise InvalidVolume(
+            f'create {name}: "{name}" includes invalid characters for a local volume name, only '
+            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
+        )
+
+
+def _check_options(options: Mapping[str, str]) -> None:
+    for option in options:
+        if option not in _OPTIONS:
+            raise InvalidVolume(f'invalid option: "{option}"')
+    for option, needed in _REQUIRED.items():
+        for other in needed:
+            if option in options and other not in options:
+                raise InvalidVolume(f'missing required option: "{other}"')
+    if "size" in options:
+        raise InvalidVolume("quota size requested but no quota support")
+    if not options:
+        return
+    words = options.get("o", "").split(",")
+    if options["type"] not in ("none", "bind", "") or not {"bind", "rbind"}.intersection(words):
+        raise UnsupportedVolume(
+            f"volumes of type {options['type']} are not supported; only type=none with o=bind and a directory as "
+            "device is, or mount it yourself and use the directory"
+        )
+    if not options["device"].startswith("/"):
+        raise InvalidVolume(f"invalid device {options['device']}: it must be an absolute path")
