@@ -1,8 +1,8 @@
 """Sizes, durations and times, read and written in Docker's words.
 
-Times inside wharfie are integers of nanoseconds since the epoch; durations are integers of nanoseconds. Sizes
-use binary multiples where Docker's limits do (``10m`` is 10 MiB) and decimal ones where it prints what takes up
-disk. Nothing but ``time`` is imported: the command line and the monitor load this module on the start path.
+Times inside wharfie are integers of nanoseconds since the epoch; durations are integers of nanoseconds.
+Sizes use binary multiples where Docker's limits do (``10m`` is 10 MiB) and decimal ones where it prints what
+takes up disk. Nothing but ``time`` is imported: the command line and the monitor load this module on the start path.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ def format_binary_size(size: float, digits: int = 4) -> str:
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds of a Go duration: ``1h30m``, ``-1.5s``, ``300ms``, ``0``; raises ValueError in Go's words."""
+    """Nanoseconds of a Go duration (``1h30m``, ``-1.5s``, ``0``); raises ValueError in Go's words."""
     rest = text[1:] if text[:1] in ("-", "+") else text
     if rest == "0":
         return 0
     if not rest:
         raise ValueError(f'time: invalid duration "{text}"')
-    total = 0.0
+    total = 0
     while rest:
         at = 0
         while at < len(rest) and (rest[at].isdigit() or rest[at] == "."):
@@ -103,10 +103,9 @@ def parse_duration(text: str) -> int:
         whole, _, fraction = number.partition(".")
         scale = _DURATION_UNITS[unit]
         total += int(whole or "0") * scale + (int(fraction) * scale // 10 ** len(fraction) if fraction else 0)
-    nanoseconds = int(total)
-    if nanoseconds > (1 << 63) - 1:
+    if total > (1 << 63) - 1:
         raise ValueError(f'time: invalid duration "{text}"')
-    return -nanoseconds if text[0] == "-" else nanoseconds
+    return -total if text[0] == "-" else total
 
 
 def format_duration(nanoseconds: int) -> str:
