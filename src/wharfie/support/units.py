@@ -2,7 +2,8 @@
 
 Times inside wharfie are integers of nanoseconds since the epoch; durations are integers of nanoseconds.
 Sizes use binary multiples where Docker's limits do (``10m`` is 10 MiB) and decimal ones where it prints what
-takes up disk. Nothing but ``time`` is imported: the command line and the monitor load this module on the start path.
+takes up disk. Nothing but ``time`` is imported: the command line and the monitor load this module on the
+start path.
 """
 
 from __future__ import annotations
