@@ -38,8 +38,12 @@ class Cgroup:
         """Make the group with these limits (OCI ``linux.resources``), or nothing: raises CgroupError."""
         raise TypeError("a Cgroup comes from open_cgroup")
 
-    def entry(self) -> Entry:
-        """Doors for a process to enter by; opened before the clone. Raises CgroupFailure."""
+    def entry(self, leader: int = 0) -> Entry:
+        """Doors for a process to enter by; opened before the clone. Raises CgroupFailure.
+
+        ``leader`` is the container's first process when one joins it: on version 2 a container that has made
+        groups of its own holds no processes at its top any more.
+        """
         raise TypeError("a Cgroup comes from open_cgroup")
 
     def set(self, resources: dict[str, Any]) -> None:
@@ -64,6 +68,10 @@ class Cgroup:
 
     def oom_notifier(self) -> int | None:
         """A descriptor that poll(2) reports when memory runs out; the caller's to close."""
+        raise TypeError("a Cgroup comes from open_cgroup")
+
+    def oom_acknowledge(self, fd: int) -> None:
+        """Take the news from ``oom_notifier``'s descriptor, so that it reports the next only."""
         raise TypeError("a Cgroup comes from open_cgroup")
 
     def stats(self) -> dict[str, Any]:

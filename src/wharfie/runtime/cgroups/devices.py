@@ -1,8 +1,8 @@
 """Device rules: what OCI's ``linux.resources.devices`` means, before a kernel version's way of saying it.
 
-Rules are applied in order, a later one wins. Nothing is allowed at first; at the end come the devices every
-container has (runtime-spec, "Default Devices"), as runc and crun do it. A rule for all devices sets the default
-and forgets what came before. See the kernel's cgroup-v1/devices.rst.
+Rules are applied in order, a later one wins. Nothing is allowed at first; at the end come the devices
+every container has (runtime-spec, "Default Devices"), as runc and crun do it. A rule for all devices sets the
+default and forgets what came before. See the kernel's cgroup-v1/devices.rst.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _parse(rule: dict[str, Any]) -> Rule:
     numbers = [
         ANY if rule.get(name) is None or rule[name] < 0 else int(rule[name]) for name in ("major", "minor")
     ]
-    if kind not in ("a", "b", "c", "u", "p") or set(rule.get("access") or "") - set("rwm") or kind == "p":
+    if kind not in ("a", "b", "c", "u") or set(rule.get("access") or "") - set("rwm"):
         raise LimitRefused(f'"{rule}" is not a rule for devices.')
     return Rule(bool(rule.get("allow")), "c" if kind == "u" else kind, numbers[0], numbers[1], access)
 
@@ -115,7 +115,7 @@ class Policy:
             for known in [known for known in result if known.meets(rule)]:
                 if not rule.covers(known):
                     raise LimitRefused(
-                        f'The device rules contradict each other ("{known.text()}" and then "{rule.text()}"), '
+                        f'The device rules contradict each other ("{known.text()}", then "{rule.text()}"), '
                         "which control groups of version 1 cannot hold."
                     )
                 left = "".join(way for way in known.access if way not in rule.access)

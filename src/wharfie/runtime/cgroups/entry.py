@@ -1,10 +1,10 @@
 """How a container's first process gets into its control group.
 
 On version 2 it is born there: ``clone3`` with CLONE_INTO_CGROUP and ``Entry.clone_fd``. On version 1 the
-single-threaded child writes ``0`` to ``tasks`` of each hierarchy itself, which moves the writer alone and takes
-0.3 ms for nine of them; moving a process by its id through ``cgroup.procs`` takes the thread group lock and waits
-for an RCU grace period, 10 ms. The files are opened before the clone, because the child has left the host's mount
-namespace when it enters.
+single-threaded child writes ``0`` to ``tasks`` of each hierarchy itself, which moves the writer alone and
+takes 0.2 ms for nine of them; moving a process by its id through ``cgroup.procs`` takes the thread group lock
+and waits for an RCU grace period, 10 ms. The files are opened before the clone, because the child may have
+left the host's mount namespace when it enters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Entry:
         self._tasks = tasks
 
     def enter(self) -> None:
-        """Move the calling, single-threaded process; nothing to do when it was born inside. Raises OSError."""
+        """Move the calling, single-threaded process, unless it was born inside. Raises OSError."""
         for fd in self._tasks:
             os.write(fd, b"0")
 

@@ -34,13 +34,9 @@ def refusal(error: OSError, option: str, value: str, file: str) -> CgroupError:
     if error.errno == errno.EBUSY:
         return LimitRefused(f"{asked} was refused: processes or limits below this container need more.")
     if error.errno == errno.ENODEV:
-        return LimitRefused(
-            f"{asked} was refused: there is no such block device (a partition does not count)."
-        )
+        return LimitRefused(f"{asked} was refused: there is no such whole block device.")
     if error.errno == errno.ENOSPC:
-        return LimitRefused(
-            f"{asked} was refused: a container's set of CPUs or memory nodes cannot be empty."
-        )
+        return LimitRefused(f"{asked} was refused: a set of CPUs or memory nodes cannot be empty.")
     if error.errno in (errno.EINVAL, errno.ERANGE, errno.EACCES) and file.startswith("cpuset"):
         return LimitRefused(f"{asked} was refused: not all of these are available to containers here.")
     if error.errno == errno.EINVAL and file == "memory.memsw.limit_in_bytes":

@@ -1,8 +1,8 @@
 """Reading and writing control files.
 
-A control file takes one write(2) with one whole value (cgroups(7)), so there is no buffering and no loop. Paths
-are absolute and nothing is kept open between calls: a monitor is forked from the spawner and closes what it does
-not know, and a walk below /sys/fs/cgroup costs less than a microsecond.
+A control file takes one write(2) with one whole value (cgroups(7)), so there is no buffering and no loop.
+Paths are absolute and nothing is kept open between calls: a monitor is forked from the spawner and closes
+what it does not know, and a walk below /sys/fs/cgroup costs less than a microsecond.
 """
 
 from __future__ import annotations

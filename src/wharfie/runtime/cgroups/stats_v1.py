@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from wharfie.runtime.cgroups.v1_limits import Reader
+    from wharfie.runtime.cgroups.writes import Reader
 
 # Docker's name: files that hold it, the best first (the bfq ones are empty with another scheduler)
 _BLKIO = {

@@ -1,4 +1,4 @@
-"""Control groups version 1, one directory per hierarchy; also hybrid, whose unified hierarchy is left alone."""
+"""Control groups version 1, one directory per hierarchy; also hybrid: the unified one is left alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from wharfie.runtime.cgroups.base import Cgroup
 from wharfie.runtime.cgroups.entry import Entry
 from wharfie.runtime.cgroups.errors import CgroupError, CgroupFailure, LimitRefused, LimitUnsupported, refusal
 from wharfie.runtime.cgroups.stats_v1 import read_stats
-from wharfie.runtime.cgroups.v1_limits import Write, plan
+from wharfie.runtime.cgroups.v1_limits import plan
+from wharfie.runtime.cgroups.writes import Write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class V1Cgroup(Cgroup):
             except OSError as error:
                 raise refusal(error, item.option, item.value, item.file) from error
 
-    def entry(self) -> Entry:
+    def entry(self, leader: int = 0) -> Entry:
         """The ``tasks`` file of each hierarchy."""
         fds: list[int] = []
         try:
@@ -101,7 +102,7 @@ class V1Cgroup(Cgroup):
         return Entry(-1, fds)
 
     def freeze(self) -> None:
-        """Write FROZEN until it is so: a process in a fork lets the group stay FREEZING (freezer-subsystem.rst)."""
+        """Write FROZEN until it is so: a fork on the way leaves it FREEZING (freezer-subsystem.rst)."""
         state = self._file("freezer", "freezer.state")
         deadline = time.monotonic() + _FREEZE_SECONDS
         pause = 0.0005
@@ -164,6 +165,13 @@ class V1Cgroup(Cgroup):
         finally:
             os.close(control)
         return event
+
+    def oom_acknowledge(self, fd: int) -> None:
+        """Reset the eventfd's counter."""
+        try:
+            os.eventfd_read(fd)
+        except BlockingIOError:
+            return
 
     def stats(self) -> dict[str, Any]:
         """Raw numbers, see ``stats_v1.py``."""

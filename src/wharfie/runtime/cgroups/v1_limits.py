@@ -8,26 +8,13 @@ from __future__ import annotations
 
 from wharfie.runtime.cgroups.devices import Policy
 from wharfie.runtime.cgroups.errors import LimitUnsupported
+from wharfie.runtime.cgroups.writes import Write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-    # reads a control file of the group: (controller, file) -> content, "" where there is none
-    Reader = Callable[[str, str], str]
-
-
-class Write:
-    """One write: which controller's file, what, and the option a person would know it by."""
-
-    __slots__ = ("controller", "file", "option", "value")
-
-    def __init__(self, controller: str, file: str, value: str, option: str) -> None:
-        self.controller = controller
-        self.file = file
-        self.value = value
-        self.option = option
+    from wharfie.runtime.cgroups.writes import Reader
 
 
 def plan(resources: dict[str, Any], read: Reader, *, new: bool) -> list[Write]:
