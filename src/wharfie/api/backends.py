@@ -1,0 +1,323 @@
+"""What the routes ask of the engine; the engine's classes have these methods, and so have the tests' fakes.
+
+The consumer owns the interface: a route calls nothing that is not here. Where the engine's answer is a wire
+type it goes to the client as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wharfie.wire import containers, events, execs, images, networks, system, volumes
+from wharfie.wire.config import Config
+
+Filters = Mapping[str, Sequence[str]]
+Progress = Callable[[dict[str, Any]], None]
+
+
+class Created(Protocol):
+    """Answer of a create."""
+
+    @property
+    def id(self) -> str:
+        """The new container's id."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the creator should know."""
+
+
+class WaitOutcome(Protocol):
+    """How the end that was waited for came about."""
+
+    @property
+    def exit_code(self) -> int:
+        """The container's exit code."""
+
+    @property
+    def error(self) -> str:
+        """Empty, or why there is no proper exit code."""
+
+
+class Containers(Protocol):
+    """The life of containers."""
+
+    async def create(
+        self, name: str | None, body: containers.CreateContainer, platform: str | None = None
+    ) -> Created:
+        """Make one."""
+
+    async def start(self, ref: str) -> None:
+        """Start it; NotModified when it runs."""
+
+    async def stop(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
+        """Stop it; NotModified when it does not run."""
+
+    async def restart(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
+        """Stop and start."""
+
+    async def kill(self, ref: str, signal: str | None = None) -> None:
+        """Send a signal."""
+
+    async def pause(self, ref: str) -> None:
+        """Freeze it."""
+
+    async def unpause(self, ref: str) -> None:
+        """Thaw it."""
+
+    async def rename(self, ref: str, name: str) -> None:
+        """Give it another name."""
+
+    async def remove(
+        self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False
+    ) -> None:
+        """Remove it."""
+
+    async def update(self, ref: str, body: containers.UpdateContainer) -> Sequence[str]:
+        """Change its limits; returns warnings."""
+
+    async def wait(self, ref: str, condition: str) -> Awaitable[WaitOutcome]:
+        """Registered when this returns; what it returns is awaited for the outcome."""
+
+    async def resize(self, ref: str, height: int, width: int) -> None:
+        """Set the size of its terminal."""
+
+    def list(
+        self, *, all: bool, limit: int | None, size: bool, filters: Filters
+    ) -> Sequence[containers.ContainerSummary]:
+        """As ``ps``."""
+
+    def inspect(self, ref: str, size: bool = False) -> containers.ContainerInspect:
+        """Everything about one."""
+
+    async def prune(self, filters: Filters) -> containers.ContainerPrune:
+        """Remove those that do not run."""
+
+
+class Processes(Protocol):
+    """What runs inside containers."""
+
+    async def top(self, ref: str, arguments: str) -> containers.TopResponse:
+        """The processes, in the columns of ps with these arguments."""
+
+    def stats(self, ref: str, *, stream: bool, one_shot: bool) -> AsyncIterator[dict[str, Any]]:
+        """Docker's stats JSON, once or every second. Raises before the first item only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogsRequest:
+    """What of a container's output is wanted."""
+
+    stdout: bool
+    stderr: bool
+    follow: bool = False
+    timestamps: bool = False
+    details: bool = False
+    since_ns: int | None = None
+    until_ns: int | None = None
+    tail: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachRequest:
+    """Which streams of a container a client wants."""
+
+    stdin: bool
+    stdout: bool
+    stderr: bool
+    stream: bool
+    logs: bool
+    detach_keys: str | None
+
+
+class Streams(Protocol):
+    """The output and input of containers."""
+
+    def is_tty(self, ref: str) -> bool:
+        """Whether its output is raw."""
+
+    def logs(self, ref: str, request: LogsRequest) -> AsyncIterator[bytes]:
+        """The log, in stdcopy frames unless it has a terminal; errors of the request come with the first
+        item."""
+
+    async def check_attach(self, ref: str) -> None:
+        """Raises what speaks against attaching, before the connection is taken."""
+
+    async def attach(self, ref: str, request: AttachRequest, fd: int, prefix: bytes) -> None:
+        """Tie a connection to the container; ``fd`` is the callee's from now on."""
+
+
+class Execs(Protocol):
+    """Further processes in running containers."""
+
+    async def create(self, ref: str, body: execs.ExecCreate) -> str:
+        """Note one; returns its id."""
+
+    def check_start(self, exec_id: str, body: execs.ExecStart) -> bool:
+        """Whether its output will be raw; raises what speaks against the start."""
+
+    async def start_detached(self, exec_id: str, body: execs.ExecStart) -> None:
+        """Start it without streams."""
+
+    async def start_attached(self, exec_id: str, body: execs.ExecStart, fd: int, prefix: bytes) -> None:
+        """Start it on a connection; ``fd`` is the callee's from now on, errors go into the stream."""
+
+    def inspect(self, exec_id: str) -> execs.ExecInspect:
+        """Everything about it."""
+
+    async def resize(self, exec_id: str, height: int, width: int) -> None:
+        """Set the size of its terminal."""
+
+
+class Files(Protocol):
+    """The files of a container."""
+
+    async def stat(self, ref: str, path: str) -> dict[str, Any]:
+        """Docker's PathStat of a path in it."""
+
+    def archive(
+        self, ref: str, path: str
+    ) -> AbstractAsyncContextManager[tuple[dict[str, Any], AsyncIterator[bytes]]]:
+        """A path in it as a tar stream, with its PathStat."""
+
+    async def extract(
+        self,
+        ref: str,
+        path: str,
+        stream: AsyncIterator[bytes],
+        *,
+        no_overwrite_dir_non_dir: bool,
+        copy_uid_gid: bool,
+    ) -> None:
+        """Unpack a tar stream below a path in it."""
+
+    def export(self, ref: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Its whole file system as a tar stream."""
+
+    async def changes(self, ref: str) -> Sequence[containers.Change]:
+        """What differs from its image."""
+
+    async def commit(
+        self,
+        ref: str,
+        *,
+        reference: str,
+        author: str,
+        message: str,
+        changes: Sequence[str],
+        config: Config | None,
+        pause: bool,
+    ) -> str:
+        """Make an image of it; returns the image's id."""
+
+
+class Images(Protocol):
+    """Images."""
+
+    def list(
+        self, *, all: bool, filters: Filters, digests: bool, shared_size: bool
+    ) -> Sequence[images.ImageSummary]:
+        """As ``images``."""
+
+    def inspect(self, ref: str) -> images.ImageInspect:
+        """Everything about one."""
+
+    def history(self, ref: str) -> Sequence[images.HistoryItem]:
+        """How it came to be."""
+
+    async def pull(
+        self, ref: str, *, platform: str, auth: images.AuthConfig | None, progress: Progress
+    ) -> None:
+        """Fetch it from its registry."""
+
+    async def import_image(
+        self,
+        stream: AsyncIterator[bytes],
+        *,
+        reference: str,
+        changes: Sequence[str],
+        message: str,
+        platform: str,
+        progress: Progress,
+    ) -> None:
+        """Make one of a root file system."""
+
+    async def bootstrap(self, name: str, *, suite: str, progress: Progress) -> None:
+        """Make one of the distribution's packages."""
+
+    async def tag(self, ref: str, target: str) -> None:
+        """Give it a further name."""
+
+    async def remove(self, ref: str, *, force: bool, noprune: bool) -> Sequence[images.ImageDelete]:
+        """Take a name from it, or remove it."""
+
+    async def prune(self, filters: Filters) -> images.ImagePrune:
+        """Remove those nobody uses."""
+
+
+class Volumes(Protocol):
+    """Volumes."""
+
+    def list(self, filters: Filters) -> volumes.VolumeList:
+        """All of them."""
+
+    def inspect(self, name: str) -> volumes.Volume:
+        """Everything about one."""
+
+    def create(self, body: volumes.VolumeCreate) -> volumes.Volume:
+        """Make one."""
+
+    async def remove(self, name: str, *, force: bool) -> None:
+        """Remove it."""
+
+    async def prune(self, filters: Filters) -> volumes.VolumePrune:
+        """Remove those nobody uses."""
+
+
+class Networks(Protocol):
+    """Networks."""
+
+    def list(self, filters: Filters) -> Sequence[networks.Network]:
+        """All of them."""
+
+    def inspect(self, ref: str) -> networks.Network:
+        """Everything about one."""
+
+
+class System(Protocol):
+    """The daemon as a whole."""
+
+    def info(self) -> system.Info:
+        """What it is and has."""
+
+    def version(self) -> system.Version:
+        """Versions of it and its parts."""
+
+    async def disk_usage(self, kinds: Sequence[str]) -> system.DiskUsage:
+        """What it takes on disk; all kinds when none is named."""
+
+    def events(
+        self, *, since_ns: int | None, until_ns: int | None, filters: Filters
+    ) -> AsyncIterator[events.Event]:
+        """Past events from ``since_ns``, then those that come, until ``until_ns``. Listens when called."""
+
+    def request_shutdown(self) -> None:
+        """End the daemon; containers live on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backends:
+    """All of them."""
+
+    containers: Containers
+    processes: Processes
+    streams: Streams
+    execs: Execs
+    files: Files
+    images: Images
+    volumes: Volumes
+    networks: Networks
+    system: System

@@ -1,0 +1,44 @@
+"""Processes started in running containers."""
+
+from __future__ import annotations
+
+from wharfie.api.answers import Answer, TakenOver, empty_answer, json_answer
+from wharfie.api.backends import Execs
+from wharfie.api.call import Call
+from wharfie.api.hijack import take_over
+from wharfie.api.router import Route
+from wharfie.api.routes.containers import terminal_size
+from wharfie.api.routes.streams import stream_type
+from wharfie.wire.execs import ExecCreate, ExecStart
+from wharfie.wire.images import IdResponse
+
+
+def routes(execs: Execs) -> list[Route]:
+    """Docker's paths for exec."""
+
+    async def create(call: Call) -> Answer:
+        return json_answer(IdResponse(id=await execs.create(call.argument, await call.read(ExecCreate))), 201)
+
+    async def start(call: Call) -> Answer | TakenOver:
+        body = await call.read(ExecStart, required=False)
+        tty = execs.check_start(call.argument, body)
+        if body.detach:
+            await execs.start_detached(call.argument, body)
+            return empty_answer(200)
+        taken = await take_over(call.request, stream_type(call, tty))
+        await execs.start_attached(call.argument, body, taken.fd, taken.prefix)
+        return TakenOver()
+
+    async def inspect(call: Call) -> Answer:
+        return json_answer(execs.inspect(call.argument))
+
+    async def resize(call: Call) -> Answer:
+        await execs.resize(call.argument, *terminal_size(call))
+        return empty_answer(200)
+
+    return [
+        ("POST", "/containers/{}/exec", create),
+        ("POST", "/exec/{}/start", start),
+        ("POST", "/exec/{}/resize", resize),
+        ("GET", "/exec/{}/json", inspect),
+    ]

@@ -1,0 +1,135 @@
+"""What of a container comes as a stream: attach, logs, stats, wait, and the events of them all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from wharfie.api.answers import JSON, Stream, TakenOver
+from wharfie.api.backends import AttachRequest, Containers, LogsRequest, Processes, Streams, System
+from wharfie.api.call import Call
+from wharfie.api.hijack import Connection, take_over
+from wharfie.api.router import Route
+from wharfie.api.streaming import send_all
+from wharfie.errors import InvalidArgument
+from wharfie.support.units import parse_time
+from wharfie.wire.base import encode
+from wharfie.wire.containers import WaitError, WaitResponse
+
+RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+_CONDITIONS = frozenset({"", "not-running", "next-exit", "removed"})
+_SECOND = 1_000_000_000
+
+
+def stream_type(call: Call, tty: bool) -> str:
+    """The content type of a container's output; clients before 1.42 know one only."""
+    return RAW if tty or not call.at_least(1, 42) else MULTIPLEXED
+
+
+def moment(text: str) -> int | None:
+    """Nanoseconds since the epoch of ``since`` and ``until``: ``seconds[.fraction]`` or RFC 3339; None if
+    empty.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    if text in ("", "0"):
+        return None
+    seconds, _, fraction = text.partition(".")
+    try:
+        if seconds.lstrip("-").isdigit():
+            return int(seconds) * _SECOND + int(fraction[:9].ljust(9, "0"))
+        return parse_time(text)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid value for a time: {error}") from None
+
+
+def _tail(text: str) -> int | None:
+    """Number of lines; everything that is no number means all of them, as in Docker."""
+    return int(text) if text.isdigit() else None
+
+
+def logs_request(call: Call) -> LogsRequest:
+    """The query of ``/containers/{}/logs``.
+
+    Raises:
+        InvalidArgument: no stream is asked for, or a time is malformed.
+    """
+    if not (call.flag("stdout") or call.flag("stderr")):
+        raise InvalidArgument("Bad parameters: you must choose at least one stream")
+    return LogsRequest(
+        stdout=call.flag("stdout"),
+        stderr=call.flag("stderr"),
+        follow=call.flag("follow"),
+        timestamps=call.flag("timestamps"),
+        details=call.flag("details"),
+        since_ns=moment(call.text("since")),
+        until_ns=moment(call.text("until")),
+        tail=_tail(call.text("tail", "all")),
+    )
+
+
+def routes(containers: Containers, processes: Processes, streams: Streams, system: System) -> list[Route]:
+    """Docker's streaming paths."""
+
+    async def attach(call: Call) -> TakenOver:
+        request = AttachRequest(
+            stdin=call.flag("stdin"),
+            stdout=call.flag("stdout"),
+            stderr=call.flag("stderr"),
+            stream=call.flag("stream"),
+            logs=call.flag("logs"),
+            detach_keys=call.text("detachKeys") if "detachKeys" in call.query else None,
+        )
+        await streams.check_attach(call.argument)
+        taken = await take_over(call.request, stream_type(call, streams.is_tty(call.argument)))
+        await streams.attach(call.argument, request, taken.fd, taken.prefix)
+        return TakenOver()
+
+    async def logs(call: Call) -> Stream:
+        request = logs_request(call)
+        tty = streams.is_tty(call.argument)
+        answer = Stream(call.request, stream_type(call, tty))
+        return await send_all(call, streams.logs(call.argument, request), answer)
+
+    async def stats(call: Call) -> Stream:
+        found = processes.stats(
+            call.argument, stream=call.flag("stream", True), one_shot=call.flag("one-shot")
+        )
+        return await send_all(call, _lines(found), Stream(call.request, JSON))
+
+    async def wait(call: Call) -> Stream:
+        condition = call.text("condition")
+        if condition not in _CONDITIONS:
+            raise InvalidArgument(f'invalid condition: "{condition}"')
+        waiting = await containers.wait(call.argument, condition or "not-running")
+        answer = Stream(call.request, JSON)
+        cast(Connection, call.request.protocol).cancel_when_lost()
+        # the client starts the container when it has the head
+        await answer.start()
+        outcome = await waiting
+        error = WaitError(message=outcome.error) if outcome.error else None
+        await answer.write_json(WaitResponse(status_code=outcome.exit_code, error=error))
+        return answer
+
+    async def events(call: Call) -> Stream:
+        found = system.events(
+            since_ns=moment(call.text("since")),
+            until_ns=moment(call.text("until")),
+            filters=call.filters(),
+        )
+        return await send_all(call, _lines(found), Stream(call.request, JSON), early=True)
+
+    return [
+        ("POST", "/containers/{}/attach", attach),
+        ("GET", "/containers/{}/logs", logs),
+        ("GET", "/containers/{}/stats", stats),
+        ("POST", "/containers/{}/wait", wait),
+        ("GET", "/events", events),
+    ]
+
+
+async def _lines(values: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    async for value in values:
+        yield encode(value) + b"\n"
