@@ -18,7 +18,7 @@ _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWROUTE, _GETROUTE = 24, 26
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
-_IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 18, 19, 26, 28
+_IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 18, 19, 20, 26, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
@@ -36,7 +36,7 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 class Link:
     """A network device as the kernel describes it."""
 
-    __slots__ = ("index", "kind", "mac", "master", "mtu", "name", "up")
+    __slots__ = ("alias", "index", "kind", "mac", "master", "mtu", "name", "up")
 
     index: int
 
@@ -48,6 +48,7 @@ class Link:
         self.mac = found.get(_IFLA_ADDRESS, b"").hex(":")
         self.mtu = netlink.as_number(found.get(_IFLA_MTU))
         self.master = netlink.as_number(found.get(_IFLA_MASTER))
+        self.alias = netlink.as_text(found.get(_IFLA_IFALIAS))
         info = netlink.attributes(found.get(_IFLA_LINKINFO, b""))
         self.kind = netlink.as_text(info.get(_INFO_KIND))
 
@@ -154,9 +155,10 @@ def link(
     mtu: int | None = None,
     mac: str | None = None,
     name: str | None = None,
+    alias: str | None = None,
     netns: int | None = None,
 ) -> Request:
-    """A change of a device given by index or by name."""
+    """A change of a device given by index or by name; ``alias`` is a remark for people."""
     parts = []
     if isinstance(which, str):
         index = 0
@@ -171,6 +173,8 @@ def link(
         parts.append(number(_IFLA_MTU, mtu))
     if mac is not None:
         parts.append(attribute(_IFLA_ADDRESS, _mac(mac)))
+    if alias is not None:
+        parts.append(attribute(_IFLA_IFALIAS, alias.encode()))
     if netns is not None:
         parts.append(number(_IFLA_NET_NS_FD, netns))
     return Request(f"change the network device {which}", _NEWLINK, 0, _link_body(index, up, *parts))

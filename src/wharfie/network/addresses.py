@@ -1,7 +1,7 @@
 """Which subnet the bridge gets, and which address a container.
 
-Both are decided without I/O. A released address rests for some seconds before another container gets it: the old
-namespace dies behind its process, and for that moment the bridge still knows its MAC at the old port.
+Both are decided without I/O. A released address rests for some seconds before another container gets it: the
+old namespace dies behind its process, and for that moment the bridge still knows its MAC at the old port.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def parse_bip(text: str) -> IPv4Interface:
 
 
 def mac_of(address: str) -> str:
-    """The MAC address that goes with an IPv4 address: locally administered, unique wherever the address is."""
+    """The MAC address that goes with an IPv4 address: locally administered, as unique as the address."""
     return "02:42:" + IPv4Address(address).packed.hex(":")
 
 

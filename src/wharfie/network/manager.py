@@ -4,8 +4,8 @@
 
     setup()       bridge, address, forwarding, firewall; safe to repeat, puts back what somebody removed
     recover(ids)  setup() for a start with containers alive: seats of unknown containers are given up
-    connect()     an address and a name for the host's side of the veth, in one database write; no kernel work:
-                  the monitor makes the interface when it makes the namespace
+    connect()     an address and a name for the host's side of the veth, in one database write; no kernel
+                  work: the monitor makes the interface when it makes the namespace
     disconnect()  the address is free; the interface died with its namespace
     teardown()    the firewall table, the bridge, and forwarding if it was off before
 
@@ -17,23 +17,23 @@ from __future__ import annotations
 import dataclasses
 import logging
 import sqlite3
-import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from ipaddress import IPv4Interface, IPv4Network
-from typing import Any
+from typing import TypeVar
 
 from wharfie.errors import InvalidArgument
 from wharfie.network import files
 from wharfie.network.addresses import Pool, choose_subnet, mac_of, parse_bip
 from wharfie.network.bridge import Bridge
-from wharfie.network.firewall import Firewall
+from wharfie.network.firewall import Firewall, FirewallMissing
 from wharfie.network.forwarding import Forwarding
 from wharfie.network.model import Endpoint, Mode, ModeKind, Network, NetworkNotFound
+from wharfie.network.store import Store
 from wharfie.state.db import Database
-from wharfie.support import json
 from wharfie.support.ids import new_id
 
 DEFAULT_BRIDGE = "wharfie0"
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -68,7 +68,6 @@ class NetworkManager:
         Raises:
             InvalidArgument: ``bridge`` or ``bip`` cannot be.
         """
-        self._db = db
         self._bip = parse_bip(bip) if bip else None
         self._mtu = mtu
         self._dns = files.Resolver(tuple(dns), tuple(dns_search), tuple(dns_options))
@@ -82,8 +81,7 @@ class NetworkManager:
             if firewall:
                 self._firewall = Firewall(bridge, masquerade=masquerade)
         self._pool: Pool | None = None
-        self._known = self._load_networks()
-        self._seats = self._load_endpoints()
+        self._store = Store(db)
 
     @property
     def has_bridge(self) -> bool:
@@ -95,7 +93,7 @@ class NetworkManager:
         """The bridge's own address; empty without a bridge."""
         return str(self._pool.interface.ip) if self._pool else ""
 
-    # -- the kernel's side ----------------------------------------------------------------------------------
+    # -- the kernel's side -------------------------------------------------------------------------
 
     def setup(self) -> None:
         """Make the bridge, its address, forwarding and firewall what they should be.
@@ -106,20 +104,33 @@ class NetworkManager:
         if self._bridge is None:
             return
         interface = self._choose_interface(self._bridge)
-        self._bridge.ensure(interface, self._mtu)
+        seats = self._store.endpoints.values()
+        self._bridge.ensure(
+            interface, self._mtu, [seat.host_interface for seat in seats if seat.host_interface]
+        )
         if self._pool is None or self._pool.interface != interface:
             self._pool = Pool(interface)
-            self._pool.reset(self._addresses())
+            self._pool.reset(self._store.addresses())
         self._remember_subnet(interface)
-        switched = self._forwarding.enable() if self._forward else False
-        if self._firewall is not None:
-            self._firewall.install(interface.network, lone_router=switched)
-            for warning in self._firewall.warnings():
-                _log.warning("%s", warning)
+        if self._protect(interface.network) and self._forward:
+            self._forwarding.enable()
+
+    def _protect(self, subnet: IPv4Network) -> bool:
+        """The rules, before anything is forwarded; False when this machine cannot have them."""
+        if self._firewall is None:
+            return True
+        try:
+            self._firewall.install(subnet, lone_router=self._forward and self._forwarding.ours())
+        except FirewallMissing as error:
+            _log.warning("containers do not reach the outside: %s", error)
+            return False
+        for warning in self._firewall.warnings():
+            _log.warning("%s", warning)
+        return True
 
     def recover(self, containers: Collection[str]) -> None:
         """:meth:`setup`, and give up the endpoints of every container that is not in ``containers``."""
-        for container in [known for known in self._seats if known not in containers]:
+        for container in [known for known in self._store.endpoints if known not in containers]:
             self.disconnect(container)
         self.setup()
 
@@ -140,16 +151,16 @@ class NetworkManager:
         problems: list[Exception] = []
         others = False
         if self._firewall is not None:
-            others = self._attempt(problems, self._firewall.has_siblings) is True
-            self._attempt(problems, self._firewall.remove)
+            others = _attempt(problems, self._firewall.has_siblings) is True
+            _attempt(problems, self._firewall.remove)
         if self._bridge is not None:
-            self._attempt(problems, self._bridge.remove)
+            _attempt(problems, self._bridge.remove)
         if not others:
-            self._attempt(problems, self._forwarding.restore)
+            _attempt(problems, self._forwarding.restore)
         if problems:
             raise problems[0]
 
-    # -- endpoints ------------------------------------------------------------------------------------------
+    # -- endpoints ---------------------------------------------------------------------------------
 
     def connect(
         self,
@@ -173,32 +184,31 @@ class NetworkManager:
         known = self._find(network)
         if ip:
             raise InvalidArgument(
-                "invalid config for network: user specified IP address is supported on user defined networks only"
+                "invalid config for network bridge: user specified IP address is supported on user defined "
+                "networks only"
             )
         self.disconnect(container_id)
         if known.driver == "bridge" and self._pool is not None:
-            endpoint = self._seat_on_bridge(container_id, known, hostname, tuple(aliases), mac)
-        else:
-            endpoint = Endpoint(new_id(), container_id, known.name, known.id, hostname, tuple(aliases))
-            self._insert(endpoint)
-        self._seats[container_id] = endpoint
+            return self._seat_on_bridge(container_id, known, hostname, tuple(aliases), mac)
+        endpoint = Endpoint(new_id(), container_id, known.name, known.id, hostname, tuple(aliases))
+        self._store.write_endpoint(endpoint)
         return endpoint
 
     def disconnect(self, container_id: str) -> None:
         """Give up all seats of a container; nothing happens when it has none."""
-        endpoint = self._seats.pop(container_id, None)
+        endpoint = self._store.endpoints.get(container_id)
         if endpoint is None:
             return
-        self._db.execute("DELETE FROM endpoints WHERE container = ?", (container_id,))
+        self._store.delete_endpoint(container_id)
         if endpoint.address and self._pool is not None:
             self._pool.release(endpoint.address, container_id)
 
     def endpoints(self, container_id: str) -> list[Endpoint]:
         """The seats of a container; empty when it is not connected."""
-        endpoint = self._seats.get(container_id)
+        endpoint = self._store.endpoints.get(container_id)
         return [endpoint] if endpoint else []
 
-    # -- what a container reads -------------------------------------------------------------------------------
+    # -- what a container reads --------------------------------------------------------------------
 
     def hosts_file(
         self,
@@ -231,7 +241,7 @@ class NetworkManager:
         dns_options: Sequence[str] = (),
         host_network: bool = False,
     ) -> bytes:
-        """The content of /etc/resolv.conf from the host's, the daemon's defaults and the container's own wishes."""
+        """The content of /etc/resolv.conf: the container's wishes, else the daemon's, else the host's."""
         wishes = files.Resolver(
             tuple(dns) or self._dns.servers,
             tuple(dns_search) or self._dns.search,
@@ -245,60 +255,13 @@ class NetworkManager:
         """The content of /etc/hostname."""
         return f"{hostname}\n".encode()
 
-    # -- what people see ----------------------------------------------------------------------------------------
+    # -- what people see ---------------------------------------------------------------------------
 
     def get(self, ref: str) -> Network:
         """A network by name, id or unique prefix of its id; raises NetworkNotFound."""
         return self._described(self._find(ref))
 
-    def list(self) -> list[Network]:
-        """All networks."""
-        return [self._described(network) for network in self._known.values()]
-
-    # -- inside ---------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _attempt(problems: list[Exception], work: Any) -> Any:
-        try:
-            return work()
-        except Exception as error:
-            problems.append(error)
-            return None
-
-    def _load_networks(self) -> dict[str, Network]:
-        found: dict[str, Network] = {}
-        for identifier, name, record in self._db.rows("SELECT id, name, record FROM networks"):
-            data = json.loads(record)
-            subnet, gateway = data.get("subnet", ""), data.get("gateway", "")
-            found[name] = Network(identifier, name, data["driver"], data["created"], subnet, gateway)
-        for name, driver in (("bridge", "bridge"), ("host", "host"), ("none", "null")):
-            if name not in found:
-                found[name] = Network(new_id(), name, driver, time.time_ns())
-                self._store(found[name])
-        return found
-
-    def _store(self, network: Network) -> None:
-        data = {
-            "driver": network.driver,
-            "created": network.created_ns,
-            "subnet": network.subnet,
-            "gateway": network.gateway,
-        }
-        self._db.execute(
-            "INSERT INTO networks (id, name, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record",
-            (network.id, network.name, json.dumps(data)),
-        )
-
-    def _load_endpoints(self) -> dict[str, Endpoint]:
-        found = {}
-        for container, record in self._db.rows("SELECT container, record FROM endpoints"):
-            data = json.loads(record)
-            data["aliases"] = tuple(data["aliases"])
-            found[container] = Endpoint(**data)
-        return found
-
-    def _addresses(self) -> list[str]:
-        return [endpoint.address for endpoint in self._seats.values() if endpoint.address]
+    # -- inside ------------------------------------------------------------------------------------
 
     def _choose_interface(self, bridge: Bridge) -> IPv4Interface:
         if self._bip is not None:
@@ -307,7 +270,7 @@ class NetworkManager:
         if present is not None:
             return present
         taken = bridge.foreign_networks()
-        known = self._known["bridge"]
+        known = self._store.networks["bridge"]
         if known.subnet:
             subnet = IPv4Network(known.subnet)
             if not any(subnet.overlaps(network) for network in taken if network.prefixlen):
@@ -316,20 +279,21 @@ class NetworkManager:
         return IPv4Interface((int(subnet.network_address) + 1, subnet.prefixlen))
 
     def _remember_subnet(self, interface: IPv4Interface) -> None:
-        known = self._known["bridge"]
+        known = self._store.networks["bridge"]
         changed = dataclasses.replace(known, subnet=str(interface.network), gateway=str(interface.ip))
         if changed != known:
-            self._known["bridge"] = changed
-            self._store(changed)
+            self._store.write_network(changed)
 
     def _find(self, ref: str) -> Network:
         mode = Mode.parse(ref)
         if mode.kind is ModeKind.CONTAINER:
             raise InvalidArgument(f"{ref} is not a network: the container joins another one's")
-        if mode.name in self._known:
-            return self._known[mode.name]
+        if mode.name in self._store.networks:
+            return self._store.networks[mode.name]
         matches = [
-            network for network in self._known.values() if len(ref) >= 3 and network.id.startswith(ref)
+            network
+            for network in self._store.networks.values()
+            if len(ref) >= 3 and network.id.startswith(ref)
         ]
         if len(matches) != 1:
             raise NetworkNotFound(ref)
@@ -338,8 +302,10 @@ class NetworkManager:
     def _seat_on_bridge(
         self, container: str, network: Network, hostname: str, aliases: tuple[str, ...], mac: str | None
     ) -> Endpoint:
-        assert self._pool is not None and self._bridge is not None
-        for attempt in (1, 2):
+        assert self._pool is not None
+        assert self._bridge is not None
+        last: sqlite3.IntegrityError
+        for _attempt in (1, 2):
             address = self._pool.take(container)
             identifier = new_id()
             endpoint = Endpoint(
@@ -358,30 +324,18 @@ class NetworkManager:
                 host_interface=f"veth{identifier[:7]}",
             )
             try:
-                self._insert(endpoint)
-                break
-            except sqlite3.IntegrityError:
-                # a rolled back transaction left memory behind the database: look again, once
-                self._seats = self._load_endpoints()
-                self._pool.reset(self._addresses())
-                if attempt == 2:
-                    raise
-        return endpoint
-
-    def _insert(self, endpoint: Endpoint) -> None:
-        # networks without addresses have any number of endpoints: the container's id keeps the column unique
-        self._db.execute(
-            "INSERT INTO endpoints (container, network, address, record) VALUES (?, ?, ?, ?)",
-            (
-                endpoint.container,
-                endpoint.network_id,
-                endpoint.address or endpoint.container,
-                json.dumps({name: getattr(endpoint, name) for name in Endpoint.__slots__}),
-            ),
-        )
+                self._store.write_endpoint(endpoint)
+                return endpoint
+            except sqlite3.IntegrityError as error:
+                # a rolled back transaction left memory ahead of the database: look again, once
+                last = error
+                self._store.reload()
+                self._store.delete_endpoint(container)
+                self._pool.reset(self._store.addresses())
+        raise last
 
     def _described(self, network: Network) -> Network:
-        members = tuple(e for e in self._seats.values() if e.network_id == network.id)
+        members = tuple(e for e in self._store.endpoints.values() if e.network_id == network.id)
         options = {}
         if network.driver == "bridge" and self._bridge is not None:
             options = {
@@ -393,3 +347,15 @@ class NetworkManager:
                 "com.docker.network.driver.mtu": str(self._mtu),
             }
         return dataclasses.replace(network, members=members, options=options)
+
+    def list(self) -> list[Network]:
+        """All networks."""
+        return [self._described(network) for network in self._store.networks.values()]
+
+
+def _attempt(problems: list[Exception], work: Callable[[], _T]) -> _T | None:
+    try:
+        return work()
+    except Exception as error:
+        problems.append(error)
+        return None

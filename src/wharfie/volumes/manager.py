@@ -2,8 +2,10 @@
 
 ::
 
-    create:  directory <name>/_data  →  row in the database        a directory without a row is nobody's and reused
-    remove:  row  →  directory                                     what is left by a crash goes at the next create
+    create   directory <name>/_data → row in the database
+    remove   directory renamed to .removed-<hex> → row → directory      recover() sweeps what a crash left
+
+A directory without a row belongs to nobody: the next volume of this name begins without what it holds.
 
 Options in the manner of mount(8) (``type``, ``o``, ``device``) are taken for bind mounts of a host directory
 (``type=none, o=bind, device=/path``), where the volume *is* that directory; others are refused at creation.
@@ -12,6 +14,7 @@ Who uses a volume is the engine's knowledge: it says so to :meth:`remove` and :m
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -35,9 +38,13 @@ from wharfie.volumes.model import (
 from wharfie.volumes.usage import directory_size
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_REMOVED = ".removed-"
 _ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _OPTIONS = ("type", "o", "device", "size")
 _REQUIRED = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +142,39 @@ class VolumeManager:
             raise VolumeNotFound(name)
         if users:
             raise VolumeInUse(name, list(users))
-        self._db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        directory = os.path.join(self._root, name)
+        doomed = os.path.join(self._root, _REMOVED + new_id())
         try:
-            remove_tree(os.path.join(self._root, name))
+            os.rename(directory, doomed)
+        except FileNotFoundError:
+            doomed = ""
+        except OSError as error:
+            raise InternalError(f"remove {name}: {error.strerror}: {error.filename}") from error
+        self._db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        if doomed:
+            self._clear(name, doomed)
+
+    def recover(self) -> None:
+        """Sweep what a crash in the middle of :meth:`remove` left."""
+        try:
+            left = [entry for entry in os.listdir(self._root) if entry.startswith(_REMOVED)]
+        except FileNotFoundError:
+            return
+        for entry in left:
+            try:
+                remove_tree(os.path.join(self._root, entry))
+            except OSError as error:
+                _log.warning("what is left of a removed volume cannot be cleared: %s", error)
+
+    @staticmethod
+    def _clear(name: str, directory: str) -> None:
+        try:
+            remove_tree(directory)
         except OSError as error:
             raise InternalError(f"remove {name}: {error.strerror}: {error.filename}") from error
 
     def prune(self, candidates: Collection[str]) -> Pruned:
-        """Remove ``candidates`` (unused volumes, chosen by the caller); one that resists does not stop the rest."""
+        """Remove ``candidates`` (the caller knows them unused); one that resists does not stop the rest."""
         removed = []
         freed = 0
         for name in candidates:
@@ -164,10 +196,9 @@ class VolumeManager:
         created = time.time_ns()
         record = {"created": created, "labels": labels, "options": options, "anonymous": anonymous}
         try:
-            os.makedirs(self._root, mode=0o711, exist_ok=True)
-            os.makedirs(directory, mode=0o711, exist_ok=True)
+            remove_tree(directory)
             data = os.path.join(directory, "_data")
-            os.makedirs(data, exist_ok=True)
+            os.makedirs(data, mode=0o711)
             # the umask must not decide what an unprivileged user of a container can read
             os.chmod(data, 0o755)
             self._db.execute("INSERT INTO volumes (name, record) VALUES (?, ?)", (name, json.dumps(record)))
@@ -198,7 +229,8 @@ def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > 255:
         raise InvalidVolume(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only '
-            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
+            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute '
+            "path"
         )
 
 
@@ -217,8 +249,8 @@ def _check_options(options: Mapping[str, str]) -> None:
     words = options.get("o", "").split(",")
     if options["type"] not in ("none", "bind", "") or not {"bind", "rbind"}.intersection(words):
         raise UnsupportedVolume(
-            f"volumes of type {options['type']} are not supported; only type=none with o=bind and a directory as "
-            "device is, or mount it yourself and use the directory"
+            f"volumes of type {options['type']} are not supported; only type=none with o=bind and a "
+            "directory as device is, or mount it yourself and use the directory"
         )
     if not options["device"].startswith("/"):
         raise InvalidVolume(f"invalid device {options['device']}: it must be an absolute path")

@@ -1,8 +1,9 @@
 """What ``-v``, ``--mount``, ``--tmpfs``, ``VOLUME`` and ``--volumes-from`` ask for, as mount points.
 
-The grammar of ``-v`` is ``[source:]destination[:mode]``; a source that begins with "/" is a host path, any other
-one a volume's name, none an anonymous volume. A mode is a comma-separated list with at most one word of each kind.
-Nothing here touches the file system except :func:`from_mount`, which asks whether a bind's source exists.
+The grammar of ``-v`` is ``[source:]destination[:mode]``; a source that begins with "/" is a host path, any
+other one a volume's name, none an anonymous volume. A mode is a comma-separated list with at most one word
+of each kind. Nothing here touches the file system except :func:`from_mount`, which asks whether a bind's
+source exists.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def validate_tmpfs(words: tuple[str, ...]) -> None:
 
 
 def merge_tmpfs(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The container's tmpfs options over the defaults (noexec, nosuid, nodev): the later of opposites wins."""
+    """The container's options over the defaults (noexec, nosuid, nodev): the later of opposites wins."""
     kept: dict[str, str] = {}
     for word in (*DEFAULTS, *words):
         key = word.partition("=")[0]

@@ -6,7 +6,7 @@ import os
 
 
 def directory_size(path: str) -> int:
-    """The bytes of all files below ``path``, hard links once; what cannot be read or is gone counts nothing."""
+    """The bytes of all files below ``path``, hard links once; what cannot be read counts nothing."""
     seen: set[tuple[int, int]] = set()
     total = 0
     pending = [path]
