@@ -1,0 +1,180 @@
+"""Bytes from the event loop to a thread (and back), with a bound on what waits in between.
+
+Archives arrive and leave on the event loop and are worked on in threads; a queue that is full holds the
+sender up, so that a slow disk, or a slow client, holds at most :data:`LIMIT` bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from wharfie.errors import WharfieError
+from wharfie.support.tasks import spawn
+
+LIMIT = 4 << 20
+
+
+class PipeBroken(WharfieError):
+    """The other side went away."""
+
+
+class _Pipe:
+    def __init__(self, limit: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._limit = limit
+        self._held = 0
+        self._chunks: deque[bytes] = deque()
+        self._changed = threading.Condition()
+        self._wake = asyncio.Event()
+        self._ended = False
+        self._error: BaseException | None = None
+
+    def _notify_loop(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+
+class InwardPipe(_Pipe):
+    """Written on the event loop, read in a thread."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        super().__init__(limit)
+        self._abandoned = False
+
+    async def write(self, chunk: bytes) -> None:
+        """Hand ``chunk`` on; waits while too much is waiting. Raises PipeBroken when nobody will read it."""
+        while True:
+            with self._changed:
+                if self._abandoned:
+                    raise PipeBroken("the archive is not read any further")
+                if self._held < self._limit:
+                    self._chunks.append(chunk)
+                    self._held += len(chunk)
+                    self._changed.notify()
+                    return
+                self._wake.clear()
+            await self._wake.wait()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """No more will come; with an ``error`` the reader gets it raised."""
+        with self._changed:
+            self._ended = True
+            self._error = self._error or error
+            self._changed.notify()
+
+    async def feed(self, stream: AsyncIterator[bytes]) -> None:
+        """Write a whole stream, and close whatever happens; the reader gets a failure of the stream raised."""
+        try:
+            async for chunk in stream:
+                await self.write(chunk)
+        except PipeBroken:
+            return
+        except asyncio.CancelledError:
+            self.close(PipeBroken("the stream broke off"))
+            raise
+        except Exception as error:
+            self.close(error)  # the reader tells
+            return
+        self.close()
+
+    def read(self) -> bytes:
+        """In the thread: the next chunk, empty at the end."""
+        with self._changed:
+            while not self._chunks:
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    return b""
+                self._changed.wait()
+            chunk = self._chunks.popleft()
+            full = self._held >= self._limit
+            self._held -= len(chunk)
+            if full and self._held < self._limit:
+                self._notify_loop()
+            return chunk
+
+    def abandon(self) -> None:
+        """In the thread: nothing more will be read."""
+        with self._changed:
+            self._abandoned = True
+            self._chunks.clear()
+            self._held = 0
+            self._notify_loop()
+
+
+class OutwardPipe(_Pipe):
+    """Written in a thread, read on the event loop."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        super().__init__(limit)
+        self._abandoned = False
+
+    def write(self, chunk: bytes) -> None:
+        """In the thread: hand ``chunk`` on; raises PipeBroken when nobody reads any more."""
+        with self._changed:
+            while self._held >= self._limit and not self._abandoned:
+                self._changed.wait()
+            if self._abandoned:
+                raise PipeBroken("nobody reads the archive any more")
+            self._chunks.append(chunk)
+            self._held += len(chunk)
+            self._notify_loop()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """In the thread: no more will come."""
+        with self._changed:
+            self._ended = True
+            self._error = error
+            self._notify_loop()
+
+    def abandon(self) -> None:
+        """On the loop: nothing more will be read."""
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                with self._changed:
+                    self._wake.clear()
+                    chunks, self._chunks = list(self._chunks), deque()
+                    ended, error = self._ended, self._error
+                    self._held = 0
+                    self._changed.notify()
+                for chunk in chunks:
+                    yield chunk
+                if not chunks:
+                    if error is not None:
+                        raise error
+                    if ended:
+                        return
+                    await self._wake.wait()
+        finally:
+            self.abandon()
+
+
+async def produce(name: str, work: Callable[[Callable[[bytes], None]], None]) -> AsyncIterator[bytes]:
+    """What ``work(write)`` writes, while it runs in a thread; the thread has ended when this has."""
+    pipe = OutwardPipe()
+
+    def run() -> None:
+        try:
+            work(pipe.write)
+        except PipeBroken:
+            pipe.close()
+        except BaseException as error:
+            pipe.close(error)
+        else:
+            pipe.close()
+
+    task = spawn(name, asyncio.to_thread(run))
+    try:
+        async for chunk in pipe:
+            yield chunk
+    finally:
+        pipe.abandon()
+        await asyncio.wait([task])

@@ -1,0 +1,263 @@
+"""The images of one daemon.
+
+The catalog (rows) belongs to the event loop; archives are worked on in threads. An image appears in one
+transaction, when all its layers are in place; what is interrupted before leaves only files without rows,
+swept at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+
+from wharfie.errors import InvalidArgument
+from wharfie.images import changes as dockerfile
+from wharfie.images import config as configs
+from wharfie.images import disk, reference, removal
+from wharfie.images import filters as listing
+from wharfie.images.catalog import Catalog, ImageRow, LayerRow
+from wharfie.images.history import created_seconds, history_of
+from wharfie.images.image import ContainerUse, DiskUsage, HistoryItem, Image, ImageNotFound, Pruned
+from wharfie.images.layers import Draft, Layer, LayerStore
+from wharfie.images.pipe import InwardPipe, PipeBroken
+from wharfie.images.platform import Platform
+from wharfie.state.db import Database
+from wharfie.support.ids import is_hex
+from wharfie.support.tasks import spawn
+from wharfie.support.units import format_time
+
+_log = logging.getLogger(__name__)
+_DECODED = 256
+
+Progress = Callable[[dict[str, object]], None]
+InUse = Callable[[str], list[ContainerUse]]
+# inside the class "list" is docker's word for looking through the images
+Images = list[Image]
+History = list[HistoryItem]
+Records = list[dict[str, str]]
+Layers = list[Layer]
+Words = list[str]
+
+
+class ImageStore:
+    """Names, configurations and layers, and all that is done with them."""
+
+    def __init__(self, data_root: str, db: Database, *, insecure_registries: Iterable[str] = ()) -> None:
+        self.catalog = Catalog(db)
+        self.layers = LayerStore(data_root)
+        self.insecure_registries = tuple(insecure_registries)
+        self._decoded: dict[str, configs.ImageConfig] = {}
+        for problem in self.layers.sweep(self.catalog.directories(), self.catalog.blobs()):
+            _log.warning("a left-over of an interrupted pull stays: %s", problem)
+
+    # looking
+
+    def get(self, ref: str) -> Image:
+        """The image that a name, an id or the beginning of an id stands for; raises ImageNotFound."""
+        return self.image_of(self.find(ref)[0])
+
+    def by_id(self, image_id: str) -> Image:
+        """The image of exactly this id, even one removed by force that a container still needs."""
+        row = self.catalog.image(image_id, ghosts=True)
+        if row is None:
+            raise ImageNotFound(f"No such image: {image_id}")
+        return self.image_of(row)
+
+    def find(self, ref: str) -> tuple[ImageRow, reference.Reference | None]:
+        """The row behind ``ref``, and the name if it was a name (None: it was an id)."""
+        digits = ref.removeprefix("sha256:")
+        if reference.is_image_id(ref):
+            row = self.catalog.image("sha256:" + digits)
+            if row is None:
+                raise ImageNotFound(f"No such image: {ref}")
+            return row, None
+        try:
+            named = reference.parse(ref)
+        except reference.InvalidReference:
+            if not (ref.startswith("sha256:") and is_hex(digits)):
+                raise
+            named = None
+        if named is not None:
+            full = named.with_digest(named.digest) if named.digest else named.with_default_tag()
+            image_id = self.catalog.image_of(full.canonical)
+            row = None if image_id is None else self.catalog.image(image_id)
+            if row is not None:
+                return row, full
+        if is_hex(digits) and len(digits) < 64:
+            found = self.catalog.ids_with_prefix("sha256:" + digits)
+            row = self.catalog.image(found[0]) if len(found) == 1 else None
+            if row is not None:
+                return row, None
+        shown = ref if named is None else named.with_default_tag().familiar
+        raise ImageNotFound(f"No such image: {shown}")
+
+    def image_of(self, row: ImageRow) -> Image:
+        """A row with all that belongs to it."""
+        document = self._decoded.get(row.id)
+        if document is None:
+            if len(self._decoded) >= _DECODED:
+                self._decoded.clear()
+            document = self._decoded[row.id] = configs.decode(row.config.encode())
+        names = [(reference.parse(name).familiar, tagged) for name, tagged in self.catalog.names(row.id)]
+        return Image(
+            id=row.id,
+            document=document,
+            lower=[self.layers.diff(layer.directory) for layer in reversed(self.catalog.layers(row.id))],
+            repo_tags=[name for name, tagged in names if tagged],
+            repo_digests=[name for name, tagged in names if not tagged],
+            size=row.size,
+            parent=row.parent,
+            raw=row.config.encode(),
+            manifest=row.manifest,
+            created_unix=row.created,
+        )
+
+    def images(self) -> Images:
+        """Every image, newest first."""
+        return [self.image_of(row) for row in self.catalog.images()]
+
+    def list(self, filters: listing.Filters | None = None, all: bool = False) -> Images:
+        """What ``docker images`` shows; raises InvalidArgument for a filter it does not have."""
+        return listing.listed(self, filters or {}, all=all)
+
+    def history(self, ref: str) -> History:
+        """How an image came to be, newest step first."""
+        return history_of(self, self.get(ref))
+
+    def disk_usage(self, in_use: InUse | None = None) -> DiskUsage:
+        """What images take on disk."""
+        return disk.usage(self, in_use)
+
+    # naming and removing
+
+    def tag(self, ref: str, target: str) -> None:
+        """Give the image ``ref`` the name ``target`` too, taking it from any other."""
+        row, _ = self.find(ref)
+        name = reference.parse(target)
+        if name.digest:
+            raise InvalidArgument("refusing to create a tag with a digest reference")
+        self.catalog.set_name(name.with_default_tag().canonical, row.id, tagged=True)
+
+    def remove(
+        self, ref: str, *, force: bool = False, noprune: bool = False, in_use: InUse
+    ) -> list[dict[str, str]]:
+        """Docker's ``rmi``: what was untagged and deleted, in order; raises ImageInUse."""
+        return removal.remove(self, ref, force=force, prune=not noprune, in_use=in_use)
+
+    def prune(self, filters: listing.Filters | None, in_use: InUse) -> Pruned:
+        """Docker's ``image prune``."""
+        return removal.prune(self, filters or {}, in_use)
+
+    def collect(self, in_use: InUse) -> int:
+        """Drop ghosts whose containers are gone, and unused layers; the bytes that were freed."""
+        for ghost in self.catalog.ghosts():
+            if not in_use(ghost):
+                self.catalog.drop_image(ghost, ghost=False)
+        return self.discard_garbage()
+
+    def discard_garbage(self) -> int:
+        """Remove layers and blobs that nothing needs; the bytes that were freed."""
+        garbage = self.catalog.collect()
+        for problem in self.layers.remove(garbage.directories, garbage.blobs):
+            _log.warning("a removed layer stays on disk until the next start: %s", problem)
+        return garbage.reclaimed
+
+    # making
+
+    def register(
+        self,
+        document: bytes,
+        layers: Layers,
+        *,
+        names: Iterable[tuple[str, bool]] = (),
+        manifest: str = "",
+        parent: str = "",
+    ) -> Image:
+        """An image whose layers are in place appears, with its names, in one transaction."""
+        decoded = configs.decode(document)
+        diff_ids = decoded.rootfs.diff_ids or []
+        chains = configs.chain_ids(diff_ids)
+        rows = [
+            LayerRow(
+                chain, chains[at - 1] if at else "", layer.diff_id, layer.directory, layer.size, layer.blob
+            )
+            for at, (chain, layer) in enumerate(zip(chains, layers, strict=True))
+        ]
+        identifier = configs.image_id(document)
+        size = sum(layer.size for layer in layers)
+        created = created_seconds(decoded)
+        row = ImageRow(identifier, manifest, document.decode(), size, created, parent)
+        with self.catalog.db.transaction():
+            for layer in layers:
+                if layer.blob and layer.blob_size:
+                    self.catalog.add_blob(layer.blob, layer.blob_size, "layer")
+            self.catalog.add_image(row, rows)
+            for name, tagged in names:
+                self.catalog.set_name(name, identifier, tagged=tagged)
+        return self.by_id(identifier)
+
+    @asynccontextmanager
+    async def drafted(self) -> AsyncIterator[Draft]:
+        """A layer to be made; dropped unless it was placed."""
+        draft = await asyncio.to_thread(self.layers.draft)
+        try:
+            yield draft
+        finally:
+            await asyncio.shield(spawn("drop layer draft", asyncio.to_thread(draft.discard)))
+
+    async def fill_from(self, draft: Draft, stream: AsyncIterator[bytes]) -> Layer:
+        """Unpack a stream of the event loop's into a draft, and place it."""
+        pipe = InwardPipe()
+        feeder = spawn("feed layer", pipe.feed(stream))
+
+        def work() -> Layer:
+            try:
+                layer = draft.fill(pipe.read, keep_blob=False)
+                self.layers.place(draft, layer)
+                return layer
+            finally:
+                pipe.abandon()
+
+        worker = spawn("unpack layer", asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(worker)
+        finally:
+            feeder.cancel()
+            pipe.close(PipeBroken("the import was given up"))
+            await asyncio.wait([feeder, worker])
+
+    async def import_image(
+        self,
+        stream: AsyncIterator[bytes],
+        *,
+        ref: str | None = None,
+        changes: Words | None = None,
+        message: str = "",
+        platform: str | None = None,
+    ) -> Image:
+        """An image of one layer from an archive of a root file system."""
+        name = reference.parse(ref).with_default_tag() if ref else None
+        if name is not None and name.digest:
+            raise InvalidArgument("cannot import digest reference")
+        run = dockerfile.apply(configs.RunConfig(), changes or [])
+        async with self.drafted() as draft:
+            layer = await self.fill_from(draft, stream)
+            target = Platform.parse(platform) if platform else Platform.of_host()
+            step = configs.HistoryEntry(
+                created=format_time(time.time_ns()), comment=message or "Imported from -"
+            )
+            document = configs.ImageConfig(
+                architecture=target.architecture,
+                os=target.os,
+                variant=target.variant,
+                created=step.created,
+                comment=step.comment,
+                config=run,
+                rootfs=configs.RootFS(diff_ids=[layer.diff_id]),
+                history=[step],
+            )
+            names = [(name.canonical, True)] if name else []
+            return self.register(configs.encode(document), [layer], names=names)
