@@ -7,9 +7,9 @@
     daemon ◀── link ───────▶ monitor        the first message is the answer to the launch
     daemon' ── monitor.sock ─▶ monitor      a restarted daemon; the first message is "hello"
 
-    monitor to daemon, first   {"event": "started"|"hello", "version", "id", "pid", "start_time", "monitor_pid",
-                                "started_at_ns", "cgroup", "execs": {exec id: pid}}
-                               {"event": "failed", "message", "code"}               the launch failed, all undone
+    monitor to daemon, first   {"event": "started"|"hello", "version", "id", "pid", "start_time",
+                                "monitor_pid", "started_at_ns", "cgroup", "execs": {exec id: pid}}
+                               {"event": "failed", "message", "code"}          the launch failed, all undone
     daemon to monitor          {"op": "attach", "seq", "key", "attachment", "exec_id"}      fds: [stream]
                                {"op": "resize", "seq", "height", "width", "exec_id"}
                                {"op": "exec", "seq", "exec_id", "process", "tty", "open_stdin", "stdin_once",
@@ -23,9 +23,9 @@
                                {"event": "oom"}
                                {"event": "exit", "exit_code", "oom_killed", "finished_at_ns", "error"}
 
-After "exit" the monitor closes the link; exit.json was on disk before. A link that closes without "exit" means
-that the monitor was killed. A message longer than one packet may be (the sender's socket buffer bounds it)
-travels in a memfd: the packet is then the single byte ``M`` and the memfd comes before the other descriptors.
+After "exit" the monitor closes the link; exit.json was on disk before. A link that closes without "exit"
+means that the monitor was killed. A message longer than one packet may be (the sender's socket buffer bounds
+it) travels in a memfd: the packet is then the byte ``M`` and the memfd comes before the other descriptors.
 
 unix(7), seqpacket and SCM_RIGHTS; memfd_create(2).
 """
@@ -34,8 +34,8 @@ from __future__ import annotations
 
 import _socket
 import os
-import sys
 
+from wharfie.linux.fd import close_all, recv_fds, send_fds
 from wharfie.support import json
 from wharfie.support.files import write_all
 
@@ -63,15 +63,14 @@ LOST = "lost"
 """An attachment whose monitor went away."""
 
 _IN_MEMFD = b"M"
-_INT = 4
 
 
 class Attachment:
     """How one client's stream is tied to a process; its descriptor travels beside it.
 
-    ``multiplex`` puts output into stdcopy frames, otherwise it goes out raw. ``detach_keys`` are the bytes that
-    end the attachment (empty: none). ``prefix`` are bytes of stdin that were read already, behind the request.
-    The client's end of input closes the process's stdin if that was opened with ``stdin_once``.
+    ``multiplex`` puts output into stdcopy frames, otherwise it goes out raw. ``detach_keys`` are the bytes
+    that end the attachment (empty: none). ``prefix`` are bytes of stdin that were read already, behind the
+    request. The client's end of input closes the process's stdin if that was opened with ``stdin_once``.
     """
 
     __slots__ = ("detach_keys", "multiplex", "prefix", "stderr", "stdin", "stdout")
@@ -122,8 +121,8 @@ class LaunchRequest:
 
     The first fields are those of ``runtime.launch.Launch``; the seccomp program is named by the path of its
     cached file. ``log`` is {"driver": "json-file"|"none", "path", "max_size" (bytes, 0: unlimited),
-    "max_file", "attrs": {}}. ``directory`` is <exec-root>/containers/<id>, which exists. One stream descriptor
-    per attachment travels beside the request.
+    "max_file", "attrs": {}}. ``directory`` is <exec-root>/containers/<id>, which exists. One stream
+    descriptor per attachment travels beside the request.
     """
 
     __slots__ = (
@@ -141,7 +140,6 @@ class LaunchRequest:
         "seccomp_path",
         "spec",
         "stdin_once",
-        "systemd_cgroup",
         "tty",
     )
 
@@ -155,7 +153,6 @@ class LaunchRequest:
         log: dict[str, Any],
         rootfs: dict[str, Any] | None = None,
         cgroup: str = "",
-        systemd_cgroup: bool = False,
         interfaces: Sequence[dict[str, Any]] = (),
         seccomp_path: str | None = None,
         init_path: str | None = None,
@@ -172,7 +169,6 @@ class LaunchRequest:
         self.log = log
         self.rootfs = rootfs
         self.cgroup = cgroup
-        self.systemd_cgroup = systemd_cgroup
         self.interfaces = list(interfaces)
         self.seccomp_path = seccomp_path
         self.init_path = init_path
@@ -201,7 +197,9 @@ class ExitRecord:
 
     __slots__ = ("error", "exit_code", "finished_at_ns", "oom_killed")
 
-    def __init__(self, *, exit_code: int, finished_at_ns: int, oom_killed: bool = False, error: str = "") -> None:
+    def __init__(
+        self, *, exit_code: int, finished_at_ns: int, oom_killed: bool = False, error: str = ""
+    ) -> None:
         self.exit_code = exit_code
         self.finished_at_ns = finished_at_ns
         self.oom_killed = oom_killed
@@ -223,31 +221,18 @@ class ExitRecord:
         return cls(**{name: value[name] for name in cls.__slots__})
 
 
-def exit_code_of(status: int) -> int:
-    """Docker's exit code for a status of waitpid(2): 128 + n when a signal ended the process."""
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-
-
 def send(sock: _socket.socket, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
     """Send one message. Raises OSError; BlockingIOError from a non-blocking socket whose peer is slow."""
     packet = json.dumps(message).encode("ascii")
     if len(packet) <= PACKET_LIMIT:
-        _send_packet(sock, packet, fds)
+        send_fds(sock, packet, fds)
         return
     document = os.memfd_create("wharfie-message", os.MFD_CLOEXEC)
     try:
         write_all(document, packet)
-        _send_packet(sock, _IN_MEMFD, [document, *fds])
+        send_fds(sock, _IN_MEMFD, [document, *fds])
     finally:
         os.close(document)
-
-
-def _send_packet(sock: _socket.socket, packet: bytes, fds: Sequence[int]) -> None:
-    control = []
-    if fds:
-        rights = b"".join(fd.to_bytes(_INT, sys.byteorder) for fd in fds)
-        control.append((_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights))
-    sock.sendmsg([packet], control, _socket.MSG_NOSIGNAL)
 
 
 def receive(sock: _socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -255,20 +240,11 @@ def receive(sock: _socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
     Raises OSError, and ValueError for a packet that is no message; its descriptors are closed then.
     """
-    packet, control, flags, _ = sock.recvmsg(
-        PACKET_LIMIT + 1, _socket.CMSG_SPACE(FDS_LIMIT * _INT), _socket.MSG_CMSG_CLOEXEC
-    )
-    fds: list[int] = []
-    for level, kind, rights in control:
-        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-            usable = len(rights) - len(rights) % _INT
-            fds += [int.from_bytes(rights[at : at + _INT], sys.byteorder) for at in range(0, usable, _INT)]
+    packet, fds = recv_fds(sock, PACKET_LIMIT + 1, FDS_LIMIT)
     if not packet:
         close_all(fds)
         return None
     try:
-        if flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
-            raise ValueError("a message or its descriptors were cut off")
         if packet == _IN_MEMFD:
             packet = _read_document(fds)
         message = json.loads(packet)
@@ -291,12 +267,6 @@ def _read_document(fds: list[int]) -> bytes:
         return os.pread(document, size, 0)
     finally:
         os.close(document)
-
-
-def close_all(fds: Sequence[int]) -> None:
-    """Close descriptors that nobody wants any more."""
-    for fd in fds:
-        os.close(fd)
 
 
 def socket_address(directory_fd: int, name: str = SOCKET_NAME) -> str:

@@ -1,0 +1,84 @@
+"""The one loop of a monitor: descriptors that become ready, and a few deadlines.
+
+A monitor is one thread with some ten descriptors; epoll(7) keeps their set in the kernel, so waiting costs
+the same however many there are. Handlers get the ready events and must not block.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+URGENT = select.EPOLLPRI
+GONE = select.EPOLLHUP | select.EPOLLERR
+
+
+class Loop:
+    """Calls handlers of ready descriptors until it is stopped."""
+
+    __slots__ = ("_deadlines", "_epoll", "_fresh", "_handlers", "_masks", "_running")
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._masks: dict[int, int] = {}
+        self._fresh: set[int] = set()
+        self._deadlines: dict[Callable[[], None], float] = {}
+        self._running = True
+
+    def watch(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
+        """Call ``handler`` with the events of ``fd``; hang-ups and errors are always among them."""
+        self._epoll.register(fd, mask)
+        self._handlers[fd] = handler
+        self._masks[fd] = mask
+        self._fresh.add(fd)
+
+    def change(self, fd: int, mask: int) -> None:
+        """Wait for other events of a watched descriptor."""
+        if self._masks[fd] != mask:
+            self._epoll.modify(fd, mask)
+            self._masks[fd] = mask
+
+    def forget(self, fd: int) -> None:
+        """Watch ``fd`` no longer; to be called before it is closed. Not watched is fine."""
+        if self._handlers.pop(fd, None) is not None:
+            del self._masks[fd]
+            self._epoll.unregister(fd)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call ``call`` once, later; asked again for the same one, the new time counts."""
+        self._deadlines[call] = time.monotonic() + seconds
+
+    def stop(self) -> None:
+        """End ``run`` after the handler that is running."""
+        self._running = False
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        while self._running:
+            timeout = None
+            if self._deadlines:
+                timeout = max(0.0, min(self._deadlines.values()) - time.monotonic())
+            self._fresh.clear()
+            for fd, events in self._epoll.poll(timeout):
+                # a handler called before may have forgotten it, and even have opened another under its number
+                handler = self._handlers.get(fd)
+                if handler is not None and fd not in self._fresh:
+                    handler(events)
+                if not self._running:
+                    return
+            self._call_due()
+
+    def _call_due(self) -> None:
+        if not self._deadlines:
+            return
+        now = time.monotonic()
+        for call in [call for call, when in self._deadlines.items() if when <= now]:
+            del self._deadlines[call]
+            call()

@@ -1,0 +1,118 @@
+"""The fork server: pays for Python's start and imports once, then forks a monitor per container.
+
+It is a child of the daemon but never the daemon's fork: ``monitor.client`` starts it as ``python -I -S`` on a
+read-only mount of the interpreter. Everything that it or a monitor needs is imported here; then the heap is
+frozen (a collection would touch, and so copy, every page it shares with its monitors).
+
+::
+
+    daemon ──"launch", fds [document, link, stream...]──▶ spawner ──fork──▶ monitor
+    spawner: closes its copies, goes on at once; the monitor parses the document and answers on its link
+
+The end of the daemon's socket is the end of the spawner; monitors are in sessions of their own and live on.
+"""
+
+from __future__ import annotations
+
+import _socket
+import gc
+import os
+import sys
+
+from wharfie.linux import libc
+from wharfie.linux.credentials import set_process_name
+from wharfie.linux.fd import close_all
+from wharfie.monitor import monitor, protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+else:
+    import _signal
+
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+THRESHOLD = 32 * 1024
+"""Chunks of output and their encodings are larger than this: they go back to the kernel at once."""
+
+OOM_SCORE = b"-500"
+"""As containerd and dockerd choose for themselves."""
+
+
+def main(control_fd: int, *needless: int) -> None:
+    """Serve until the daemon's end of the socket closes; ``needless`` descriptors served the start only."""
+    close_all(needless)
+    control = _socket.socket(fileno=control_fd)
+    control.setblocking(True)
+    _become()
+    protocol.send(control, {"event": "ready", "pid": os.getpid()})
+    while True:
+        try:
+            received = protocol.receive(control)
+        except ConnectionResetError:
+            return
+        except (OSError, ValueError) as error:
+            monitor.warn(f"the spawner got a wrong request: {error}")
+            continue
+        if received is None:
+            return
+        message, fds = received
+        if message.get("op") == "launch" and len(fds) >= 2:
+            _launch(control, fds)
+        close_all(fds)
+
+
+def _become() -> None:
+    set_process_name(b"wharfie-spawner")
+    os.umask(0o022)
+    _signal.signal(_signal.SIGCHLD, _reap)
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    libc.mallopt(M_MMAP_THRESHOLD, THRESHOLD)
+    libc.mallopt(M_TRIM_THRESHOLD, THRESHOLD)
+    try:
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, OOM_SCORE)
+        finally:
+            os.close(fd)
+    except OSError:
+        pass  # needs CAP_SYS_RESOURCE; the ordinary score will do
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def _launch(control: _socket.socket, fds: list[int]) -> None:
+    """Fork a monitor. If that fails, closing the link tells the daemon."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        monitor.warn(f"the spawner cannot fork: {error}")
+        return
+    if pid:
+        return
+    status = 1
+    try:
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        control.close()
+        document, link, *streams = fds
+        monitor.main(document, _socket.socket(fileno=link), streams)
+        status = 0
+    except BaseException:
+        # the hook written in C: nothing may be imported here
+        sys.__excepthook__(*sys.exc_info())
+    finally:
+        os._exit(status)
+
+
+def _reap(_number: int, _frame: object) -> None:
+    """Collect monitors that ended (SIGCHLD)."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        if status:
+            monitor.warn(f"monitor {pid} ended with status {status}")
