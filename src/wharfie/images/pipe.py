@@ -66,7 +66,7 @@ class InwardPipe(_Pipe):
             self._changed.notify()
 
     async def feed(self, stream: AsyncIterator[bytes]) -> None:
-        """Write a whole stream, and close whatever happens; the reader gets a failure of the stream raised."""
+        """Write a whole stream, and close whatever happens; its failure is raised where it is read."""
         try:
             async for chunk in stream:
                 await self.write(chunk)

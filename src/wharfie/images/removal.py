@@ -1,4 +1,4 @@
-"""``rmi`` and ``image prune``: Docker's rules of what is untagged, what is deleted, and what stands against it.
+"""``rmi`` and ``image prune``: what is untagged, what is deleted, and what stands against it, as in Docker.
 
 A name given: that name goes; the image goes with its last name. An id given: the image goes with all its
 names, if they are of one repository. A running container and a child image always stand against deletion; a

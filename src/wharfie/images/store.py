@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from wharfie.errors import InvalidArgument
+from wharfie.images import bootstrap as packages
 from wharfie.images import changes as dockerfile
+from wharfie.images import committing, disk, reference, removal
 from wharfie.images import config as configs
-from wharfie.images import disk, reference, removal
 from wharfie.images import filters as listing
 from wharfie.images.catalog import Catalog, ImageRow, LayerRow
 from wharfie.images.history import created_seconds, history_of
@@ -141,9 +142,7 @@ class ImageStore:
             raise InvalidArgument("refusing to create a tag with a digest reference")
         self.catalog.set_name(name.with_default_tag().canonical, row.id, tagged=True)
 
-    def remove(
-        self, ref: str, *, force: bool = False, noprune: bool = False, in_use: InUse
-    ) -> list[dict[str, str]]:
+    def remove(self, ref: str, *, force: bool = False, noprune: bool = False, in_use: InUse) -> Records:
         """Docker's ``rmi``: what was untagged and deleted, in order; raises ImageInUse."""
         return removal.remove(self, ref, force=force, prune=not noprune, in_use=in_use)
 
@@ -261,3 +260,36 @@ class ImageStore:
             )
             names = [(name.canonical, True)] if name else []
             return self.register(configs.encode(document), [layer], names=names)
+
+    async def commit(
+        self,
+        base: Image,
+        upper: str,
+        *,
+        ref: str | None = None,
+        author: str = "",
+        message: str = "",
+        changes: Words | None = None,
+        config: configs.RunConfig | None = None,
+        created_by: str = "",
+    ) -> Image:
+        """``base`` with the content of ``upper`` as one layer more; ``config`` in place of the base's."""
+        return await committing.commit(
+            self,
+            base,
+            upper,
+            ref=ref,
+            author=author,
+            message=message,
+            changes=changes or [],
+            config=config,
+            created_by=created_by,
+        )
+
+    async def bootstrap(self, name: str, *, suite: str | None = None, progress: Progress) -> Image:
+        """``busybox`` or ``debian[:suite]`` from the distribution's packages.
+
+        Raises:
+            InvalidArgument: another name. Unavailable: a program is missing, or no mirror can be reached.
+        """
+        return await packages.bootstrap(self, name, suite=suite, progress=progress)
