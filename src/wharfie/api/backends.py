@@ -6,7 +6,7 @@ type it goes to the client as it is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -30,36 +30,32 @@ class Created(Protocol):
         """What the creator should know."""
 
 
-class WaitOutcome(Protocol):
-    """How the end that was waited for came about."""
+class Waiting(Protocol):
+    """An end that is waited for."""
 
-    @property
-    def exit_code(self) -> int:
-        """The container's exit code."""
+    async def result(self) -> containers.WaitResponse:
+        """The exit code, when it is there."""
 
-    @property
-    def error(self) -> str:
-        """Empty, or why there is no proper exit code."""
+    def close(self) -> None:
+        """Nobody waits any more."""
 
 
 class Containers(Protocol):
     """The life of containers."""
 
-    async def create(
-        self, name: str | None, body: containers.CreateContainer, platform: str | None = None
-    ) -> Created:
+    async def create(self, name: str | None, body: containers.CreateContainer, platform: str = "") -> Created:
         """Make one."""
 
     async def start(self, ref: str) -> None:
         """Start it; NotModified when it runs."""
 
-    async def stop(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
+    async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
         """Stop it; NotModified when it does not run."""
 
-    async def restart(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
+    async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
         """Stop and start."""
 
-    async def kill(self, ref: str, signal: str | None = None) -> None:
+    async def kill(self, ref: str, signal: str = "") -> None:
         """Send a signal."""
 
     async def pause(self, ref: str) -> None:
@@ -71,16 +67,14 @@ class Containers(Protocol):
     async def rename(self, ref: str, name: str) -> None:
         """Give it another name."""
 
-    async def remove(
-        self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False
-    ) -> None:
+    async def remove(self, ref: str, force: bool = False, volumes: bool = False, link: bool = False) -> None:
         """Remove it."""
 
     async def update(self, ref: str, body: containers.UpdateContainer) -> Sequence[str]:
         """Change its limits; returns warnings."""
 
-    async def wait(self, ref: str, condition: str) -> Awaitable[WaitOutcome]:
-        """Registered when this returns; what it returns is awaited for the outcome."""
+    async def wait(self, ref: str, condition: str = "") -> Waiting:
+        """Registered when this returns."""
 
     async def resize(self, ref: str, height: int, width: int) -> None:
         """Set the size of its terminal."""

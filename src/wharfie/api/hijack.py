@@ -189,13 +189,16 @@ async def take_over(request: BaseRequest, content_type: str) -> Taken:
     headers = {"Content-Type": content_type}
     if upgrade:
         headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
-    transport.set_write_buffer_limits(0)
+    secure = transport.get_extra_info("sslcontext") is not None
+    if not secure:
+        # then drained means that the head has left for the kernel
+        transport.set_write_buffer_limits(0)
     transport.write(head(101, headers, phrase="UPGRADED") if upgrade else head(200, headers))
     await connection._drain_helper()
     if transport.is_closing():
         raise ConnectionResetError("the client is gone")
     prefix = connection.take()
-    if transport.get_extra_info("sslcontext") is not None:
+    if secure:
         fd = relay(transport, prefix)
         connection.forget()
         return Taken(fd, b"")

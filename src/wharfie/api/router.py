@@ -111,8 +111,8 @@ class Router:
         if noun in _MISSING:
             return NotSupported(f"wharfie cannot do this: {_MISSING[noun]} is not part of it")
         for method in ("GET", "POST", "PUT", "DELETE", "HEAD"):
-            known = (method, path) in self._exact or (bool(rest) and (method, noun, verb) in self._verbs)
-            if known:
+            templated = rest.count("/") <= 1 and (method, noun, verb if "/" in rest else "") in self._verbs
+            if (method, path) in self._exact or (rest and templated):
                 return MethodNotAllowed(f"method not allowed: {path} takes {method}")
         return PageNotFound("page not found")
 

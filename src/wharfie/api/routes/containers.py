@@ -26,7 +26,7 @@ def routes(containers: Containers, processes: Processes) -> list[Route]:
     async def create(call: Call) -> Answer:
         body = await call.read(CreateContainer)
         name = call.text("name") or None
-        made = await containers.create(name, body, call.text("platform") or None)
+        made = await containers.create(name, body, call.text("platform"))
         return json_answer(CreateResponse(id=made.id, warnings=list(made.warnings)), 201)
 
     async def start(call: Call) -> Answer:
@@ -41,15 +41,15 @@ def routes(containers: Containers, processes: Processes) -> list[Route]:
         return empty_answer()
 
     async def stop(call: Call) -> Answer:
-        await containers.stop(call.argument, call.number("t"), call.text("signal") or None)
+        await containers.stop(call.argument, call.number("t"), call.text("signal"))
         return empty_answer()
 
     async def restart(call: Call) -> Answer:
-        await containers.restart(call.argument, call.number("t"), call.text("signal") or None)
+        await containers.restart(call.argument, call.number("t"), call.text("signal"))
         return empty_answer()
 
     async def kill(call: Call) -> Answer:
-        await containers.kill(call.argument, call.text("signal") or None)
+        await containers.kill(call.argument, call.text("signal"))
         return empty_answer()
 
     async def pause(call: Call) -> Answer:

@@ -14,11 +14,9 @@ from wharfie.api.streaming import send_all
 from wharfie.errors import InvalidArgument
 from wharfie.support.units import parse_time
 from wharfie.wire.base import encode
-from wharfie.wire.containers import WaitError, WaitResponse
 
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
-_CONDITIONS = frozenset({"", "not-running", "next-exit", "removed"})
 _SECOND = 1_000_000_000
 
 
@@ -100,17 +98,15 @@ def routes(containers: Containers, processes: Processes, streams: Streams, syste
         return await send_all(call, _lines(found), Stream(call.request, JSON))
 
     async def wait(call: Call) -> Stream:
-        condition = call.text("condition")
-        if condition not in _CONDITIONS:
-            raise InvalidArgument(f'invalid condition: "{condition}"')
-        waiting = await containers.wait(call.argument, condition or "not-running")
-        answer = Stream(call.request, JSON)
-        cast(Connection, call.request.protocol).cancel_when_lost()
-        # the client starts the container when it has the head
-        await answer.start()
-        outcome = await waiting
-        error = WaitError(message=outcome.error) if outcome.error else None
-        await answer.write_json(WaitResponse(status_code=outcome.exit_code, error=error))
+        waiting = await containers.wait(call.argument, call.text("condition"))
+        try:
+            answer = Stream(call.request, JSON)
+            cast(Connection, call.request.protocol).cancel_when_lost()
+            # the client starts the container when it has the head
+            await answer.start()
+            await answer.write_json(await waiting.result())
+        finally:
+            waiting.close()
         return answer
 
     async def events(call: Call) -> Stream:

@@ -1,0 +1,407 @@
+"""An engine of a few dictionaries, behind the real API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from wharfie.api.backends import AttachRequest, Backends, LogsRequest
+from wharfie.api.routes import all_routes
+from wharfie.api.server import Server
+from wharfie.errors import Conflict, InvalidArgument, NotFound, NotModified
+from wharfie.support.tasks import spawn
+from wharfie.wire import containers as wire
+from wharfie.wire import events, execs, images, networks, system, volumes
+from wharfie.wire.config import Config, HostConfig
+from wharfie.wire.stdcopy import header
+
+ID = "c0ffee" + "0" * 58
+
+
+class Waiting:
+    def __init__(self, future: asyncio.Future[int]) -> None:
+        self.future = future
+        self.closed = False
+
+    async def result(self) -> wire.WaitResponse:
+        return wire.WaitResponse(status_code=await self.future)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeContainers:
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.bodies: list[wire.CreateContainer] = []
+        self.exits: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.waits: list[Waiting] = []
+        self.failure: Exception | None = None
+
+    def _note(self, *call: Any) -> None:
+        self.calls.append(call)
+        if self.failure is not None:
+            raise self.failure
+        if len(call) > 1 and call[1] == "missing":
+            raise NotFound("No such container: missing")
+
+    async def create(self, name: str | None, body: wire.CreateContainer, platform: str = "") -> Any:
+        self._note("create", name, platform)
+        self.bodies.append(body)
+        return SimpleNamespace(id=ID, warnings=["be careful"])
+
+    async def start(self, ref: str) -> None:
+        self._note("start", ref)
+        if ref == "running":
+            raise NotModified("it runs")
+
+    async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
+        self._note("stop", ref, timeout, signal)
+
+    async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
+        self._note("restart", ref, timeout, signal)
+
+    async def kill(self, ref: str, signal: str = "") -> None:
+        self._note("kill", ref, signal)
+
+    async def pause(self, ref: str) -> None:
+        self._note("pause", ref)
+
+    async def unpause(self, ref: str) -> None:
+        self._note("unpause", ref)
+
+    async def rename(self, ref: str, name: str) -> None:
+        self._note("rename", ref, name)
+        if name == "taken":
+            raise Conflict('the name "/taken" is in use')
+
+    async def remove(self, ref: str, force: bool = False, volumes: bool = False, link: bool = False) -> None:
+        self._note("remove", ref, force, volumes, link)
+
+    async def update(self, ref: str, body: wire.UpdateContainer) -> Sequence[str]:
+        self._note("update", ref, body.memory, body.restart_policy.name)
+        return []
+
+    async def wait(self, ref: str, condition: str = "") -> Waiting:
+        self._note("wait", ref, condition)
+        self.waits.append(Waiting(self.exits))
+        return self.waits[-1]
+
+    async def resize(self, ref: str, height: int, width: int) -> None:
+        self._note("resize", ref, height, width)
+
+    def list(self, **options: Any) -> Sequence[wire.ContainerSummary]:
+        self._note("list", options)
+        return [
+            wire.ContainerSummary(
+                id=ID, names=["/fake"], image="busybox", image_id="sha256:1", command="sh", created=1,
+                state="running", status="Up 1 second",
+            )
+        ]  # fmt: skip
+
+    def inspect(self, ref: str, size: bool = False) -> wire.ContainerInspect:
+        self._note("inspect", ref, size)
+        return wire.ContainerInspect(
+            id=ID, created="2024-01-01T00:00:00Z", path="sh", args=[], state=wire.State(status="running"),
+            image="sha256:1", name="/fake", host_config=HostConfig(), config=Config(image="busybox"),
+        )  # fmt: skip
+
+    async def prune(self, filters: Any) -> wire.ContainerPrune:
+        self._note("prune", filters)
+        return wire.ContainerPrune(containers_deleted=[ID], space_reclaimed=5)
+
+
+class FakeProcesses:
+    async def top(self, ref: str, arguments: str) -> wire.TopResponse:
+        return wire.TopResponse(titles=["PID", "CMD"], processes=[["1", arguments]])
+
+    async def stats(self, ref: str, *, stream: bool, one_shot: bool) -> AsyncIterator[dict[str, Any]]:
+        if ref == "missing":
+            raise NotFound("No such container: missing")
+        yield {"id": ID, "one_shot": one_shot}
+        if stream:
+            yield {"id": ID, "second": True}
+
+
+class FakeStreams:
+    """Attached connections are echoed; the end of input is said and closes them."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.followed = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    def is_tty(self, ref: str) -> bool:
+        return ref == "tty"
+
+    async def logs(self, ref: str, request: LogsRequest) -> AsyncIterator[bytes]:
+        if ref == "missing":
+            raise NotFound("No such container: missing")
+        self.requests.append(request)
+        yield header(1, 6) + b"hello\n"
+        if ref == "breaks":
+            raise OSError(5, "Input/output error")
+        if request.follow:
+            self.followed.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cancelled.set()
+
+    async def check_attach(self, ref: str) -> None:
+        if ref == "missing":
+            raise NotFound("No such container: missing")
+
+    async def attach(self, ref: str, request: AttachRequest, fd: int, prefix: bytes) -> None:
+        self.requests.append(request)
+        spawn("echo", echo(fd, prefix))
+
+
+async def echo(fd: int, prefix: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    assert not os.get_blocking(fd)
+    with socket.socket(fileno=fd) as sock:
+        sock.setblocking(False)
+        await loop.sock_sendall(sock, prefix)
+        while data := await loop.sock_recv(sock, 65536):
+            await loop.sock_sendall(sock, data)
+        await loop.sock_sendall(sock, b"<end of input>")
+
+
+class FakeExecs:
+    def __init__(self) -> None:
+        self.created: list[execs.ExecCreate] = []
+        self.detached: list[str] = []
+
+    async def create(self, ref: str, body: execs.ExecCreate) -> str:
+        if not body.cmd:
+            raise InvalidArgument("No exec command specified")
+        self.created.append(body)
+        return "e0"
+
+    def check_start(self, exec_id: str, body: execs.ExecStart) -> bool:
+        if exec_id == "missing":
+            raise NotFound("No such exec instance: missing")
+        return body.tty
+
+    async def start_detached(self, exec_id: str, body: execs.ExecStart) -> None:
+        self.detached.append(exec_id)
+
+    async def start_attached(self, exec_id: str, body: execs.ExecStart, fd: int, prefix: bytes) -> None:
+        spawn("echo", echo(fd, prefix))
+
+    def inspect(self, exec_id: str) -> execs.ExecInspect:
+        return execs.ExecInspect(
+            id=exec_id, running=False, exit_code=3, process_config=execs.ProcessConfig(), container_id=ID
+        )
+
+    async def resize(self, exec_id: str, height: int, width: int) -> None:
+        return None
+
+
+class FakeFiles:
+    def __init__(self) -> None:
+        self.uploaded = b""
+        self.committed: dict[str, Any] = {}
+
+    async def stat(self, ref: str, path: str) -> dict[str, Any]:
+        return {"name": os.path.basename(path), "size": 3, "mode": 0o644, "mtime": "x", "linkTarget": ""}
+
+    @asynccontextmanager
+    async def archive(self, ref: str, path: str) -> AsyncIterator[Any]:
+        yield await self.stat(ref, path), pieces(b"tar", b"ball")
+
+    async def extract(self, ref: str, path: str, stream: AsyncIterator[bytes], **options: bool) -> None:
+        self.uploaded = b"".join([piece async for piece in stream])
+
+    @asynccontextmanager
+    async def export(self, ref: str) -> AsyncIterator[Any]:
+        yield pieces(b"whole ", b"root")
+
+    async def changes(self, ref: str) -> Sequence[wire.Change]:
+        return [wire.Change(path="/new", kind=1)] if ref != "same" else []
+
+    async def commit(self, ref: str, **options: Any) -> str:
+        self.committed = {"ref": ref, **options}
+        return "sha256:new"
+
+
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+class FakeImages:
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.imported = b""
+
+    def list(self, **options: Any) -> Sequence[images.ImageSummary]:
+        self.calls.append(("list", options))
+        return [images.ImageSummary(created=1, id="sha256:1", size=2, repo_tags=["busybox:latest"])]
+
+    def inspect(self, ref: str) -> images.ImageInspect:
+        self.calls.append(("inspect", ref))
+        return images.ImageInspect(id="sha256:1")
+
+    def history(self, ref: str) -> Sequence[images.HistoryItem]:
+        return [images.HistoryItem(id="sha256:1", created=1)]
+
+    async def pull(self, ref: str, *, platform: str, auth: Any, progress: Any) -> None:
+        self.calls.append(("pull", ref, platform, auth))
+        if ref.startswith("nowhere"):
+            raise NotFound("manifest unknown")
+        progress({"status": "Pulling from library/busybox", "id": "latest"})
+        if ref.startswith("broken"):
+            await asyncio.sleep(0)
+            raise InvalidArgument("the digest is wrong")
+
+    async def import_image(self, stream: AsyncIterator[bytes], *, progress: Any, **options: Any) -> None:
+        self.calls.append(("import", options))
+        self.imported = b"".join([piece async for piece in stream])
+        progress({"status": "sha256:1"})
+
+    async def bootstrap(self, name: str, *, suite: str, progress: Any) -> None:
+        progress({"status": f"{name} {suite}"})
+
+    async def tag(self, ref: str, target: str) -> None:
+        self.calls.append(("tag", ref, target))
+
+    async def remove(self, ref: str, *, force: bool, noprune: bool) -> Sequence[images.ImageDelete]:
+        self.calls.append(("remove", ref, force, noprune))
+        return [images.ImageDelete(untagged=ref)]
+
+    async def prune(self, filters: Any) -> images.ImagePrune:
+        return images.ImagePrune()
+
+
+class FakeVolumes:
+    def __init__(self) -> None:
+        self.pruned: Any = None
+
+    def list(self, filters: Any) -> volumes.VolumeList:
+        return volumes.VolumeList(volumes=[volumes.Volume(name="data")])
+
+    def inspect(self, name: str) -> volumes.Volume:
+        return volumes.Volume(name=name)
+
+    def create(self, body: volumes.VolumeCreate) -> volumes.Volume:
+        return volumes.Volume(name=body.name)
+
+    async def remove(self, name: str, *, force: bool) -> None:
+        return None
+
+    async def prune(self, filters: Any) -> volumes.VolumePrune:
+        self.pruned = filters
+        return volumes.VolumePrune()
+
+
+class FakeNetworks:
+    def list(self, filters: Any) -> Sequence[networks.Network]:
+        return [networks.Network(name="bridge", id="b" * 64)]
+
+    def inspect(self, ref: str) -> networks.Network:
+        return networks.Network(name=ref, id="b" * 64)
+
+
+class FakeSystem:
+    def __init__(self) -> None:
+        self.asked_to_end = False
+
+    def info(self) -> system.Info:
+        return system.Info(
+            id="x", containers=0, containers_running=0, containers_paused=0, containers_stopped=0, images=0,
+            driver="overlay", plugins=system.Plugins(), system_time="", kernel_version="6", ncpu=2,
+            operating_system="Linux", architecture="x86_64", mem_total=1, docker_root_dir="/", name="here",
+            server_version="0", default_runtime="wharfie",
+        )  # fmt: skip
+
+    def version(self) -> system.Version:
+        return system.Version(
+            platform=system.Platform(name="wharfie"), version="0", api_version="1.51",
+            min_api_version="1.24", os="linux", arch="amd64",
+        )  # fmt: skip
+
+    async def disk_usage(self, kinds: Sequence[str]) -> system.DiskUsage:
+        return system.DiskUsage()
+
+    async def events(self, **options: Any) -> AsyncIterator[events.Event]:
+        yield events.Event(
+            type="container", action="start", actor=events.Actor(id=ID), time=1, time_nano=1, status="start"
+        )
+
+    def request_shutdown(self) -> None:
+        self.asked_to_end = True
+
+
+class Api:
+    """The real server on a socket, with the fake engine behind it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.containers = FakeContainers()
+        self.streams = FakeStreams()
+        self.execs = FakeExecs()
+        self.files = FakeFiles()
+        self.images = FakeImages()
+        self.volumes = FakeVolumes()
+        self.system = FakeSystem()
+        self.server = Server(
+            all_routes(
+                Backends(
+                    containers=self.containers,
+                    processes=FakeProcesses(),
+                    streams=self.streams,
+                    execs=self.execs,
+                    files=self.files,
+                    images=self.images,
+                    volumes=self.volumes,
+                    networks=FakeNetworks(),
+                    system=self.system,
+                )
+            )
+        )
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(self.path)
+
+    async def ask(
+        self, method: str, path: str, body: bytes = b"", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request on a connection of its own: status, headers, body."""
+        reader, writer = await self.connect()
+        lines = {"Host": "docker", "Content-Length": str(len(body)), "Connection": "close"}
+        if body:
+            lines["Content-Type"] = "application/json"
+        lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        answer = await reader.read()
+        writer.close()
+        return parse(answer)
+
+
+def parse(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Take an answer apart; chunks are joined, and a missing last chunk is an error."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    if headers.get("transfer-encoding") == "chunked":
+        joined = b""
+        while True:
+            size, _, body = body.partition(b"\r\n")
+            if not size:
+                raise EOFError("the chunks have no end")
+            length = int(size, 16)
+            joined += body[:length]
+            body = body[length + 2 :]
+            if not length:
+                break
+        body = joined
+    return int(status.split()[1]), headers, body

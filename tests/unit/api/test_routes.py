@@ -1,0 +1,369 @@
+"""Every route: what it asks of the engine, and the JSON and status it answers with."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.api.fakes import ID, Api, parse
+from wharfie import errors
+from wharfie.api.errors import STATUS
+
+SIMPLE: list[tuple[str, str, int, tuple[Any, ...]]] = [
+    ("POST", "/containers/x/start", 204, ("start", "x")),
+    ("POST", "/containers/running/start", 304, ("start", "running")),
+    ("POST", "/containers/missing/start", 404, ("start", "missing")),
+    ("POST", "/containers/x/stop?t=3&signal=INT", 204, ("stop", "x", 3, "INT")),
+    ("POST", "/containers/x/stop", 204, ("stop", "x", None, "")),
+    ("POST", "/containers/x/restart?t=-1", 204, ("restart", "x", -1, "")),
+    ("POST", "/containers/x/kill?signal=HUP", 204, ("kill", "x", "HUP")),
+    ("POST", "/containers/x/pause", 204, ("pause", "x")),
+    ("POST", "/containers/x/unpause", 204, ("unpause", "x")),
+    ("POST", "/containers/x/rename?name=y", 204, ("rename", "x", "y")),
+    ("POST", "/containers/x/rename?name=taken", 409, ("rename", "x", "taken")),
+    ("DELETE", "/containers/x?force=1&v=true&link=0", 204, ("remove", "x", True, True, False)),
+    ("POST", "/containers/x/resize?h=24&w=80", 200, ("resize", "x", 24, 80)),
+    ("GET", "/containers/x/json?size=1", 200, ("inspect", "x", True)),
+]
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.51"])
+@pytest.mark.parametrize(("method", "path", "status", "call"), SIMPLE)
+async def test_a_verb_reaches_the_engine(
+    api: Api, prefix: str, method: str, path: str, status: int, call: tuple[Any, ...]
+) -> None:
+    got, headers, body = await api.ask(method, prefix + path)
+    assert got == status
+    assert api.containers.calls == [call]
+    assert headers["api-version"] == "1.51"
+    assert headers["ostype"] == "linux"
+    if status >= 400:
+        assert json.loads(body)["message"]
+    if status in (204, 304):
+        assert (body, headers.get("content-length")) == (b"", None)
+
+
+async def test_create_hands_over_the_whole_body(api: Api) -> None:
+    body = {
+        "Image": "busybox",
+        "Cmd": ["sh", "-c", "true"],
+        "Env": None,
+        "HostConfig": {"Memory": 1 << 20, "PortBindings": {"80/tcp": [{"HostPort": "8080"}]}},
+        "NetworkingConfig": {"EndpointsConfig": {"bridge": None}},
+        "Unknown": 1,
+    }
+    status, _, answer = await api.ask(
+        "POST", "/v1.51/containers/create?name=n&platform=linux%2Famd64", json.dumps(body).encode()
+    )
+    assert (status, json.loads(answer)) == (201, {"Id": ID, "Warnings": ["be careful"]})
+    assert api.containers.calls == [("create", "n", "linux/amd64")]
+    made = api.containers.bodies[0]
+    assert made.cmd == ["sh", "-c", "true"]
+    assert made.host_config.memory == 1 << 20
+    assert made.host_config.port_bindings is not None
+    assert made.host_config.port_bindings["80/tcp"] is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "word"), [(b"", "EOF"), (b"{", "invalid JSON"), (b'{"Tty": "yes"}', "Tty"), (b"[]", "object")]
+)
+async def test_a_bad_body_is_the_client_s_fault(api: Api, body: bytes, word: str) -> None:
+    status, _, answer = await api.ask("POST", "/containers/create", body)
+    assert status == 400
+    assert word.lower() in json.loads(answer)["message"].lower()
+    assert api.containers.calls == []
+
+
+async def test_a_body_that_is_not_json_by_its_own_word_is_refused(api: Api) -> None:
+    status, _, answer = await api.ask("POST", "/containers/create", b"{}", Content_Type="text/plain")
+    assert (status, "application/json" in json.loads(answer)["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("kind", list(STATUS))
+async def test_each_kind_of_error_has_its_status(api: Api, kind: type[errors.WharfieError]) -> None:
+    class Concrete(kind):  # type: ignore[misc, valid-type]
+        pass
+
+    api.containers.failure = Concrete("it is so")
+    status, _, body = await api.ask("POST", "/containers/x/start")
+    assert status == STATUS[kind]
+    if status != 304:
+        assert json.loads(body) == {"message": "it is so"}
+
+
+def test_every_kind_of_error_is_in_the_table() -> None:
+    assert set(STATUS) == set(errors.WharfieError.__subclasses__())
+
+
+async def test_a_fault_of_ours_is_500_and_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    api.containers.failure = KeyError("oops")
+    status, _, body = await api.ask("POST", "/containers/x/start")
+    assert (status, "oops" in json.loads(body)["message"]) == (500, True)
+    assert "KeyError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message"),
+    [
+        ("/v1.99/info", 400, "client version 1.99 is too new. Maximum supported API version is 1.51"),
+        ("/v1.12/info", 400, "client version 1.12 is too old. Minimum supported API version is 1.24, "
+         "please upgrade your client to a newer version"),
+        ("/nowhere", 404, "page not found"),
+        ("/containers/a/b/json", 404, "page not found"),
+        ("/services", 501, "wharfie cannot do this: swarm mode is not part of it"),
+        ("/images/get?names=x", 501, "wharfie cannot do this: saving images is not part of it"),
+        ("/containers/x/resize", 404, "method not allowed: /containers/x/resize takes POST"),
+    ],
+)  # fmt: skip
+async def test_paths_that_are_not_served(api: Api, path: str, status: int, message: str) -> None:
+    got, _, body = await api.ask("GET", path)
+    assert (got, json.loads(body)["message"]) == (status, message)
+
+
+async def test_ping_tells_the_versions_without_a_body_for_head(api: Api) -> None:
+    status, headers, body = await api.ask("GET", "/_ping")
+    assert (status, body, headers["builder-version"]) == (200, b"OK", "1")
+    status, headers, body = await api.ask("HEAD", "/_ping")
+    assert (status, body, headers["content-length"]) == (200, b"", "2")
+
+
+async def test_list_and_its_filters_in_both_forms(api: Api) -> None:
+    for filters in (
+        '{"label":["a=b"],"status":["exited"]}',
+        '{"label":{"a=b":true},"status":{"exited":true}}',
+    ):
+        status, _, body = await api.ask("GET", f"/containers/json?all=1&limit=3&filters={filters}")
+        assert (status, json.loads(body)[0]["Id"]) == (200, ID)
+    assert {repr(call) for call in api.containers.calls} == {
+        repr(("list", {"all": True, "limit": 3, "size": False,
+                       "filters": {"label": ["a=b"], "status": ["exited"]}}))
+    }  # fmt: skip
+    status, _, body = await api.ask("GET", "/containers/json?filters=x")
+    assert (status, json.loads(body)["message"].startswith("invalid filter")) == (400, True)
+
+
+async def test_the_head_of_wait_comes_at_once_and_its_body_at_the_exit(api: Api) -> None:
+    reader, writer = await api.connect()
+    writer.write(b"POST /v1.51/containers/x/wait?condition=next-exit HTTP/1.1\r\nHost: docker\r\n\r\n")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert api.containers.calls == [("wait", "x", "next-exit")]
+    api.containers.exits.set_result(7)
+    assert b'{"StatusCode":7}' in await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 5)
+    writer.close()
+
+
+async def test_a_client_that_stops_waiting_is_forgotten(api: Api) -> None:
+    reader, writer = await api.connect()
+    writer.write(b"POST /containers/x/wait HTTP/1.1\r\nHost: docker\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    for _ in range(200):
+        if api.containers.waits[0].closed:
+            break
+        await asyncio.sleep(0.01)
+    assert api.containers.waits[0].closed
+
+
+async def test_following_logs_ends_with_the_client(api: Api) -> None:
+    reader, writer = await api.connect()
+    writer.write(
+        b"GET /containers/x/logs?stdout=1&follow=1&tail=5&since=3.5 HTTP/1.1\r\nHost: docker\r\n\r\n"
+    )
+    assert b"hello" in await reader.readuntil(b"hello\n")
+    request = api.streams.requests[0]
+    assert (request.tail, request.since_ns, request.stderr) == (5, 3_500_000_000, False)
+    writer.close()
+    await asyncio.wait_for(api.streams.cancelled.wait(), 5)
+
+
+async def test_logs_without_a_stream_or_a_container(api: Api) -> None:
+    status, _, body = await api.ask("GET", "/containers/x/logs")
+    assert (status, json.loads(body)["message"]) == (
+        400,
+        "Bad parameters: you must choose at least one stream",
+    )
+    status, _, _ = await api.ask("GET", "/containers/missing/logs?stdout=1")
+    assert status == 404
+
+
+async def test_a_stream_that_breaks_is_cut_and_not_ended(api: Api) -> None:
+    with pytest.raises((EOFError, ConnectionError)):
+        await api.ask("GET", "/containers/breaks/logs?stdout=1")
+
+
+async def test_an_http_1_0_client_gets_no_chunks(api: Api) -> None:
+    reader, writer = await api.connect()
+    writer.write(b"GET /containers/x/stats?stream=0 HTTP/1.0\r\n\r\n")
+    status, headers, body = parse(await reader.read())
+    assert (status, "transfer-encoding" in headers) == (200, False)
+    assert json.loads(body) == {"id": ID, "one_shot": False}
+    writer.close()
+
+
+async def test_stats_stream_lines_of_json(api: Api) -> None:
+    _, _, body = await api.ask("GET", "/containers/x/stats")
+    assert [json.loads(line) for line in body.splitlines()] == [
+        {"id": ID, "one_shot": False},
+        {"id": ID, "second": True},
+    ]
+    status, _, _ = await api.ask("GET", "/containers/missing/stats")
+    assert status == 404
+
+
+async def test_top_and_its_default(api: Api) -> None:
+    _, _, body = await api.ask("GET", "/containers/x/top")
+    assert json.loads(body) == {"Titles": ["PID", "CMD"], "Processes": [["1", "-ef"]]}
+
+
+async def test_events_have_docker_s_spelling(api: Api) -> None:
+    _, _, body = await api.ask("GET", "/events?since=1")
+    assert json.loads(body) == {
+        "status": "start", "Type": "container", "Action": "start", "scope": "local",
+        "Actor": {"ID": ID, "Attributes": {}}, "time": 1, "timeNano": 1,
+    }  # fmt: skip
+
+
+async def test_pull_streams_progress_and_reports_errors_early_and_late(api: Api) -> None:
+    auth = base64.urlsafe_b64encode(b'{"username":"u","password":"p"}').decode().rstrip("=")
+    status, _, body = await api.ask(
+        "POST", "/images/create?fromImage=busybox&tag=1.36&platform=linux/arm64", X_Registry_Auth=auth
+    )
+    assert (status, json.loads(body)["status"]) == (200, "Pulling from library/busybox")
+    call = api.images.calls[0]
+    assert (*call[:3], call[3].username, call[3].password) == (
+        "pull", "busybox:1.36", "linux/arm64", "u", "p",
+    )  # fmt: skip
+    status, _, body = await api.ask("POST", "/images/create?fromImage=nowhere")
+    assert (status, json.loads(body)) == (404, {"message": "manifest unknown"})
+    status, _, body = await api.ask("POST", "/images/create?fromImage=broken&tag=sha256:12")
+    assert status == 200
+    assert json.loads(body.splitlines()[-1]) == {
+        "errorDetail": {"message": "the digest is wrong"},
+        "error": "the digest is wrong",
+    }
+    assert api.images.calls[-1][1] == "broken@sha256:12"
+    status, _, body = await api.ask("POST", "/images/create?fromImage=x", X_Registry_Auth="bm8")
+    assert (status, "X-Registry-Auth" in json.loads(body)["message"]) == (400, True)
+
+
+async def test_import_streams_the_body(api: Api) -> None:
+    data = b"t" * 3_000_000
+    status, _, _ = await api.ask(
+        "POST",
+        "/images/create?fromSrc=-&repo=new&tag=1&message=m&changes=CMD+a&changes=ENV+b=c",
+        data,
+        Content_Type="application/x-tar",
+    )
+    assert (status, api.images.imported == data) == (200, True)
+    assert api.images.calls[0][1] == {
+        "reference": "new:1", "changes": ["CMD a", "ENV b=c"], "message": "m", "platform": "",
+    }  # fmt: skip
+
+
+async def test_image_names_may_hold_slashes(api: Api) -> None:
+    await api.ask("GET", "/images/registry:5000/a/b:c/json")
+    await api.ask("POST", "/images/a%2Fb/tag?repo=c/d&tag=e")
+    await api.ask("DELETE", "/images/a/b:c?force=1")
+    assert api.images.calls == [
+        ("inspect", "registry:5000/a/b:c"),
+        ("tag", "a/b", "c/d:e"),
+        ("remove", "a/b:c", True, False),
+    ]
+
+
+async def test_exec_create_and_inspect(api: Api) -> None:
+    status, _, body = await api.ask("POST", "/containers/x/exec", b'{"Cmd":"ls","AttachStdout":true}')
+    assert (status, json.loads(body)) == (201, {"Id": "e0"})
+    assert api.execs.created[0].cmd == ["ls"]
+    _, _, body = await api.ask("GET", "/exec/e0/json")
+    found = json.loads(body)
+    assert (found["ID"], found["ExitCode"], found["ProcessConfig"]["tty"]) == ("e0", 3, False)
+    status, _, _ = await api.ask("POST", "/containers/x/exec", b"{}")
+    assert status == 400
+
+
+async def test_archives_go_in_and_out(api: Api) -> None:
+    status, headers, body = await api.ask("GET", "/containers/x/archive?path=/etc/passwd")
+    assert (status, body, headers["content-type"]) == (200, b"tarball", "application/x-tar")
+    stat = json.loads(base64.b64decode(headers["x-docker-container-path-stat"]))
+    assert stat["name"] == "passwd"
+    status, headers, body = await api.ask("HEAD", "/containers/x/archive?path=/etc/passwd")
+    assert (status, body) == (200, b"")
+    assert "x-docker-container-path-stat" in headers
+    data = b"z" * 2_000_000
+    status, _, _ = await api.ask(
+        "PUT", "/containers/x/archive?path=/", data, Content_Type="application/x-tar"
+    )
+    assert (status, api.files.uploaded == data) == (200, True)
+    status, _, _ = await api.ask("GET", "/containers/x/archive")
+    assert status == 400
+    _, _, body = await api.ask("GET", "/containers/x/export")
+    assert body == b"whole root"
+
+
+async def test_an_upload_that_waits_for_100_continue(api: Api) -> None:
+    reader, writer = await api.connect()
+    writer.write(
+        b"PUT /containers/x/archive?path=/ HTTP/1.1\r\nHost: docker\r\nContent-Length: 4\r\n"
+        b"Expect: 100-continue\r\n\r\n"
+    )
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"data")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    assert api.files.uploaded == b"data"
+    writer.close()
+
+
+async def test_changes_are_null_when_there_are_none(api: Api) -> None:
+    assert (await api.ask("GET", "/containers/x/changes"))[2] == b'[{"Path":"/new","Kind":1}]'
+    assert (await api.ask("GET", "/containers/same/changes"))[2] == b"null"
+
+
+async def test_commit_takes_names_and_a_config(api: Api) -> None:
+    status, _, body = await api.ask(
+        "POST", "/commit?container=x&repo=r&tag=t&comment=c&author=a&pause=0&changes=CMD+x", b'{"Cmd":["y"]}'
+    )
+    assert (status, json.loads(body)) == (201, {"Id": "sha256:new"})
+    assert api.files.committed["config"].cmd == ["y"]
+    del api.files.committed["config"]
+    assert api.files.committed == {
+        "ref": "x", "reference": "r:t", "author": "a", "message": "c", "changes": ["CMD x"], "pause": False,
+    }  # fmt: skip
+
+
+async def test_a_volume_prune_of_old_clients_takes_named_ones_too(api: Api) -> None:
+    await api.ask("POST", "/v1.41/volumes/prune")
+    assert api.volumes.pruned == {"all": ["true"]}
+    await api.ask("POST", "/v1.42/volumes/prune")
+    assert api.volumes.pruned == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/info", "/version", "/system/df", "/volumes", "/networks", "/images/json", "/volumes/v", "/networks/bridge",
+     "/images/x/history", "/plugins"],
+)  # fmt: skip
+async def test_what_can_be_looked_at_is_json(api: Api, path: str) -> None:
+    status, headers, body = await api.ask("GET", path)
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert json.loads(body) is not None
+
+
+async def test_shutdown_asks_the_daemon(api: Api) -> None:
+    status, _, _ = await api.ask("POST", "/wharfie/shutdown")
+    assert (status, api.system.asked_to_end) == (204, True)
+
+
+async def test_one_connection_serves_many_requests_and_pipelines(api: Api) -> None:
+    reader, writer = await api.connect()
+    writer.write(
+        b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\nPOST /containers/x/start HTTP/1.1\r\nHost: d\r\n\r\n"
+    )
+    assert (await reader.readuntil(b"\r\n\r\nOK")).startswith(b"HTTP/1.1 200 ")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
+    writer.close()
