@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wharfie.support.ids import short_id
+from wharfie.volumes.model import MountPoint
 from wharfie.wire.config import Config, EndpointSettings, HostConfig
 
 if TYPE_CHECKING:
@@ -70,27 +71,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.state is State.PAUSED
 
 
-class MountRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something mounted in the container from outside its image; as inspected, and what the spec is made from."""
-
-    type: str
-    destination: str
-    source: str = ""
-    name: str = ""
-    driver: str = ""
-    mode: str = ""
-    rw: bool = True
-    propagation: str = ""
-    options: list[str] = []
-    """Further mount options: those of a tmpfs, ``rbind`` or ``bind``, ``nocopy``."""
-    anonymous: bool = False
-    """A volume made for this container alone, which ``rm -v`` and auto-remove take with them."""
-    subpath: str = ""
-    read_only_non_recursive: bool = False
-    create_source: bool = False
-    """A ``-v`` bind whose missing source directory is made, as Docker does."""
-
-
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the database remembers of a container beside name and status."""
 
@@ -102,7 +82,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: int
     path: str
     args: list[str]
-    mounts: list[MountRecord] = []
+    mounts: list[MountPoint] = []
     log_driver: str = "json-file"
     log_options: dict[str, str] = {}
     userns_base: int = 0

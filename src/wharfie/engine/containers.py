@@ -13,7 +13,7 @@ from wharfie.engine.container import Container
 from wharfie.engine.context import Context, EngineDefaults, EnginePaths
 from wharfie.engine.creation import Creation, CreateResult
 from wharfie.engine.inspection import Inspection
-from wharfie.engine.listing import ListOptions, Listing
+from wharfie.engine.listing import Listing
 from wharfie.engine.recovery import Recovery
 from wharfie.engine.registry import Registry
 from wharfie.engine.removal import Removal
@@ -37,7 +37,7 @@ from wharfie.wire.containers import (
     UpdateContainer,
 )
 
-__all__ = ["Containers", "CreateResult", "ListOptions", "WaitResult"]
+__all__ = ["Containers", "CreateResult", "WaitResult"]
 
 
 class Containers:
@@ -95,9 +95,16 @@ class Containers:
         """Every container, newest first."""
         return self._context.registry.all()
 
-    def list(self, options: ListOptions) -> list[ContainerSummary]:
-        """``docker ps``."""
-        return self._listing.list(options)
+    def list(
+        self,
+        *,
+        all: bool = False,
+        limit: int | None = None,
+        size: bool = False,
+        filters: Mapping[str, Sequence[str]] | None = None,
+    ) -> list[ContainerSummary]:
+        """``docker ps``; raises InvalidArgument for a filter that is none."""
+        return self._listing.list(all=all, limit=limit, size=size, filters=filters or {})
 
     def inspect(self, ref: str, size: bool = False) -> ContainerInspect:
         """``docker inspect``."""
