@@ -6,7 +6,7 @@ The raw numbers of both versions have one form::
      "cpu":    {"usage", "user", "system": ns, "percpu": [ns, …],
                 "periods", "throttled_periods": count, "throttled_time": ns},
      "memory": {"usage", "limit": bytes, "max_usage": bytes, "failcnt": count, "stat": {name: number}},
-     "pids":   {"current": count, "limit": count, 0 for none},
+     "pids":   {"current": count, "limit": count; for none 0 in version 1, 2**64 - 1 in version 2},
      "blkio":  {Docker's list name: [{"major", "minor", "op", "value"}, …]}}
 
 A controller that is not there leaves its part empty.

@@ -57,7 +57,8 @@ def _memory(read: Reader) -> dict[str, Any]:
 
 def _pids(read: Reader) -> dict[str, Any]:
     current = read("pids", "pids.current")
-    return {"current": number(current), "limit": number(read("pids", "pids.max"))} if current else {}
+    limit = number(read("pids", "pids.max"), UNLIMITED)
+    return {"current": number(current), "limit": limit} if current else {}
 
 
 _IO = (
