@@ -5,7 +5,8 @@
     create   directory <name>/_data → row in the database
     remove   directory renamed to .removed-<hex> → row → directory      recover() sweeps what a crash left
 
-A directory without a row belongs to nobody: the next volume of this name begins without what it holds.
+A directory without a row (the database was lost, or a crash came in between) is a volume again after
+recover(): what somebody kept in it is worth more than our bookkeeping.
 
 Options in the manner of mount(8) (``type``, ``o``, ``device``) are taken for bind mounts of a host directory
 (``type=none, o=bind, device=/path``), where the volume *is* that directory; others are refused at creation.
@@ -26,6 +27,7 @@ from wharfie.state.db import Database
 from wharfie.support import json
 from wharfie.support.files import remove_tree
 from wharfie.support.ids import new_id
+from wharfie.volumes.copyup import STAGING
 from wharfie.volumes.model import (
     DriverNotFound,
     InvalidVolume,
@@ -98,7 +100,7 @@ class VolumeManager:
         labels = dict(labels or {})
         if anonymous:
             labels[_ANONYMOUS_LABEL] = ""
-        return self._make(name, options, labels, anonymous)
+        return self._make(name, options, labels, time.time_ns())
 
     def ensure(
         self,
@@ -155,14 +157,25 @@ class VolumeManager:
             self._clear(name, doomed)
 
     def recover(self) -> None:
-        """Sweep what a crash in the middle of :meth:`remove` left."""
+        """Sweep what a crash amid :meth:`remove` or a first copy left; adopt directories without a row."""
         try:
-            left = [entry for entry in os.listdir(self._root) if entry.startswith(_REMOVED)]
+            entries = os.listdir(self._root)
         except FileNotFoundError:
             return
-        for entry in left:
+        left = [os.path.join(self._root, entry) for entry in entries if entry.startswith(_REMOVED)]
+        for entry in entries:
+            directory = os.path.join(self._root, entry)
+            if _NAME.fullmatch(entry) and os.path.isdir(os.path.join(directory, "_data")):
+                if self._load(entry) is None:
+                    self._make(entry, {}, {}, os.stat(directory).st_mtime_ns)
+                left += [
+                    os.path.join(directory, inner)
+                    for inner in os.listdir(directory)
+                    if inner.startswith(STAGING)
+                ]
+        for path in left:
             try:
-                remove_tree(os.path.join(self._root, entry))
+                remove_tree(path)
             except OSError as error:
                 _log.warning("what is left of a removed volume cannot be cleared: %s", error)
 
@@ -191,14 +204,15 @@ class VolumeManager:
         """The bytes of disk a volume takes, hard links counted once; 0 for what its options bind."""
         return directory_size(os.path.join(self._root, name, "_data"))
 
-    def _make(self, name: str, options: dict[str, str], labels: dict[str, str], anonymous: bool) -> Volume:
+    def _make(self, name: str, options: dict[str, str], labels: dict[str, str], created: int) -> Volume:
         directory = os.path.join(self._root, name)
-        created = time.time_ns()
-        record = {"created": created, "labels": labels, "options": options, "anonymous": anonymous}
+        record = {"created": created, "labels": labels, "options": options}
         try:
-            remove_tree(directory)
             data = os.path.join(directory, "_data")
-            os.makedirs(data, mode=0o711)
+            # not searchable for others: a set-uid file of a container is nothing for users of the host
+            os.makedirs(self._root, mode=0o700, exist_ok=True)
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            os.makedirs(data, exist_ok=True)
             # the umask must not decide what an unprivileged user of a container can read
             os.chmod(data, 0o755)
             self._db.execute("INSERT INTO volumes (name, record) VALUES (?, ?)", (name, json.dumps(record)))
