@@ -26,18 +26,19 @@ class Launch:
 
     ``spec`` is an OCI config.json (runtime-spec 1.2) and ``bundle`` the directory that its relative paths are
     resolved against. ``rootfs`` is None when ``spec["root"]["path"]`` is a directory already, otherwise our
-    overlay, ``{"lower": [topmost, …], "upper": path, "work": path}``: it is mounted inside the container's own
-    mount namespace alone. ``cgroup`` is the path below each hierarchy's root (``linux.cgroupsPath`` if empty).
-    ``interfaces`` are made when the network namespace is new::
+    overlay, ``{"lower": [topmost, …], "upper": path, "work": path}``: it is mounted inside the container's
+    own mount namespace alone. ``cgroup`` is the path below each hierarchy's root (``linux.cgroupsPath`` if
+    empty). ``interfaces`` are made when the network namespace is new::
 
         {"host": "vethab12", "name": "eth0", "bridge": "wharfie0", "mac": "02:…",
          "addresses": ["172.30.0.2/16"], "gateway": "172.30.0.1", "mtu": 1500}
 
     ``seccomp`` is a compiled program; without it ``linux.seccomp`` is compiled, if the spec has one.
-    ``stdio`` are descriptors for 0, 1 and 2, used when ``process.terminal`` is false (None: the caller's own).
-    ``init_path`` is a static reaper on the host; it becomes the container's /sbin/docker-init, read-only.
-    ``preserve_fds`` is how many descriptors from 3 on the container's process keeps. ``gate`` is a descriptor
-    that the created container waits to read a byte from, where its creator will not live to start it.
+    ``stdio`` are descriptors for 0, 1 and 2, used when ``process.terminal`` is false (None: the caller's
+    own). ``init_path`` is a static reaper on the host; it becomes the container's /sbin/docker-init,
+    read-only. ``preserve_fds`` is how many descriptors from 3 on the container's process keeps. ``gate`` is a
+    descriptor that the created container waits to read a byte from, where its creator will not live to start
+    it.
     """
 
     __slots__ = (

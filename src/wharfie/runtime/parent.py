@@ -1,0 +1,289 @@
+"""The creator's side: make the cgroup, open what the child needs, clone, help it along, and clean up if it
+fails.
+
+The caller must be single-threaded and becomes the container's parent. While the child mounts, the parent
+makes the network interfaces; nothing here waits for anything but the child's messages.
+"""
+
+from __future__ import annotations
+
+import os
+
+from wharfie.errors import WharfieError
+from wharfie.linux import credentials, mount, process, rtnetlink
+from wharfie.linux.fd import close_all
+from wharfie.runtime import hooks, init, sync
+from wharfie.runtime.cgroups.select import open_cgroup
+from wharfie.runtime.launch import Launch, LaunchError
+from wharfie.runtime.plan import Plan
+from wharfie.runtime.sources import Sources, open_sources
+from wharfie.runtime.sync import describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wharfie.runtime.cgroups.base import Cgroup
+
+_own_bounding = -1
+
+
+def own_bounding_set() -> int:
+    """The capabilities that this process could give away; asked once, for it takes 41 calls."""
+    global _own_bounding
+    if _own_bounding < 0:
+        _own_bounding = credentials.bounding_set() & credentials.capget()[1]
+    return _own_bounding
+
+
+class Container:
+    """A created container, as its parent holds it. The descriptors are its owner's to close."""
+
+    __slots__ = (
+        "_channel",
+        "_hooks",
+        "_state",
+        "cgroup",
+        "console",
+        "id",
+        "pid",
+        "pidfd",
+        "spec",
+        "start_time",
+    )
+
+    def __init__(self, plan: Plan, spec: dict[str, Any], cgroup: Cgroup) -> None:
+        self.id = plan.id
+        self.spec = spec
+        self.cgroup = cgroup
+        self.pid = 0
+        self.pidfd = -1
+        self.start_time = 0
+        """In clock ticks since boot."""
+        self.console: int | None = None
+        """The terminal's master."""
+        self._channel: sync.Channel | None = None
+        self._hooks = plan.hooks
+        self._state = plan.state
+
+    def state(self, status: str) -> dict[str, Any]:
+        """OCI's state of the container."""
+        return {**self._state, "status": status, "pid": self.pid}
+
+    def start(self) -> None:
+        """Let a created container run its program; raises LaunchError when it cannot (the container is gone
+        then).
+        """
+        channel, self._channel = self._channel, None
+        if channel is None:
+            raise LaunchError(f"container {self.id} was started already")
+        channel.go(sync.START)
+        try:
+            _until_exec(channel, self)
+        except BaseException as error:
+            _abandon(self, error)
+            raise
+        finally:
+            channel.close()
+        hooks.run_all(self._hooks.get("poststart"), self.state("running"))
+
+    def destroy(self) -> None:
+        """Remove what is left after the first process ended: the cgroup with whatever is still in it."""
+        try:
+            self.cgroup.destroy()
+        finally:
+            hooks.run_all(self._hooks.get("poststop"), self.state("stopped"))
+
+    def close(self) -> None:
+        """Close all descriptors of this object."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        close_all(fd for fd in (self.pidfd, -1 if self.console is None else self.console) if fd >= 0)
+        self.pidfd, self.console = -1, None
+
+
+def create(launch: Launch, *, start: bool) -> Container:
+    """Create a container and, with ``start``, run its program.
+
+    Returns after execve (``start``) or when all is ready for it. Raises LaunchError with nothing left behind.
+    """
+    _compile_seccomp(launch)
+    plan = Plan(launch, own_bounding_set())
+    if not start and plan.gate < 0:
+        plan.gate = init.WAIT
+    named = (launch.spec.get("linux") or {}).get("cgroupsPath")
+    cgroup = open_cgroup(launch.cgroup or named or f"/{launch.id}")
+    sources = open_sources(plan)
+    try:
+        _create_cgroup(cgroup, launch.spec)
+        container = Container(plan, launch.spec, cgroup)
+        try:
+            _launch(plan, sources, container, start=start)
+        except BaseException as error:
+            _abandon(container, error)
+            raise
+    finally:
+        sources.close()
+    if start:
+        hooks.run_all(plan.hooks.get("poststart"), container.state("running"))
+    return container
+
+
+def _compile_seccomp(launch: Launch) -> None:
+    profile = (launch.spec.get("linux") or {}).get("seccomp")
+    if launch.seccomp is None and profile:
+        # warm: only the runtime's own command line comes here without a compiled program
+        from wharfie.runtime.seccomp_compile import compile_program
+
+        launch.seccomp = compile_program(profile)
+
+
+def _create_cgroup(cgroup: Cgroup, spec: dict[str, Any]) -> None:
+    try:
+        cgroup.create((spec.get("linux") or {}).get("resources") or {})
+    except WharfieError as error:
+        raise LaunchError(error.message) from None
+
+
+def _cgroup_trees(plan: Plan, cgroup: Cgroup, sources: Sources) -> list[tuple[str, int]]:
+    """Detached copies of the container's own directories, for a /sys/fs/cgroup of version 1; none on version
+    2.
+    """
+    if not any(step.kind == "cgroup" for step in plan.mounts):
+        return []
+    found = []
+    for directory in cgroup.directories():
+        name = directory.removesuffix(cgroup.path).rpartition("/")[2]
+        if name == "cgroup":
+            return []
+        tree = sources.keep(mount.open_tree(mount.AT_FDCWD, directory, mount.OPEN_TREE_CLONE))
+        flags = mount.ATTR_NOSUID | mount.ATTR_NODEV | mount.ATTR_NOEXEC
+        mount.mount_setattr(tree, set_=flags, propagation=mount.MS_PRIVATE)
+        found.append((name, tree))
+    return found
+
+
+def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) -> None:
+    entry = container.cgroup.entry()
+    channel, inner = sync.pair()
+    try:
+        try:
+            trees = _cgroup_trees(plan, container.cgroup, sources)
+
+            def child() -> None:
+                channel.close()
+                init.run(plan, sources, entry, trees, inner)
+
+            flags = plan.clone_flags & ~process.CLONE_NEWTIME
+            container.pid, container.pidfd = fork_in(child, flags, sources.pid_namespace, entry.clone_fd)
+        finally:
+            inner.close()
+            entry.close()
+        _assist(plan, container.pid, channel)
+        container.start_time = process.start_time(container.pid)
+        if start:
+            _until_exec(channel, container)
+        else:
+            _hear(channel, container, until="ready")
+            container._channel = channel
+    except OSError as error:
+        raise LaunchError(f"creating the container's process failed: {describe(error)}") from None
+    finally:
+        if container._channel is None:
+            channel.close()
+
+
+def fork_in(child: Any, flags: int, pid_namespace: int, cgroup: int) -> tuple[int, int]:
+    """Fork a child that is not dumpable, into a pid namespace if one is given (else -1)."""
+    credentials.set_dumpable(False)
+    if pid_namespace < 0:
+        return process.fork_into(child, flags, cgroup=cgroup)
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # this changes where children are born, not the caller's own namespace (pid_namespaces(7))
+        process.setns(pid_namespace, process.CLONE_NEWPID)
+        try:
+            return process.fork_into(child, flags, cgroup=cgroup)
+        finally:
+            process.setns(own, process.CLONE_NEWPID)
+    finally:
+        os.close(own)
+
+
+def _assist(plan: Plan, pid: int, channel: sync.Channel) -> None:
+    """Do for the child what only the host can: id maps and network interfaces."""
+    if plan.clone_flags & process.CLONE_NEWUSER:
+        write_maps(pid, plan.uid_mappings, plan.gid_mappings)
+        channel.go(sync.MAPPED)
+    if not plan.interfaces:
+        return
+    with rtnetlink.Netlink() as netlink:
+        for interface in plan.interfaces:
+            bridge = interface.get("bridge") or ""
+            try:
+                netlink.create_veth(
+                    interface["host"],
+                    interface["name"],
+                    peer_pid=pid,
+                    master=netlink.link_index(bridge) if bridge else 0,
+                    peer_mac=interface.get("mac") or "",
+                    mtu=interface.get("mtu") or 0,
+                )
+            except OSError as error:
+                raise LaunchError(
+                    f"failed to create network interface {interface['name']}: {describe(error)}"
+                ) from None
+    channel.go(sync.NETWORK)
+
+
+def write_maps(pid: int, uids: list[dict[str, int]], gids: list[dict[str, int]]) -> None:
+    """Write the id maps of a process's new user namespace (user_namespaces(7)); raises OSError."""
+    for name, mappings in (("uid_map", uids), ("gid_map", gids)):
+        lines = [f"{item['containerID']} {item['hostID']} {item['size']}\n" for item in mappings]
+        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, "".join(lines).encode())
+        finally:
+            os.close(fd)
+
+
+def _hear(channel: sync.Channel, container: Container, until: str) -> bool:
+    """Serve the child's messages up to one of the kind ``until``; False if it ended first."""
+    while True:
+        heard = channel.hear()
+        if heard is None:
+            if until == "end":
+                return True
+            raise LaunchError("the container's process died before it could run its program")
+        message, fds = heard
+        if fds:
+            container.console = fds[0]
+        if "namespaces" in message:
+            state = container.state("creating")
+            for stage in ("prestart", "createRuntime"):
+                hooks.run_all(container._hooks.get(stage), state)
+            channel.go(sync.HOOKS)
+        if until in message:
+            return True
+
+
+def _until_exec(channel: sync.Channel, container: Container) -> None:
+    _hear(channel, container, until="exec")
+    # the socket closes on execve; a failing one still sends its reason
+    _hear(channel, container, until="end")
+
+
+def _abandon(container: Container, error: BaseException) -> None:
+    """Take back a container that did not come to life; what cannot be removed does not hide why."""
+    if container.pidfd >= 0:
+        try:
+            process.pidfd_send_signal(container.pidfd, 9)
+        except OSError:
+            pass  # gone already, which is what is wanted
+        process.wait_pidfd(container.pidfd)
+    try:
+        container.cgroup.destroy()
+    except WharfieError as problem:
+        error.add_note(problem.message)
+    container.close()

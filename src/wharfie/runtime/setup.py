@@ -1,0 +1,154 @@
+"""The last steps before execve, the same for a container's first process and for one that joins it.
+
+Order matters: limits while CAP_SYS_RESOURCE may still be there; without no_new_privs the filter is loaded
+while CAP_SYS_ADMIN is (seccomp(2)), with it as late as possible; the user changes with its capabilities kept;
+the working directory and the program are looked up as that user.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from wharfie.linux import credentials, path
+from wharfie.linux.process import CLOSE_RANGE_CLOEXEC, close_range, reset_signals
+from wharfie.runtime import users
+from wharfie.runtime.launch import LaunchError
+from wharfie.runtime.sync import describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wharfie.runtime.console import Console
+    from wharfie.runtime.processplan import ProcessPlan
+    from wharfie.runtime.sync import Channel
+
+_SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def resolve_user(plan: ProcessPlan, root: int) -> None:
+    """Turn names into numbers by the container's databases, and see to HOME."""
+    if plan.username or plan.additional_names:
+        spoken = plan.username or f"{plan.uid}:{plan.gid}"
+        found = users.resolve(root, spoken, plan.additional_names)
+        plan.uid, plan.gid = found.uid, found.gid
+        plan.groups = [*found.groups, *(number for number in plan.groups if number not in found.groups)]
+        plan.env.setdefault("HOME", found.home)
+    elif "HOME" not in plan.env:
+        plan.env["HOME"] = users.home_of(root, plan.uid)
+
+
+def become(plan: ProcessPlan, channel: Channel) -> None:
+    """Limits, filter, user and capabilities; from here on the process has what the container has."""
+    channel.doing = "setting the container's limits"
+    set_limits(plan)
+    if plan.no_new_privs:
+        credentials.set_no_new_privs()
+    elif plan.seccomp:
+        channel.doing = "loading the seccomp filter"
+        credentials.seccomp_load(plan.seccomp, plan.seccomp_flags)
+    channel.doing = "setting the container's user and capabilities"
+    os.umask(plan.umask)
+    credentials.drop_from_bounding_set(plan.drop)
+    _change_user(plan)
+    # a privilege that this process does not have itself it cannot hand on
+    has = credentials.capget()[1]
+    credentials.capset(plan.effective & has, plan.permitted & has, plan.inheritable)
+    credentials.set_ambient(plan.ambient & has)
+
+
+def set_limits(plan: ProcessPlan) -> None:
+    """Set the resource limits; raises LaunchError in Docker's words."""
+    for _name, number, soft, hard in plan.rlimits:
+        try:
+            credentials.prlimit(0, number, (soft, hard))
+        except OSError as error:
+            raise LaunchError(
+                "error setting rlimits for ready process: "
+                f"error setting rlimit type {number}: {describe(error)}"
+            ) from None
+
+
+def _change_user(plan: ProcessPlan) -> None:
+    try:
+        os.setgroups(plan.groups)
+    except PermissionError:
+        # setgroups(2) is denied in a user namespace that an unprivileged user made (user_namespaces(7))
+        if plan.groups:
+            raise
+    os.setresgid(plan.gid, plan.gid, plan.gid)
+    credentials.set_keep_capabilities()
+    os.setresuid(plan.uid, plan.uid, plan.uid)
+
+
+def enter_directory(plan: ProcessPlan, root: int) -> None:
+    """Make the working directory of the plan ours, resolved inside the root and proven to be there."""
+    try:
+        # resolved in the kernel, without magic links: "/proc/self/fd/7" leads nowhere (CVE-2024-21626)
+        fd = path.open_in_root(root, plan.cwd, os.O_PATH | os.O_DIRECTORY)
+        os.fchdir(fd)
+        os.close(fd)
+        # getcwd(3) fails where the directory is not below this process's root
+        os.getcwd()
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise LaunchError(
+            f'chdir to cwd ("{plan.cwd}") set in config.json failed: {reason}',
+            126 if error.errno == 13 else 127,
+        ) from None
+
+
+def find_program(plan: ProcessPlan) -> str:
+    """The path of what to execute; raises LaunchError with Docker's words and exit codes."""
+    name = plan.args[0]
+    if "/" in name:
+        _check_program(name, name)
+        return name
+    for directory in plan.env.get("PATH", _SEARCH).split(":"):
+        candidate = f"{directory or '.'}/{name}"
+        if name and os.path.isfile(candidate) and os.access(candidate, os.X_OK, effective_ids=True):
+            return candidate
+    raise LaunchError(f'exec: "{name}": executable file not found in $PATH', 127)
+
+
+def _check_program(name: str, file: str) -> None:
+    try:
+        found = os.stat(file)
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        code = 126 if isinstance(error, PermissionError) else 127
+        raise LaunchError(f'exec: "{name}": stat {file}: {reason}', code) from None
+    if found.st_mode & 0o170000 == 0o040000:
+        raise LaunchError(f'exec: "{name}": is a directory', 126)
+    if not os.access(file, os.X_OK, effective_ids=True):
+        raise LaunchError(f'exec: "{name}": permission denied', 126)
+
+
+def connect_streams(plan: ProcessPlan, console: Console | None) -> None:
+    """Put the three standard streams in place, and a session of its own around the process."""
+    if console is not None:
+        console.adopt(plan.uid)
+        return
+    os.setsid()
+    if plan.stdio is not None:
+        # first out of each other's way: what becomes 1 may be 0 now
+        copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in plan.stdio]
+        for number, fd in enumerate(copies):
+            os.dup2(fd, number)
+
+
+def execute(plan: ProcessPlan, program: str, channel: Channel) -> None:
+    """Everything of ours closes, then execve; raises LaunchError if that fails."""
+    if plan.no_new_privs and plan.seccomp:
+        channel.doing = "loading the seccomp filter"
+        credentials.seccomp_load(plan.seccomp, plan.seccomp_flags)
+    close_range(3 + plan.preserve_fds, flags=CLOSE_RANGE_CLOEXEC)
+    for fd in range(3, 3 + plan.preserve_fds):
+        os.set_inheritable(fd, True)
+    reset_signals()
+    channel.tell_exec()
+    try:
+        os.execve(program, plan.args, plan.env)
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        code = 127 if isinstance(error, FileNotFoundError) else 126
+        raise LaunchError(f"exec {program}: {reason}", code) from None

@@ -1,0 +1,152 @@
+"""What the parent opens on the host for the child: the root file system, sources of binds, namespaces.
+
+All are detached mounts (open_tree(2), fsmount(2)): they appear in no mount table of the host, and vanish with
+their descriptor when a start fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from wharfie.linux import mount
+from wharfie.linux.mount import AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE
+from wharfie.linux.path import is_directory
+from wharfie.runtime.launch import LaunchError
+from wharfie.runtime.plan import apply_attributes
+from wharfie.runtime.sync import describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wharfie.runtime.plan import Plan
+
+_many_layers = True
+"""Whether this kernel takes overlay's layers one by one ("lowerdir+", 6.7); learnt at the first refusal."""
+
+
+class Sources:
+    """Opened sources, closed in the parent after the clone."""
+
+    __slots__ = ("_opened", "pid_namespace", "rootfs", "spaces")
+
+    def __init__(self) -> None:
+        self._opened: list[int] = []
+        self.rootfs = -1
+        """A detached mount; -1 where the child must mount the overlay the old way."""
+        self.pid_namespace = -1
+        self.spaces: list[tuple[int, int]] = []
+        """Namespaces to join: (descriptor, kind)."""
+
+    def keep(self, fd: int) -> int:
+        """Close ``fd`` with the rest."""
+        self._opened.append(fd)
+        return fd
+
+    def close(self) -> None:
+        """Close everything."""
+        opened, self._opened = self._opened, []
+        for fd in opened:
+            os.close(fd)
+
+
+def open_sources(plan: Plan) -> Sources:
+    """Open all that the plan names; raises LaunchError with nothing left open."""
+    sources = Sources()
+    try:
+        _open_namespaces(plan, sources)
+        _open_binds(plan, sources)
+        if plan.rootfs is None:
+            sources.rootfs = sources.keep(_open_rootfs(plan.root_path))
+        else:
+            sources.rootfs = overlay(plan.rootfs)
+            if sources.rootfs >= 0:
+                sources.keep(sources.rootfs)
+    except BaseException:
+        sources.close()
+        raise
+    return sources
+
+
+def _open_namespaces(plan: Plan, sources: Sources) -> None:
+    for path, flag in plan.joins:
+        try:
+            fd = sources.keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            raise LaunchError(f"the namespace to join cannot be opened: {describe(error)}") from None
+        if flag == 0x20000000:
+            sources.pid_namespace = fd
+        else:
+            sources.spaces.append((fd, flag))
+
+
+def _open_binds(plan: Plan, sources: Sources) -> None:
+    for step in plan.mounts:
+        if step.kind != "bind":
+            continue
+        flags = OPEN_TREE_CLONE | (AT_RECURSIVE if step.options.bind == 2 else 0)
+        try:
+            step.fd = sources.keep(mount.open_tree(AT_FDCWD, step.source, flags))
+            step.directory = is_directory(step.fd)
+            apply_attributes(step.fd, step.options, private=True)
+        except OSError as error:
+            raise LaunchError(
+                f'error mounting "{step.source}" to rootfs at "{step.target}": {describe(error)}'
+            ) from None
+
+
+def _open_rootfs(path: str) -> int:
+    try:
+        fd = mount.open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | AT_RECURSIVE)
+    except OSError as error:
+        raise LaunchError(f"the root file system cannot be used: {describe(error)}") from None
+    if not is_directory(fd):
+        os.close(fd)
+        raise LaunchError(f"the root file system {path} is not a directory")
+    return fd
+
+
+def overlay(rootfs: dict[str, Any]) -> int:
+    """A detached overlay of the layers, -1 where this kernel can only mount it by a string of options."""
+    global _many_layers
+    if not _many_layers:
+        return -1
+    try:
+        context = mount.fsopen("overlay")
+        try:
+            mount.fsconfig_string(context, "source", "overlay")
+            for layer in rootfs["lower"]:
+                mount.fsconfig_string(context, "lowerdir+", layer)
+            mount.fsconfig_string(context, "upperdir", rootfs["upper"])
+            mount.fsconfig_string(context, "workdir", rootfs["work"])
+            mount.fsconfig_create(context)
+            return mount.fsmount(context)
+        finally:
+            os.close(context)
+    except OSError as error:
+        # before 6.7 overlay knows no "lowerdir+", and before 6.5 says so only at the creation
+        if error.errno == errno.EINVAL and _is_old_kernel():
+            _many_layers = False
+            return -1
+        raise LaunchError(f"mounting the container's root file system failed: {describe(error)}") from None
+
+
+def _is_old_kernel() -> bool:
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int("".join(digit for digit in minor if digit.isdigit()) or 0)) < (6, 7)
+
+
+def overlay_options(rootfs: dict[str, Any]) -> tuple[str, str]:
+    """(directory, options) for mount(2), whose options must fit a page: names relative to what they share."""
+    paths = [*rootfs["lower"], rootfs["upper"], rootfs["work"]]
+    common = os.path.commonpath(paths)
+    relative = [_escape(os.path.relpath(path, common)) for path in paths]
+    options = f"lowerdir={':'.join(relative[:-2])},upperdir={relative[-2]},workdir={relative[-1]}"
+    if len(options) >= 4096:
+        raise LaunchError("the image has more layers than this kernel can mount at once")
+    return common, options
+
+
+def _escape(path: str) -> str:
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
