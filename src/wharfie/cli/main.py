@@ -1,0 +1,244 @@
+"""The command line's front door: global options, then one function of one module for the command.
+
+Everything imported here is paid for by every command, so commands are named in a table and loaded by need.
+The process ends by ``_exit`` after its output is written: tearing down the interpreter costs 2 ms.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from wharfie.cli.errors import PROGRAM, CommandError, NeedsHelp
+from wharfie.cli.options import Command
+from wharfie.errors import WharfieError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wharfie.cli.context import Context
+
+GLOBAL = Command(
+    "[OPTIONS] COMMAND [ARG...]",
+    "A container engine in Python",
+    (
+        ("config", "", "string", "Directory of the client's settings (default ~/.docker)"),
+        ("context", "c", "string", ""),
+        ("debug", "D", "flag", "Show where an unexpected failure happened"),
+        ("host", "H", "string", "Socket of the daemon (unix:///path or tcp://host:port)"),
+        ("log-level", "l", "string", ""),
+        ("version", "v", "flag", "Print the version"),
+    ),
+    mixes=False,
+)
+
+# command: module and function
+COMMANDS = {
+    "run": ("run", "run"),
+    "create": ("run", "create"),
+    "exec": ("exec", "run"),
+    "start": ("start", "start"),
+    "attach": ("start", "attach"),
+    "stop": ("lifecycle", "stop"),
+    "restart": ("lifecycle", "restart"),
+    "kill": ("lifecycle", "kill"),
+    "pause": ("lifecycle", "pause"),
+    "unpause": ("lifecycle", "unpause"),
+    "wait": ("lifecycle", "wait"),
+    "rm": ("lifecycle", "remove"),
+    "rename": ("change", "rename"),
+    "update": ("change", "update"),
+    "ps": ("ps", "ps"),
+    "logs": ("logs", "logs"),
+    "top": ("look", "top"),
+    "diff": ("look", "diff"),
+    "port": ("look", "port"),
+    "stats": ("stats", "stats"),
+    "inspect": ("inspect", "inspect"),
+    "commit": ("change", "commit"),
+    "cp": ("cp", "cp"),
+    "images": ("images", "images"),
+    "rmi": ("images", "remove"),
+    "tag": ("images", "tag"),
+    "history": ("images", "history"),
+    "pull": ("pull", "pull"),
+    "import": ("pull", "import_image"),
+    "version": ("system", "version"),
+    "info": ("system", "info"),
+    "events": ("events", "events"),
+    "daemon": ("daemon", "daemon"),
+}
+# group: command in it -> module and function, or the plain command it is another name of
+GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
+    "container": {
+        **{
+            name: name
+            for name in (
+                *("attach", "commit", "cp", "create", "diff", "exec", "kill", "logs", "pause", "port"),
+                *("rename", "restart", "rm", "run", "start", "stats", "stop", "top", "unpause", "update"),
+                *("wait", "ps"),
+            )
+        },
+        "ls": "ps",
+        "list": "ps",
+        "remove": "rm",
+        "inspect": ("inspect", "containers"),
+        "prune": ("prune", "containers"),
+    },
+    "image": {
+        "ls": "images",
+        "list": "images",
+        "rm": "rmi",
+        "remove": "rmi",
+        "tag": "tag",
+        "history": "history",
+        "pull": "pull",
+        "import": "import",
+        "inspect": ("inspect", "images"),
+        "prune": ("prune", "images"),
+        "bootstrap": ("pull", "bootstrap"),
+    },
+    "system": {
+        "info": "info",
+        "events": "events",
+        "df": ("df", "df"),
+        "prune": ("prune", "system"),
+        "stop": ("daemon", "stop"),
+    },
+    "volume": {
+        "ls": ("volume", "ls"),
+        "list": ("volume", "ls"),
+        "create": ("volume", "create"),
+        "inspect": ("inspect", "volumes"),
+        "rm": ("volume", "remove"),
+        "remove": ("volume", "remove"),
+        "prune": ("prune", "volumes"),
+    },
+    "network": {
+        "ls": ("network", "ls"),
+        "list": ("network", "ls"),
+        "inspect": ("inspect", "networks"),
+        "create": ("network", "create"),
+        "rm": ("network", "remove"),
+        "remove": ("network", "remove"),
+    },
+}
+_WITHOUT_DAEMON = ("daemon", "version")
+
+
+def find(words: list[str]) -> tuple[str, str, list[str]]:
+    """Module and function of the command that ``words`` begin with, and its arguments."""
+    name = words[0]
+    place = COMMANDS.get(name)
+    if place is not None:
+        return (*place, words[1:])
+    group = GROUPS.get(name)
+    if group is None:
+        from wharfie.cli.help import unknown_command
+
+        raise unknown_command(name)
+    if len(words) < 2 or words[1] in ("--help", "-h"):
+        from wharfie.cli.help import group_help
+
+        group_help(name)
+        raise CommandError("", 0)
+    found = group.get(words[1])
+    if found is None:
+        from wharfie.cli.help import unknown_command
+
+        raise unknown_command(words[1], name)
+    return (*(COMMANDS[found] if isinstance(found, str) else found), words[2:])
+
+
+def _context(options: dict[str, Any], function: str) -> Context:
+    from wharfie.cli.context import Context
+    from wharfie.client.address import Address
+
+    host = options.get("host") or os.environ.get("WHARFIE_HOST") or None
+    directory = options.get("config") or os.environ.get("DOCKER_CONFIG")
+    return Context(
+        Address(host),
+        directory or os.environ.get("HOME", "") + "/.docker",
+        bool(options.get("debug")),
+        may_start=function not in _WITHOUT_DAEMON and function != "stop_daemon",
+    )
+
+
+def run(arguments: list[str]) -> int:
+    """One command line; its exit code."""
+    options, words = GLOBAL.parse(arguments)
+    if options.get("version"):
+        from wharfie import __version__
+
+        sys.stdout.write(f"{PROGRAM} version {__version__}\n")
+        return 0
+    if not words or words == ["help"]:
+        from wharfie.cli.help import main_help
+
+        main_help()
+        return 0
+    if words[0] == "help":
+        words = [*words[1:], "--help"]
+    module, function, rest = find(words)
+    context = _context(options, function)
+    code: int = getattr(_load(module), function)(context, rest)
+    return code
+
+
+def _load(module: str) -> Any:
+    name = f"wharfie.cli.{module}"
+    __import__(name)
+    return sys.modules[name]
+
+
+def guarded(arguments: list[str]) -> int:
+    """:func:`run` with every failure as a sentence and an exit code."""
+    try:
+        return run(arguments)
+    except NeedsHelp as asked:
+        from wharfie.cli.help import command_help, main_help
+
+        if asked.command is GLOBAL:
+            main_help()
+        else:
+            command_help(asked.command)
+        return 0
+    except CommandError as error:
+        if error.message:
+            _complain(error.message)
+        return error.code
+    except WharfieError as error:
+        _complain(str(error))
+        return 1
+    except BrokenPipeError:
+        return 141
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(text: str) -> None:
+    sys.stdout.flush()
+    os.write(2, text.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line of this process and end it."""
+    import _signal
+
+    # like other programs at the end of a pipe that nobody reads: end silently
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    code = 1
+    try:
+        code = guarded(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = 141
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except Exception:
+        if "-D" in sys.argv or "--debug" in sys.argv:
+            raise
+        error = sys.exc_info()[1]
+        _complain(f"{PROGRAM}: unexpected failure: {type(error).__name__}: {error} (more with --debug)")
+    os._exit(code)

@@ -1,0 +1,56 @@
+"""Image references as far as the command line has to understand them (the daemon parses them in earnest)."""
+
+from __future__ import annotations
+
+from wharfie.errors import InvalidArgument
+
+_LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+_TAG = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+
+
+class InvalidReference(InvalidArgument):
+    """This names no image."""
+
+
+def split(text: str) -> tuple[str, str, str]:
+    """Name, tag and digest; the last two may be empty."""
+    name, _, digest = text.partition("@")
+    slash = name.rfind("/")
+    colon = name.rfind(":")
+    if colon > slash:
+        return name[:colon], name[colon + 1 :], digest
+    return name, "", digest
+
+
+def with_tag(text: str) -> str:
+    """The reference with ``:latest`` when it has neither tag nor digest."""
+    _, tag, digest = split(text)
+    return text if tag or digest else f"{text}:latest"
+
+
+def validate(text: str) -> None:
+    """Raises InvalidReference in Docker's words."""
+    name, tag, digest = split(text)
+    path = name
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+        path = rest
+    plain_tag = tag.replace(".", "").replace("-", "")
+    bad_tag = text.endswith(":") or (tag and (tag[0] not in _TAG or not _TAG.issuperset(plain_tag)))
+    if "@" in text and ":" not in digest:
+        raise InvalidReference("invalid reference format")
+    parts = path.lower().split("/")
+    if bad_tag or len(tag) > 128 or not all(_component(part) for part in parts):
+        raise InvalidReference("invalid reference format")
+    if path != path.lower():
+        shown = f"library/{path}" if "/" not in name else path
+        raise InvalidReference(f"invalid reference format: repository name ({shown}) must be lowercase")
+
+
+def _component(text: str) -> bool:
+    return (
+        bool(text)
+        and text[0] in _LOWER
+        and text[-1] in _LOWER
+        and _LOWER.issuperset(text.replace(".", "").replace("-", "").replace("_", ""))
+    )
