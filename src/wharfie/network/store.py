@@ -24,7 +24,7 @@ class Store:
         self._db = db
         self.networks: dict[str, Network] = {}
         self.endpoints: dict[str, Endpoint] = {}
-        for identifier, name, record in db.rows("SELECT id, name, record FROM networks"):
+        for identifier, name, record in db.rows("SELECT id, name, record FROM networks ORDER BY name"):
             data = json.loads(record)
             self.networks[name] = Network(
                 identifier, name, data["driver"], data["created"], data["subnet"], data["gateway"]

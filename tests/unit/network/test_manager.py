@@ -168,9 +168,13 @@ def test_recovery_frees_the_seats_of_the_dead(networks: NetworkManager, db: Data
 
 
 def test_a_rolled_back_transaction_does_no_harm(networks: NetworkManager, db: Database) -> None:
-    with pytest.raises(RuntimeError), db.transaction():
-        networks.connect("c1", "bridge")
-        raise RuntimeError
+    def refused() -> None:
+        with db.transaction():
+            networks.connect("c1", "bridge")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        refused()
     # another database row took the address that memory believes free
     networks.disconnect("c1")
     other = _make(db)

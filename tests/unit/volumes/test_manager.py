@@ -1,0 +1,178 @@
+"""Volumes: names, options, life and death."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wharfie.errors import InternalError
+from wharfie.state.db import Database
+from wharfie.volumes.manager import VolumeManager
+from wharfie.volumes.model import (
+    DriverNotFound,
+    InvalidVolume,
+    UnsupportedVolume,
+    VolumeInUse,
+    VolumeNameTaken,
+    VolumeNotFound,
+)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    database = Database(str(tmp_path / "state.db"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "volumes"
+
+
+@pytest.fixture
+def volumes(db: Database, root: Path) -> VolumeManager:
+    return VolumeManager(db, str(root))
+
+
+def test_a_volume_is_a_directory_that_outlives_the_daemon(
+    volumes: VolumeManager, db: Database, root: Path
+) -> None:
+    made = volumes.create("data", labels={"a": "b"})
+    assert made.mountpoint == str(root / "data" / "_data")
+    assert os.stat(made.mountpoint).st_mode & 0o7777 == 0o755
+    assert made.labels == {"a": "b"}
+    assert made.created_ns > 0
+    again = VolumeManager(db, str(root))
+    assert again.get("data") == made
+    assert again.list() == [made]
+    assert again.path("data") == made.mountpoint
+
+
+def test_other_users_of_the_host_cannot_enter(volumes: VolumeManager, root: Path) -> None:
+    volumes.create("data")
+    assert os.stat(root).st_mode & 0o077 == 0
+
+
+def test_creating_twice_gives_the_same_volume(volumes: VolumeManager) -> None:
+    first = volumes.create("data", labels={"a": "b"})
+    Path(first.mountpoint, "kept").write_text("x")
+    assert volumes.create("data") == first
+    assert Path(first.mountpoint, "kept").exists()
+
+
+def test_anonymous_volumes_have_64_digits_and_the_mark(volumes: VolumeManager) -> None:
+    made = volumes.create()
+    assert re.fullmatch("[0-9a-f]{64}", made.name)
+    assert made.anonymous
+    assert made.labels == {"com.docker.volume.anonymous": ""}
+    assert volumes.ensure("a" * 64, anonymous=True).anonymous
+    assert not volumes.ensure("named", anonymous=False).anonymous
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", ".hidden", "-x", "a b", "ä1", "ab\n", "a\0b", "x" * 256, "a:b"]
+)
+def test_names_that_no_volume_can_have(volumes: VolumeManager, root: Path, name: str) -> None:
+    with pytest.raises(InvalidVolume, match="includes invalid characters for a local volume name"):
+        volumes.create(name)
+    assert not root.exists()
+
+
+def test_a_name_of_one_character_is_too_short(volumes: VolumeManager) -> None:
+    with pytest.raises(InvalidVolume, match="names should be at least two alphanumeric characters"):
+        volumes.create("a")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"foo": "x"}, 'create data: invalid option: "foo"'),
+        ({"type": "tmpfs"}, 'create data: missing required option: "device"'),
+        ({"device": "/x"}, 'create data: missing required option: "type"'),
+        ({"o": "bind"}, 'create data: missing required option: "device"'),
+        ({"size": "1g"}, "quota size requested but no quota support"),
+        ({"type": "none", "device": "rel", "o": "bind"}, "it must be an absolute path"),
+    ],
+)
+def test_options_that_cannot_be(volumes: VolumeManager, options: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidVolume, match=re.escape(message)):
+        volumes.create("data", options=options)
+    assert volumes.list() == []
+
+
+@pytest.mark.parametrize("kind", ["nfs", "tmpfs", "ext4"])
+def test_file_systems_that_are_not_mounted_yet_are_refused_clearly(volumes: VolumeManager, kind: str) -> None:
+    with pytest.raises(UnsupportedVolume, match=f"create data: volumes of type {kind} are not supported"):
+        volumes.create("data", options={"type": kind, "device": "x", "o": "addr=1.2.3.4"})
+
+
+def test_a_bound_directory_is_the_volume_and_survives_it(volumes: VolumeManager, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "kept").write_text("x")
+    options = {"type": "none", "device": str(place), "o": "bind"}
+    assert volumes.create("data", options=options).mountpoint == str(place)
+    with pytest.raises(VolumeNameTaken, match="other options"):
+        volumes.create("data", options={**options, "device": "/elsewhere"})
+    volumes.remove("data")
+    assert (place / "kept").exists()
+
+
+def test_other_drivers_are_not_there(volumes: VolumeManager) -> None:
+    with pytest.raises(DriverNotFound, match='error looking up volume plugin nfs: plugin "nfs" not found'):
+        volumes.create("data", driver="nfs")
+
+
+def test_removing(volumes: VolumeManager, root: Path) -> None:
+    made = volumes.create("data")
+    Path(made.mountpoint, "dir").mkdir()
+    with pytest.raises(VolumeInUse, match=re.escape("remove data: volume is in use - [c1, c2]")):
+        volumes.remove("data", users=["c1", "c2"], force=True)
+    volumes.remove("data")
+    assert os.listdir(root) == []
+    with pytest.raises(VolumeNotFound, match="get data: no such volume"):
+        volumes.remove("data")
+    volumes.remove("data", force=True)
+    with pytest.raises(VolumeNotFound):
+        volumes.path("data")
+
+
+def test_prune_removes_what_it_is_told_and_counts(volumes: VolumeManager) -> None:
+    for name in ("one", "two", "three"):
+        Path(volumes.create(name).mountpoint, "file").write_bytes(b"x" * 100)
+    os.link(Path(volumes.path("one"), "file"), Path(volumes.path("one"), "same"))
+    assert volumes.size("one") == 100
+    pruned = volumes.prune(["one", "two", "unknown"])
+    assert (pruned.names, pruned.bytes) == (("one", "two"), 200)
+    assert [volume.name for volume in volumes.list()] == ["three"]
+
+
+def test_recovery_sweeps_what_a_crash_left(volumes: VolumeManager, root: Path) -> None:
+    volumes.recover()
+    volumes.create("data")
+    (root / ".removed-abc" / "_data").mkdir(parents=True)
+    (root / "data" / ".populating-abc").mkdir()
+    volumes.recover()
+    assert os.listdir(root) == ["data"]
+    assert os.listdir(root / "data") == ["_data"]
+
+
+def test_recovery_finds_volumes_that_the_database_does_not_know(root: Path, tmp_path: Path) -> None:
+    made = VolumeManager(Database(":memory:"), str(root)).create("data")
+    Path(made.mountpoint, "kept").write_text("x")
+    (root / "nothing").mkdir()
+    fresh = VolumeManager(Database(":memory:"), str(root))
+    fresh.recover()
+    assert [volume.name for volume in fresh.list()] == ["data"]
+    assert Path(fresh.path("data"), "kept").exists()
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_with_its_name(db: Database, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InternalError, match="create data: Not a directory"):
+        VolumeManager(db, str(tmp_path / "file" / "volumes")).create("data")
