@@ -1,8 +1,8 @@
 """The daemon's side of spawner and monitors, on asyncio and without threads.
 
-``Spawner`` launches containers; each launch gives a ``MonitorLink``, and so does ``reconnect`` when the
-daemon starts again. A link that ends without an exit message means that the monitor was killed: nobody owns the
-container's streams any more, so its first process is killed too (after proof that the pid is still that
+``Spawner`` launches containers; each launch gives a ``MonitorLink``, and so does ``reconnect`` after the
+daemon's own restart. A link that ends without an exit message means that the monitor was killed: nobody owns
+the container's streams any more, so its first process is killed too (after proof that the pid is still that
 process), its cgroup is removed, and the exit record says so.
 """
 
@@ -370,8 +370,9 @@ class Spawner:
         self._channel = Channel(sock, lambda _message: _resolve(self._ready))
 
     @classmethod
-    async def start(cls, *, exec_root: str, interpreter: list[str], log_path: str) -> Spawner:
-        """Start one and wait until it serves; raises SpawnerDied. ``interpreter`` is [sys.executable] or so."""
+    async def start(cls, *, exec_root: str, interpreter: list[str], log_path: str | None = None) -> Spawner:
+        """Start one and wait until it serves; raises SpawnerDied. ``interpreter``: [sys.executable]."""
+        log_path = log_path or f"{exec_root}/spawner.log"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             process = start_spawner(interpreter, log_path, theirs.fileno())
@@ -381,9 +382,8 @@ class Spawner:
         finally:
             theirs.close()
         spawner = cls(process, ours)
-        await asyncio.wait(
-            [spawner._ready, spawner.died], timeout=READY_TIMEOUT, return_when="FIRST_COMPLETED"
-        )
+        events: list[asyncio.Future[Any]] = [spawner._ready, spawner.died]
+        await asyncio.wait(events, timeout=READY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         if not spawner._ready.done():
             process.kill()
             await spawner.close()

@@ -60,6 +60,7 @@ class Execs:
                 message["process"],
                 stdio=None if pipes is None else pipes.theirs,
                 seccomp=seccomp,
+                console_size=tuple(size) if size else None,
             )
         except BaseException:
             if pipes is not None:
@@ -68,7 +69,7 @@ class Execs:
         process = Process(self._monitor.loop, started.pid, started.pidfd)
         if pipes is None:
             assert started.console is not None
-            process.use_terminal(started.console, size=tuple(size) if size else None, log=None)
+            process.use_terminal(started.console, log=None)
         else:
             process.use_pipes(pipes.started(), stdin_once=message["stdin_once"], log=None)
         self._running[exec_id] = process

@@ -1,10 +1,10 @@
 """The interpreter that spawner and monitors run on, out of reach of what they start.
 
 A container's first process runs on it until its execve, and ``/proc/<pid>/exe`` leads to it; a process that
-gets hold of that link must not be able to write to the file behind it (CVE-2019-5736). So the spawner is executed
-from a detached, read-only mount of the one file: open_tree(2) with OPEN_TREE_CLONE, mount_setattr(2) with
-MOUNT_ATTR_RDONLY. The running process keeps the mount alive. (A re-exec from a sealed memfd would do as well
-but starts Python twice.)
+gets hold of that link must not be able to write to the file behind it (CVE-2019-5736). So the spawner is
+executed from a detached, read-only mount of the one file: open_tree(2) with OPEN_TREE_CLONE, mount_setattr(2)
+with MOUNT_ATTR_RDONLY. The running process keeps the mount alive. (A re-exec from a sealed memfd would do as
+well but starts Python twice.)
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from wharfie.monitor.loop import READ, URGENT, Loop
 from wharfie.monitor.process import Process, Stdio
 from wharfie.monitor.protocol import ExitRecord, LaunchRequest
 from wharfie.monitor.requests import Requests
-from wharfie.runtime import parent
+from wharfie.runtime import join, parent
 from wharfie.runtime.launch import Launch
 from wharfie.support import json
 from wharfie.support.files import atomic_write, read_file
@@ -107,11 +107,14 @@ class Monitor:
         self.process = Process(self.loop, container.pid, container.pidfd)
         if pipes is None:
             assert container.console is not None
-            self.process.use_terminal(container.console, size=request.console_size, log=self._log)
+            self.process.use_terminal(container.console, log=self._log)
         else:
             self.process.use_pipes(pipes.started(), stdin_once=request.stdin_once, log=self._log)
         self.loop.watch(container.pidfd, READ, self._container_gone)
         self._watch_oom()
+        # of the whole specification only this is needed again, to join the container
+        seccomp = request.spec.get("linux", {}).get("seccomp") or {}
+        container.spec = {"linux": {"seccomp": {"flags": seccomp.get("flags")}}}
         namespaces = request.spec.get("linux", {}).get("namespaces", [])
         if not any(item["type"] == "pid" and not item.get("path") for item in namespaces):
             # with a pid namespace of its own, the container's first process adopts orphans; here we do
@@ -134,6 +137,17 @@ class Monitor:
         link.send({"event": "hello", **self._status()})
 
     # running
+
+    def target(self) -> join.Target:
+        """The container, for a process to join it."""
+        container = self.container
+        return join.Target(
+            id=self.id,
+            pid=container.pid,
+            pidfd=self.process.pidfd,
+            cgroup=container.cgroup.path,
+            spec=container.spec,
+        )
 
     def _watch_oom(self) -> None:
         try:

@@ -89,14 +89,12 @@ class Process:
         self._outputs.append(Output(self._loop, stdout, stdcopy.STDOUT, log))
         self._outputs.append(Output(self._loop, stderr, stdcopy.STDERR, log))
 
-    def use_terminal(self, master: int, *, size: tuple[int, int] | None, log: JsonFile | None) -> None:
+    def use_terminal(self, master: int, *, log: JsonFile | None) -> None:
         """Take the master of its pty."""
         self._master = master
         # While this end is open too, the master never reports an end: not when the container's programs close
         # and reopen their terminal, and not before all output was read.
         self._terminal = open_peer(master)
-        if size is not None and all(size):
-            set_size(master, *size)
         self.stdin = Input(self._loop, os.dup(master), closes_with_client=False)
         self._outputs.append(Output(self._loop, os.dup(master), stdcopy.STDOUT, log))
 
