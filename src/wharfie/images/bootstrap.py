@@ -83,11 +83,7 @@ async def bootstrap(
     chosen = suite or default
     if not _SUITE.match(chosen):
         raise InvalidArgument(f'"{chosen}" is no name of a Debian suite')
-    tags = (
-        [chosen]
-        if wanted.tag not in ("", "latest", chosen) or (suite and chosen != default)
-        else ["latest", chosen]
-    )
+    tags = ["latest", chosen] if chosen == default else [chosen]
     return await _made(store, tags, "debian", "bash", lambda top: _debian(top, chosen, say), say)
 
 

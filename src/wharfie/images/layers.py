@@ -109,39 +109,35 @@ class LayerStore:
             os.close(fd)
         os.rename(temporary, self.blob(digest))
 
-    def remove(self, directories: Iterable[str], blobs: Iterable[str]) -> list[OSError]:
-        """Remove what no row names any more; what fails is told, and swept at the next start."""
+    def hide(self, directories: Iterable[str], blobs: Iterable[str]) -> list[str]:
+        """Take away what no row names any more, in one step each; what is then to be removed, at leisure."""
+        hidden = []
+        for path in [*map(self.directory, directories), *map(self.blob, blobs)]:
+            target = self.temporary("gone")
+            try:
+                os.rename(path, target)
+            except FileNotFoundError:
+                continue
+            hidden.append(target)
+        return hidden
+
+    @staticmethod
+    def remove(paths: Iterable[str]) -> list[OSError]:
+        """In a thread: remove what was hidden; what fails is told, and swept at the next start."""
         problems = []
-        for path in [self.directory(name) for name in directories]:
-            hidden = self.temporary("gone")
+        for path in paths:
             try:
-                os.rename(path, hidden)  # in one step no new image can find half of it
-                remove_tree(hidden)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                problems.append(error)
-        for path in map(self.blob, blobs):
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                continue
+                remove_tree(path)
             except OSError as error:
                 problems.append(error)
         return problems
 
     def sweep(self, directories: set[str], blobs: set[str]) -> list[OSError]:
         """At start: remove what a crash left behind, which is all that has no row."""
-        problems = []
-        for name in os.listdir(self._tmp):
-            if name.startswith(_PREFIX):
-                try:
-                    remove_tree(os.path.join(self._tmp, name))
-                except OSError as error:
-                    problems.append(error)
+        left = [os.path.join(self._tmp, name) for name in os.listdir(self._tmp) if name.startswith(_PREFIX)]
         loose = [name for name in os.listdir(self._layers) if name not in directories]
         stray = [name for name in os.listdir(self._blobs) if f"sha256:{name}" not in blobs]
-        return problems + self.remove(loose, stray)
+        return self.remove(left + self.hide(loose, stray))
 
 
 class Draft:

@@ -45,7 +45,7 @@ def host_release() -> Release:
 
 
 def debian_mirror() -> str:
-    """The first mirror of Debian proper in apt's configuration; empty (debootstrap's own) where there is none."""
+    """The first mirror of Debian proper that apt knows; empty (debootstrap's own) where there is none."""
     if not host_release().is_debian:
         return ""
     for path in ["/etc/apt/sources.list", *sorted(glob.glob("/etc/apt/sources.list.d/*"))]:
@@ -73,5 +73,5 @@ def _sources(path: str, text: str) -> list[tuple[str, str]]:
 
 
 def keyring_option() -> list[str]:
-    """Check signatures against Debian's keys where the host has them (on Debian debootstrap does so itself)."""
+    """Check signatures against Debian's keys where the host has them."""
     return [f"--keyring={_KEYRING}"] if os.path.exists(_KEYRING) else []

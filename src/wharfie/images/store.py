@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
-from wharfie.errors import InvalidArgument
+from wharfie.errors import Conflict, InvalidArgument
 from wharfie.images import bootstrap as packages
 from wharfie.images import changes as dockerfile
 from wharfie.images import committing, disk, reference, removal
@@ -21,17 +22,27 @@ from wharfie.images import config as configs
 from wharfie.images import filters as listing
 from wharfie.images.catalog import Catalog, ImageRow, LayerRow
 from wharfie.images.history import created_seconds, history_of
-from wharfie.images.image import ContainerUse, DiskUsage, HistoryItem, Image, ImageNotFound, Pruned
+from wharfie.images.image import (
+    ContainerUse,
+    DiskUsage,
+    HistoryItem,
+    Image,
+    ImageNotFound,
+    Pruned,
+    RegistryAuth,
+)
 from wharfie.images.layers import Draft, Layer, LayerStore
 from wharfie.images.pipe import InwardPipe, PipeBroken
 from wharfie.images.platform import Platform
+from wharfie.images.pull import Pull
 from wharfie.state.db import Database
-from wharfie.support.ids import is_hex
+from wharfie.support.ids import is_hex, short_id
 from wharfie.support.tasks import spawn
 from wharfie.support.units import format_time
 
 _log = logging.getLogger(__name__)
 _DECODED = 256
+_AGAIN = 3
 
 Progress = Callable[[dict[str, object]], None]
 InUse = Callable[[str], list[ContainerUse]]
@@ -41,6 +52,10 @@ History = list[HistoryItem]
 Records = list[dict[str, str]]
 Layers = list[Layer]
 Words = list[str]
+
+
+class LayerVanished(Conflict):
+    """Another image was removed while this one was made on its layers."""
 
 
 class ImageStore:
@@ -160,9 +175,17 @@ class ImageStore:
     def discard_garbage(self) -> int:
         """Remove layers and blobs that nothing needs; the bytes that were freed."""
         garbage = self.catalog.collect()
-        for problem in self.layers.remove(garbage.directories, garbage.blobs):
-            _log.warning("a removed layer stays on disk until the next start: %s", problem)
+        hidden = self.layers.hide(garbage.directories, garbage.blobs)
+        if hidden:
+            try:
+                spawn("remove layers", asyncio.to_thread(self._remove, hidden))
+            except RuntimeError:  # used without an event loop
+                self._remove(hidden)
         return garbage.reclaimed
+
+    def _remove(self, hidden: Words) -> None:
+        for problem in self.layers.remove(hidden):
+            _log.warning("a removed layer stays on disk until the next start: %s", problem)
 
     # making
 
@@ -175,7 +198,11 @@ class ImageStore:
         manifest: str = "",
         parent: str = "",
     ) -> Image:
-        """An image whose layers are in place appears, with its names, in one transaction."""
+        """An image whose layers are in place appears, with its names, in one transaction.
+
+        Raises:
+            LayerVanished: a layer that was there is not any more.
+        """
         decoded = configs.decode(document)
         diff_ids = decoded.rootfs.diff_ids or []
         chains = configs.chain_ids(diff_ids)
@@ -185,6 +212,9 @@ class ImageStore:
             )
             for at, (chain, layer) in enumerate(zip(chains, layers, strict=True))
         ]
+        for layer in layers:
+            if not os.path.isdir(self.layers.diff(layer.directory)):
+                raise LayerVanished(f"layer {short_id(layer.diff_id)} was removed meanwhile; try again")
         identifier = configs.image_id(document)
         size = sum(layer.size for layer in layers)
         created = created_seconds(decoded)
@@ -227,6 +257,29 @@ class ImageStore:
             feeder.cancel()
             pipe.close(PipeBroken("the import was given up"))
             await asyncio.wait([feeder, worker])
+
+    async def pull(
+        self,
+        ref: str,
+        *,
+        platform: str | None = None,
+        auth: RegistryAuth | None = None,
+        progress: Progress,
+    ) -> Image:
+        """Fetch an image from its registry; ``progress`` gets Docker's messages.
+
+        Raises:
+            RegistryUnreachable: no answer. RegistryDenied: not for us. ManifestUnknown: it has no such image.
+            BadManifest, DigestMismatch, BadArchive: what came is not what it should be.
+        """
+        name = reference.parse(ref).with_default_tag()
+        target = Platform.parse(platform) if platform else None
+        for _attempt in range(_AGAIN):
+            try:
+                return await Pull(self, name, target, auth, progress).run()
+            except LayerVanished:
+                continue  # an image with layers of this one was removed meanwhile
+        raise LayerVanished(f"layers of {name.familiar} are being removed all the time; try again")
 
     async def import_image(
         self,
