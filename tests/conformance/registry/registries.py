@@ -1,0 +1,125 @@
+"""A real registry on a loopback port, and images put into it by skopeo."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROGRAM = "docker-registry"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def registry(directory: Path, extra: str = "") -> Iterator[str]:
+    """Debian's docker-registry, until the block ends; its ``host:port``."""
+    assert shutil.which(PROGRAM), "apt-get install docker-registry"
+    port = free_port()
+    config = directory / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {directory}/data}}\n"
+        f"  delete: {{enabled: true}}\nhttp:\n  addr: 127.0.0.1:{port}\n  secret: x\n{extra}"
+    )
+    with open(directory / "registry.log", "wb") as log:
+        process = subprocess.Popen([PROGRAM, "serve", str(config)], stdout=log, stderr=log)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/v2/", process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the registry ended"
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            os.sched_yield()
+    raise AssertionError("the registry does not answer")
+
+
+def layer(files: dict[str, bytes]) -> bytes:
+    """An uncompressed archive with directories for all parents."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            info.mtime = 1_700_000_000
+            info.mode = 0o644
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def layout(directory: Path, layers: list[bytes], architecture: str = "amd64") -> Path:
+    """An OCI layout with one image ``latest`` of these (uncompressed) layers."""
+    blobs = directory / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def put(data: bytes) -> dict[str, object]:
+        (blobs / digest(data).removeprefix("sha256:")).write_bytes(data)
+        return {"digest": digest(data), "size": len(data)}
+
+    config = {
+        "architecture": architecture,
+        "os": "linux",
+        "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in layers]},
+        "history": [{"created_by": "test"} for _ in layers],
+    }
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **put(json.dumps(config).encode())},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", **put(data)} for data in layers],
+    }
+    entry = {"mediaType": manifest["mediaType"], **put(json.dumps(manifest).encode())}
+    entry["annotations"] = {"org.opencontainers.image.ref.name": "latest"}
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    return directory
+
+
+async def push(source: Path, target: str, *options: str) -> None:
+    """``skopeo copy`` of a layout to ``host:port/name:tag``."""
+    process = await asyncio.create_subprocess_exec(
+        "skopeo",
+        "--insecure-policy",
+        "copy",
+        "--dest-tls-verify=false",
+        *options,
+        f"oci:{source}:latest",
+        f"docker://{target}",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, problem = await process.communicate()
+    assert process.returncode == 0, problem.decode()
