@@ -173,6 +173,7 @@ def _become(plan: Plan, console: Console | None, channel: Channel) -> None:
     program = setup.find_program(plan.process)
     if plan.gate >= 0:
         channel.tell({"ready": True})
+        channel.alone = True
         if os.read(plan.gate, 1) != b"s":
             os._exit(0)
     elif plan.gate == WAIT:

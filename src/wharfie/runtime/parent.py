@@ -287,3 +287,9 @@ def _abandon(container: Container, error: BaseException) -> None:
     except WharfieError as problem:
         error.add_note(problem.message)
     container.close()
+
+
+def warm() -> None:
+    """Find out what every start would ask again: for a process that forks those that call :func:`create`."""
+    own_bounding_set()
+    open_cgroup("/")

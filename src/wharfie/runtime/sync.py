@@ -15,6 +15,7 @@ The end of file alone means that the process died: a kill by the kernel must not
 from __future__ import annotations
 
 import _socket
+import os
 
 from wharfie.linux.fd import recv_fds, send_fds
 from wharfie.runtime.launch import LaunchError
@@ -38,11 +39,13 @@ def pair() -> tuple[Channel, Channel]:
 class Channel:
     """One end; ``doing`` says what its owner is at, for the message of an error that nobody foresaw."""
 
-    __slots__ = ("doing", "sock")
+    __slots__ = ("alone", "doing", "sock")
 
     def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
         self.doing = "starting"
+        self.alone = False
+        """The parent does not wait any more: what there is to say goes to standard error."""
 
     def close(self) -> None:
         """Close this end."""
@@ -50,11 +53,15 @@ class Channel:
 
     def tell(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Send an object, descriptors beside it."""
+        if self.alone:
+            os.write(2, f"{message.get('error', '')}\n".encode())
+            return
         send_fds(self.sock, json.dumps(message).encode(), fds)
 
     def tell_exec(self) -> None:
         """The last message of a child that goes into execve."""
-        self.sock.send(_EXEC)
+        if not self.alone:
+            self.sock.send(_EXEC)
 
     def go(self, word: bytes) -> None:
         """Let the child pass one of its waits; a child that died has left its reason to be read."""
