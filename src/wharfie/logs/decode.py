@@ -1,7 +1,7 @@
 r"""``json-file`` entries, read back in bulk and put into the form that clients get.
 
-Our writer gives all lines of a chunk the same time, so neighbouring entries share everything behind their text.
-Such a *run* is taken apart by one ``split`` on what the entries have in common::
+Our writer gives all lines of a chunk the same time, so neighbouring entries share everything behind their
+text. Such a *run* is taken apart by one ``split`` on what the entries have in common::
 
     {"log":"one\n","stream":"stdout","time":"T"}⏎{"log":"two\n","stream":"stdout","time":"T"}⏎
     ───────    └──────────────────────────────────────────┘   └──────── the same again ────────┘
@@ -40,7 +40,7 @@ _string = msgspec.json.Decoder(str)
 
 
 class Run:
-    """Neighbouring entries of one stream and time; ``newline``: each text is a whole line (without its end)."""
+    """Neighbouring entries of one stream and time; ``newline``: each text is a line (without its end)."""
 
     __slots__ = ("attrs", "newline", "stamp", "stream", "texts")
 
@@ -111,7 +111,7 @@ def _extent(block: bytes, at: int, tail: bytes) -> int:
 
 
 def _bulk(body: bytes, tail: bytes) -> Run | None:
-    """Entries with the same tail, between the first one's text and the last one's; None if it does not check."""
+    """Entries with the same tail, from the first one's text to the last one's; None if it does not check."""
     newline = b"\\n" if body.endswith(b"\\n") else b""
     separator = newline + tail + _OPEN
     texts = body.removesuffix(newline).split(separator)
@@ -153,7 +153,7 @@ class _Heads(dict[int, bytes]):
 
 
 class Renderer:
-    """Runs as a client wants them: framed one line a frame (``multiplex``) or bare, with times, with details."""
+    """Runs as a client wants them: one line a frame (``multiplex``) or bare, with times, with details."""
 
     def __init__(self, *, multiplex: bool, timestamps: bool, details: bool) -> None:
         self._multiplex = multiplex

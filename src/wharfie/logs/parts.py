@@ -1,7 +1,7 @@
 """The files of one log, oldest first, and where in them a reader has to begin.
 
-``path`` is written to, ``path.1`` was before it, and so on. A file is known by its inode, for rotation renames
-it under its readers.
+``path`` is written to, ``path.1`` was before it, and so on. A file is known by its inode, for rotation
+renames it under its readers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Part:
         os.close(self.fd)
 
     def blocks(self, offset: int) -> Iterator[tuple[bytes, int]]:
-        """Whole entries from ``offset`` on, as (block, offset behind it); a torn last line is not among them."""
+        """Whole entries from ``offset`` on, as (block, offset behind it); without a torn last line."""
         length = BLOCK
         while True:
             block = os.pread(self.fd, length, offset)

@@ -1,8 +1,8 @@
 """Reading a container's ``json-file`` log for a client: a part of it, or all, or on and on.
 
-``tail`` is found from the end by blocks, ``since`` by bisection, ``until`` ends the reading at the first entry
-behind it; nothing scans what it does not send. ``follow`` goes on through rotations until the container has
-stopped and everything was sent.
+``tail`` is found from the end by blocks, ``since`` by bisection, ``until`` ends the reading at the first
+entry behind it; nothing scans what it does not send. ``follow`` goes on through rotations until the container
+has stopped and everything was sent.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 from wharfie.logs.decode import Renderer, runs, time_of
 from wharfie.logs.parts import Part, begin_at_tail, newer_parts, open_parts
@@ -54,12 +55,12 @@ async def read_logs(
     *,
     multiplex: bool,
     watcher: DirectoryWatcher | None = None,
-    stopped: asyncio.Future[object] | None = None,
+    stopped: asyncio.Future[Any] | None = None,
 ) -> AsyncIterator[bytes]:
     """Pieces of the wanted output, ready for the client.
 
-    ``multiplex`` frames them (one line a frame), for a container without a terminal. To follow, a ``watcher`` is
-    needed, and ``stopped``, which resolves when the container writes no more.
+    ``multiplex`` frames them (one line a frame), for a container without a terminal. To follow, a ``watcher``
+    is needed, and ``stopped``, which resolves when the container writes no more.
     """
     reading = _Reading(path, query, multiplex=multiplex)
     bell = key = None

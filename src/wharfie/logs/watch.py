@@ -1,7 +1,7 @@
 """Waiting for changes in directories: one inotify instance for all log followers of the process.
 
-A follower gets a ``Bell``; whatever happens to the files of its directory rings it. Bells may ring for nothing,
-never stay silent: an overflow of the kernel's queue rings all of them.
+A follower gets a ``Bell``; whatever happens to the files of its directory rings it. Bells may ring for
+nothing, never stay silent: an overflow of the kernel's queue rings all of them.
 """
 
 from __future__ import annotations

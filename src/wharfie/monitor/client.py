@@ -27,23 +27,12 @@ from wharfie.support import json
 from wharfie.support.files import write_all
 from wharfie.support.tasks import spawn
 
-__all__ = [
-    "AttachHandle",
-    "Attachment",
-    "ExecHandle",
-    "ExitRecord",
-    "LaunchError",
-    "LaunchRequest",
-    "MonitorGone",
-    "MonitorLink",
-    "MonitorRefused",
-    "Spawner",
-    "SpawnerDied",
-    "reconnect",
-]
+# what the engine gets from here although it is defined elsewhere
+__all__ = ["Attachment", "ExitRecord", "LaunchError", "LaunchRequest"]
 
 READY_TIMEOUT = 20.0
 KILL_TIMEOUT = 10.0
+_FACTS = ("id", "pid", "start_time", "monitor_pid", "started_at_ns", "cgroup", "process", "seccomp_path")
 _log = logging.getLogger(__name__)
 
 
@@ -163,6 +152,9 @@ class MonitorLink:
         self.monitor_pid = 0
         self.started_at_ns = 0
         self.cgroup = ""
+        self.process = "{}"
+        """The OCI process that the container was started with, as JSON: an exec begins from it."""
+        self.seccomp_path: str | None = None
         self.directory = directory
         self.exited: asyncio.Future[ExitRecord] = loop.create_future()
         self.attachments = [AttachHandle(key) for key in range(len(launched))]
@@ -309,7 +301,7 @@ class MonitorLink:
             _resolve(self.exited, ExitRecord.from_json(message))
 
     def _started(self, message: dict[str, Any]) -> None:
-        for name in ("id", "pid", "start_time", "monitor_pid", "started_at_ns", "cgroup"):
+        for name in _FACTS:
             setattr(self, name, message[name])
         for exec_id, pid in message["execs"].items():
             self.execs.setdefault(exec_id, ExecHandle(exec_id, pid, []))
@@ -323,6 +315,8 @@ class MonitorLink:
         for attached in self._attached.values():
             _resolve(attached.closed, protocol.LOST)
         self._attached = {}
+        if self.exited.done():
+            self._end_execs(self.exited.result().exit_code)
         if not self._abandoned and not self.exited.done() and self.pid:
             spawn(f"look after {self.id[:12]}", self._look_after())
 
@@ -337,10 +331,13 @@ class MonitorLink:
             record = await _settle(self.directory)
         except FileNotFoundError:
             record = aftermath.record_loss(self.directory)
-        for process in self.execs.values():
-            _resolve(process.exited, record.exit_code)
-        self.execs = {}
+        self._end_execs(record.exit_code)
         _resolve(self.exited, record)
+
+    def _end_execs(self, exit_code: int) -> None:
+        for process in self.execs.values():
+            _resolve(process.exited, exit_code)
+        self.execs = {}
 
 
 def _resolve(future: asyncio.Future[Any], result: object = None, error: Exception | None = None) -> None:

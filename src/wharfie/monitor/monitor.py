@@ -70,6 +70,9 @@ class Monitor:
         self._oom_kills = 0
         self._reaps_orphans = False
         self._left_at_check = -1
+        # what an exec'd process has in common with the first: daemons ask for it when they connect
+        self._process_json = "{}"
+        self._seccomp_path: str | None = None
 
     # launching
 
@@ -115,6 +118,8 @@ class Monitor:
         # of the whole specification only this is needed again, to join the container
         seccomp = request.spec.get("linux", {}).get("seccomp") or {}
         container.spec = {"linux": {"seccomp": {"flags": seccomp.get("flags")}}}
+        self._process_json = json.dumps(request.spec["process"])
+        self._seccomp_path = request.seccomp_path
         namespaces = request.spec.get("linux", {}).get("namespaces", [])
         if not any(item["type"] == "pid" and not item.get("path") for item in namespaces):
             # with a pid namespace of its own, the container's first process adopts orphans; here we do
@@ -131,6 +136,8 @@ class Monitor:
             "started_at_ns": self.started_at_ns,
             "cgroup": self.container.cgroup.path,
             "execs": self.execs.pids(),
+            "process": self._process_json,
+            "seccomp_path": self._seccomp_path,
         }
 
     def _greet(self, link: Link) -> None:

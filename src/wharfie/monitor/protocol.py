@@ -8,7 +8,8 @@
     daemon' ── monitor.sock ─▶ monitor      a restarted daemon; the first message is "hello"
 
     monitor to daemon, first   {"event": "started"|"hello", "version", "id", "pid", "start_time",
-                                "monitor_pid", "started_at_ns", "cgroup", "execs": {exec id: pid}}
+                                "monitor_pid", "started_at_ns", "cgroup", "execs": {exec id: pid},
+                                "process": JSON of the OCI process, "seccomp_path"}
                                {"event": "failed", "message", "code"}          the launch failed, all undone
     daemon to monitor          {"op": "attach", "seq", "key", "attachment", "exec_id"}      fds: [stream]
                                {"op": "resize", "seq", "height", "width", "exec_id"}
