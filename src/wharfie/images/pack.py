@@ -69,6 +69,14 @@ class Packer:
         if self._layer and whiteout.is_opaque(directory):
             self._mark(b"", whiteout.OPAQUE)
 
+    def directory(self, fd: int, shown: bytes) -> None:
+        """An open directory (not O_PATH), called ``shown``, with all that is below it."""
+        prefix = shown if shown.endswith(b"/") else shown + b"/"
+        self._put(tarheader.header(self._described(os.fstat(fd), prefix, _attributes(fd))))
+        if self._layer and whiteout.is_opaque(fd):
+            self._mark(prefix, whiteout.OPAQUE)
+        self.tree(fd, prefix)
+
     def end(self) -> None:
         """Finish the archive."""
         self._put(tarheader.END)
@@ -93,10 +101,7 @@ class Packer:
     def _directory(self, parent: int, name: bytes, shown: bytes) -> None:
         fd = os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
         try:
-            self._put(tarheader.header(self._described(os.fstat(fd), shown + b"/", _attributes(fd))))
-            if self._layer and whiteout.is_opaque(fd):
-                self._mark(shown + b"/", whiteout.OPAQUE)
-            self.tree(fd, shown + b"/")
+            self.directory(fd, shown)
         finally:
             os.close(fd)
 

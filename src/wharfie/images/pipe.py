@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from wharfie.errors import WharfieError
 from wharfie.support.tasks import spawn
@@ -157,7 +157,7 @@ class OutwardPipe(_Pipe):
             self.abandon()
 
 
-async def produce(name: str, work: Callable[[Callable[[bytes], None]], None]) -> AsyncIterator[bytes]:
+async def produce(name: str, work: Callable[[Callable[[bytes], None]], None]) -> AsyncGenerator[bytes, None]:
     """What ``work(write)`` writes, while it runs in a thread; the thread has ended when this has."""
     pipe = OutwardPipe()
 

@@ -17,6 +17,9 @@ from wharfie.images import whiteout
 from wharfie.linux import mount
 from wharfie.linux import path as paths
 
+# with these a file in the upper layer would lean on the lower ones, and a commit would lose it
+_PLAIN = ("redirect_dir", "metacopy", "index")
+
 MODIFIED, ADDED, DELETED = 0, 1, 2
 
 
@@ -50,12 +53,22 @@ def mount_detached(lower: Sequence[str], upper: str, work: str) -> int:
         raise NotSupported(f"this kernel cannot mount overlay file systems: {error.strerror}") from error
     try:
         _add_layers(context, lower)
-        mount.fsconfig_string(context, "upperdir", upper)
-        mount.fsconfig_string(context, "workdir", work)
+        if upper:
+            mount.fsconfig_string(context, "upperdir", upper)
+            mount.fsconfig_string(context, "workdir", work)
+        for option in _PLAIN:
+            mount.fsconfig_string(context, option, "off")
         mount.fsconfig_create(context)
         return mount.fsmount(context, mount.ATTR_NODEV | mount.ATTR_NOSUID)
     finally:
         os.close(context)
+
+
+def mount_read_only(lower: Sequence[str], upper: str) -> int:
+    """The same to read only, as a second view of a container that may be running; closing it unmounts."""
+    if not lower:  # overlayfs wants two directories; a single one needs no overlay
+        return os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return mount_detached([upper, *lower], "", "")
 
 
 def _add_layers(context: int, lower: Sequence[str]) -> None:
