@@ -26,9 +26,9 @@ class Context:
         self._settings: dict[str, Any] | None = None
 
     def _start_daemon(self) -> None:
-        from wharfie.client import autostart
+        from wharfie.client.autostart import ensure
 
-        started = autostart.ensure(self.api.address)
+        started = ensure(self.api.address)
         if started is not None:
             warn(f"wharfie: started the daemon (pid {started.pid}), its log is {started.log}")
 

@@ -1,4 +1,4 @@
-"""``exec``: one connection makes the command, starts it and becomes its streams; another asks for its code."""
+"""``exec``: one connection makes the command, starts it and becomes its streams; another gets its code."""
 
 from __future__ import annotations
 

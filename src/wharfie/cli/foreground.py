@@ -1,13 +1,12 @@
 """A container, or a command in one, in the foreground of this terminal.
 
 The streams are those of :mod:`wharfie.cli.streams`; this adds what is around them: raw mode, the window's
-size and the signals. Signal handlers do their work themselves, on a connection of their own: the main loop may be
-waiting in a write to a pipe that nobody reads.
+size and the signals. Signal handlers do their work themselves, on a connection of their own: the main loop
+may be waiting in a write to a pipe that nobody reads.
 """
 
 from __future__ import annotations
 
-import _signal
 import os
 
 from wharfie.cli.context import warn
@@ -18,9 +17,12 @@ from wharfie.errors import WharfieError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
+    import signal as _signal
     from collections.abc import Callable
 
     from wharfie.cli.terminal import DetachKeys, Raw
+else:
+    import _signal
 
 _NOT_FORWARDED = (
     _signal.SIGCHLD,

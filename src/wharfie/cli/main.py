@@ -15,9 +15,12 @@ from wharfie.errors import WharfieError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from typing import Any
 
     from wharfie.cli.context import Context
+else:
+    import _signal
 
 GLOBAL = Command(
     "[OPTIONS] COMMAND [ARG...]",
@@ -104,7 +107,7 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "events": "events",
         "df": ("df", "df"),
         "prune": ("prune", "system"),
-        "stop": ("daemon", "stop"),
+        "stop": ("daemon", "stop_daemon"),
     },
     "volume": {
         "ls": ("volume", "ls"),
@@ -224,8 +227,6 @@ def _complain(text: str) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line of this process and end it."""
-    import _signal
-
     # like other programs at the end of a pipe that nobody reads: end silently
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
     code = 1

@@ -71,7 +71,7 @@ def registry_auth(context: Context, name: str) -> dict[str, str]:
 
 
 def pull_or_bootstrap(context: Context, reference: str, platform: str | None, *, quiet: bool) -> None:
-    """For ``run``: pull, and where no registry can be reached make the image out of the distribution's packages.
+    """For ``run``: pull; where no registry can be reached, make the image of the distribution's packages.
 
     Raises ApiError, or Unavailable with a sentence that names the way out.
     """

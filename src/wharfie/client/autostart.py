@@ -12,8 +12,9 @@ import os
 import sys
 import time
 
-from wharfie.client.errors import DaemonFailed, DaemonUnreachable, WharfieError
+from wharfie.client.errors import DaemonFailed, DaemonUnreachable
 from wharfie.client.http import Connection
+from wharfie.errors import WharfieError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Go templates, as far as ``--format`` uses them, and Docker's tables."""

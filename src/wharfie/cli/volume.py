@@ -1,0 +1,94 @@
+"""``volume ls``, ``create`` and ``rm``."""
+
+from __future__ import annotations
+
+import sys
+
+from wharfie.cli.context import Context, say
+from wharfie.cli.create_parts import pairs
+from wharfie.cli.lifecycle import each
+from wharfie.cli.listing import FORMAT, filters, show
+from wharfie.cli.options import Command
+from wharfie.client.api import query, quote
+
+LS = Command(
+    "volume ls [OPTIONS]",
+    "List volumes",
+    (
+        ("filter", "f", "filter", "Only those that match (name=value)"),
+        FORMAT,
+        ("quiet", "q", "flag", "Print names only"),
+    ),
+    most=0,
+    aliases="volume ls, volume list",
+)
+CREATE = Command(
+    "volume create [OPTIONS] [VOLUME]",
+    "Make a volume",
+    (
+        ("driver", "d", "string", 'Driver (default "local")'),
+        ("label", "", "label", "Attach a label (name=value)"),
+        ("opt", "o", "map", "Option of the driver"),
+    ),
+    most=1,
+)
+REMOVE = Command(
+    "volume rm [OPTIONS] VOLUME [VOLUME...]",
+    "Remove volumes; one that a container uses is kept",
+    (("force", "f", "flag", "It is no error when a volume does not exist"),),
+    needs=1,
+    aliases="volume rm, volume remove",
+)
+_COLUMNS = [("Driver", "DRIVER"), ("Name", "VOLUME NAME")]
+
+
+def ls(context: Context, arguments: list[str]) -> int:
+    """``volume ls``."""
+    options, _ = LS.parse(arguments)
+    found = context.api.get("/volumes" + query(filters=filters(options.get("filter"))))["Volumes"] or []
+    found.sort(key=lambda one: one["Name"])
+    if options.get("quiet"):
+        sys.stdout.write("".join(f"{one['Name']}\n" for one in found))
+        return 0
+    rows = []
+    for one in found:
+        labels = one.get("Labels") or {}
+        rows.append(
+            {
+                "Driver": one.get("Driver", "local"),
+                "Label": lambda name, labels=labels: labels.get(name, ""),
+                "Labels": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
+                "Links": "N/A",
+                "Mountpoint": one.get("Mountpoint", ""),
+                "Name": one["Name"],
+                "Scope": one.get("Scope", "local"),
+                "Size": "N/A",
+            }
+        )
+    show(rows, _COLUMNS, options.get("format") or context.settings.get("volumesFormat"))
+    return 0
+
+
+def create(context: Context, arguments: list[str]) -> int:
+    """``volume create``."""
+    options, words = CREATE.parse(arguments)
+    body = {
+        "Name": words[0] if words else "",
+        "Driver": options.get("driver", "local"),
+        "DriverOpts": pairs(options.get("opt", [])),
+        "Labels": pairs(options.get("label", [])),
+    }
+    say(context.api.post("/volumes/create", body)["Name"])
+    return 0
+
+
+def remove(context: Context, arguments: list[str]) -> int:
+    """``volume rm``."""
+    options, words = REMOVE.parse(arguments)
+    asked = query(force=options.get("force"))
+
+    def action(word: str) -> str:
+        context.api.call("DELETE", f"/volumes/{quote(word)}{asked}")
+        return word
+
+    return each(words, action)
