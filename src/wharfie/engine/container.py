@@ -1,4 +1,4 @@
-"""A container as the engine holds it: configuration that stays, a status that is replaced, handles that come and go.
+"""A container as the engine holds it: configuration that stays, a status that is replaced, handles that go.
 
 ::
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,7 +23,7 @@ from wharfie.volumes.model import MountPoint
 from wharfie.wire.config import Config, EndpointSettings, HostConfig
 
 if TYPE_CHECKING:
-    from wharfie.monitor.client import MonitorLink
+    from wharfie.monitor.client import AttachHandle, Attachment, MonitorLink
 
 
 class State(str, Enum):
@@ -89,12 +89,28 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """First of the 65536 host ids its private user namespace is mapped to; 0 without one."""
 
 
+class PendingAttach:
+    """A stream attached before the start: ``docker run`` attaches first, so that no byte is missed.
+
+    The starter hands ``fd`` to the monitor and closes it; ``handle`` then resolves to the monitor's handle,
+    or to the error that the start failed with.
+    """
+
+    __slots__ = ("attachment", "fd", "handle")
+
+    def __init__(self, attachment: Attachment, fd: int) -> None:
+        self.attachment = attachment
+        self.fd = fd
+        self.handle: asyncio.Future[AttachHandle] = asyncio.get_running_loop().create_future()
+
+
 class Container:
     """One container."""
 
     __slots__ = (
         "directory",
         "exec_ids",
+        "held",
         "id",
         "link",
         "lock",
@@ -129,14 +145,16 @@ class Container:
         """<exec-root>/containers/<id>: the monitor's socket and the exit record."""
         self.link: MonitorLink | None = None
         self.lock = asyncio.Lock()
-        self.pending: list[Any] = []
-        """Streams attached before the start (monitor's Attachment and its descriptor, engine.attach fills it)."""
+        self.pending: list[PendingAttach] = []
+        """Streams that wait for the start."""
         self.exec_ids: set[str] = set()
+        self.held = False
+        """A restart by hand is under way: its exit does not remove it."""
         self.waiters: list[asyncio.Future[None]] = []
         """Woken at the next exit."""
         self.removal: asyncio.Future[None] | None = None
         """Resolved when it is removed; made by the first who waits for that."""
-        self.restart: asyncio.Task[None] | None = None
+        self.restart: asyncio.TimerHandle | None = None
         """The restart by policy that is waiting its time."""
 
     @property

@@ -1,17 +1,20 @@
 """The door to this package: what the API may ask of containers.
 
-Each family of verbs is a module of its own that takes the :class:`~wharfie.engine.context.Context` (the parts it
-works with); this class only says which verbs there are. ``ref`` is always a name, an id or a unique prefix of one.
+Each family of verbs is a module of its own that takes the :class:`~wharfie.engine.context.Context` (the parts
+it works with); this class only says which verbs there are. ``ref`` is always a name, an id or a unique prefix
+of one.
 """
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context, EngineDefaults, EnginePaths
-from wharfie.engine.creation import Creation, CreateResult
+from wharfie.engine.creation import CreateResult, Creation
+from wharfie.engine.events import EventBus
 from wharfie.engine.inspection import Inspection
 from wharfie.engine.listing import Listing
 from wharfie.engine.recovery import Recovery
@@ -21,9 +24,9 @@ from wharfie.engine.rootfs import rootfs_fd
 from wharfie.engine.spawners import SpawnerHolder
 from wharfie.engine.starting import Starting
 from wharfie.engine.stopping import Stopping
+from wharfie.engine.supervisor import Supervisor
 from wharfie.engine.updating import Updating
 from wharfie.engine.waiting import WaitResult, wait
-from wharfie.engine.events import EventBus
 from wharfie.images.store import ImageStore
 from wharfie.network.manager import NetworkManager
 from wharfie.runtime.seccomp import ProgramCache
@@ -68,14 +71,16 @@ class Containers:
             seccomp=seccomp,
             defaults=defaults,
         )
-        self._removal = Removal(self._context)
-        self._starting = Starting(self._context, self._removal)
-        self._stopping = Stopping(self._context)
+        supervisor = Supervisor(self._context)
+        self._stopping = Stopping(self._context, supervisor)
+        self._removal = Removal(self._context, supervisor, self._stopping)
+        self._starting = Starting(self._context, supervisor)
+        supervisor.connect(restart=self._starting.restart_by_policy, remove=self._removal.auto_remove)
         self._creation = Creation(self._context)
         self._updating = Updating(self._context)
         self._listing = Listing(self._context)
         self._inspection = Inspection(self._context)
-        self._recovery = Recovery(self._context, self._starting, self._removal)
+        self._recovery = Recovery(self._context, supervisor, self._starting, self._removal)
 
     async def recover(self) -> None:
         """At the daemon's start: bring database, monitors and kernel together, and apply restart policies."""
@@ -85,7 +90,7 @@ class Containers:
         """At the daemon's end: let go of the monitors; containers live on."""
         self._recovery.let_go()
 
-    # -- finding -------------------------------------------------------------------------------------------------
+    # -- finding ------------------------------------------------------------------------------------
 
     def get(self, ref: str) -> Container:
         """The container; raises NotFound "No such container: x"."""
@@ -102,7 +107,7 @@ class Containers:
         limit: int | None = None,
         size: bool = False,
         filters: Mapping[str, Sequence[str]] | None = None,
-    ) -> list[ContainerSummary]:
+    ) -> builtins.list[ContainerSummary]:
         """``docker ps``; raises InvalidArgument for a filter that is none."""
         return self._listing.list(all=all, limit=limit, size=size, filters=filters or {})
 
@@ -110,7 +115,7 @@ class Containers:
         """``docker inspect``."""
         return self._inspection.inspect(self.get(ref), size)
 
-    # -- life ----------------------------------------------------------------------------------------------------
+    # -- life ---------------------------------------------------------------------------------------
 
     async def create(self, name: str | None, body: CreateContainer, platform: str = "") -> CreateResult:
         """Make a container; raises ImageNotFound, Conflict for a name in use, InvalidArgument."""
@@ -120,11 +125,11 @@ class Containers:
         """Start it; raises NotModified when it runs, LaunchFailed when its program cannot be started."""
         await self._starting.start(self.get(ref))
 
-    async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
-        """Ask it to end, and kill it after ``timeout`` seconds (negative: never); NotModified if it does not run."""
+    async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
+        """Ask it to end, kill it after ``timeout`` seconds (negative: never); NotModified if it does not run."""
         await self._stopping.stop(self.get(ref), timeout, signal)
 
-    async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
+    async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
         """Stop it if it runs, and start it."""
         container = self.get(ref)
         await self._stopping.stop_for_restart(container, timeout, signal)
@@ -150,12 +155,12 @@ class Containers:
         """Give it another name."""
         await self._updating.rename(self.get(ref), name)
 
-    async def update(self, ref: str, body: UpdateContainer) -> list[str]:
+    async def update(self, ref: str, body: UpdateContainer) -> builtins.list[str]:
         """Change limits and restart policy; the warnings."""
         return await self._updating.update(self.get(ref), body)
 
     async def wait(self, ref: str, condition: str = "") -> WaitResult:
-        """Register for "not-running" (default), "next-exit" or "removed" at once; ``await .result()`` later."""
+        """Register for "not-running" (default), "next-exit" or "removed" now; ``await .result()`` later."""
         return wait(self.get(ref), condition)
 
     async def remove(self, ref: str, force: bool = False, volumes: bool = False, link: bool = False) -> None:
@@ -166,7 +171,7 @@ class Containers:
         """Remove all that do not run."""
         return await self._removal.prune(filters)
 
-    # -- inside --------------------------------------------------------------------------------------------------
+    # -- inside -------------------------------------------------------------------------------------
 
     @contextmanager
     def rootfs_fd(self, container: Container) -> Iterator[int]:

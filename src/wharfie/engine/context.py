@@ -1,4 +1,4 @@
-"""What the verbs work with: paths, defaults, and the other parts of the daemon, handed in once by the wiring."""
+"""What the verbs work with: paths, defaults and the other parts of the daemon, handed in by the wiring."""
 
 from __future__ import annotations
 

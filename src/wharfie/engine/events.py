@@ -66,7 +66,7 @@ class Subscription:
                 raise StopAsyncIteration
             try:
                 await asyncio.wait_for(self._arrived.wait(), left)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 raise StopAsyncIteration from None
         return self._queue.popleft()
 

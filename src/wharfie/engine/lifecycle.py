@@ -31,7 +31,7 @@ from wharfie.engine.container import State, Status
 from wharfie.errors import InternalError
 from wharfie.wire.config import RestartPolicy
 
-# -- what happens ------------------------------------------------------------------------------------------------
+# -- what happens -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ Event = (
     | RemovalFailed
 )
 
-# -- what shall be done ------------------------------------------------------------------------------------------
+# -- what shall be done -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ Everything here runs on the event loop's thread without awaiting: a name is free
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 
@@ -68,7 +69,7 @@ class Registry:
             self._by_id[row.id] = container
             self._by_name[row.name] = row.id
 
-    # -- finding -------------------------------------------------------------------------------------------------
+    # -- finding ------------------------------------------------------------------------------------
 
     def get(self, ref: str) -> Container:
         """By full id, name with or without slash, or unique prefix of an id.
@@ -103,7 +104,13 @@ class Registry:
         if owner is not None:
             raise NameInUse(name, owner)
 
-    # -- changing ------------------------------------------------------------------------------------------------
+    # -- changing -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes inside are one commit; nothing may be awaited in it."""
+        with self._store.db.transaction():
+            yield
 
     def add(self, container: Container) -> None:
         """Take in a new container; raises NameInUse."""

@@ -1,7 +1,7 @@
 """Restart policies: after an exit, does the container start again, and when?
 
-As Docker does: the wait is 100 ms at first, doubles with every restart up to a minute, and begins anew once the
-container ran for ten seconds. Somebody who stops or kills a container wins over every policy.
+As Docker does: the wait is 100 ms at first, doubles with every restart up to a minute, and begins anew once
+the container ran for ten seconds. Somebody who stops or kills a container wins over every policy.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def after_exit(
     return NO
 
 
-def at_daemon_start(policy: RestartPolicy, *, was_active: bool, manually_stopped: bool, exit_code: int) -> bool:
+def at_daemon_start(
+    policy: RestartPolicy, *, was_active: bool, manually_stopped: bool, exit_code: int
+) -> bool:
     """Whether a container that does not run is started together with the daemon.
 
     ``was_active``: it ran, or waited for a restart, when the daemon was last there.

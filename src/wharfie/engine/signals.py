@@ -8,7 +8,9 @@ from wharfie.errors import InvalidArgument
 
 _RTMIN, _RTMAX = 34, 64
 _NAMES = {item.name.removeprefix("SIG"): int(item) for item in signal.Signals}
-_NAMES.update({"RTMIN": _RTMIN, "RTMAX": _RTMAX, "CLD": _NAMES["CHLD"], "IOT": _NAMES["ABRT"], "POLL": _NAMES["IO"]})
+_NAMES.update(
+    {"RTMIN": _RTMIN, "RTMAX": _RTMAX, "CLD": _NAMES["CHLD"], "IOT": _NAMES["ABRT"], "POLL": _NAMES["IO"]}
+)
 _NAMES.update({f"RTMIN+{n}": _RTMIN + n for n in range(1, 16)})
 _NAMES.update({f"RTMAX-{n}": _RTMAX - n for n in range(1, 15)})
 

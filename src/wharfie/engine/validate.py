@@ -1,7 +1,7 @@
 """What Docker refuses and what it warns about, in its words.
 
-Pure: the facts about the machine come in as :class:`~wharfie.engine.oci.host.Host`. :func:`resources` also answers
-with the configuration without what the machine cannot do.
+Pure: the facts about the machine come in as :class:`~wharfie.engine.oci.host.Host`. :func:`resources` also
+answers with the configuration without what the machine cannot do.
 """
 
 from __future__ import annotations
@@ -54,18 +54,13 @@ def name(text: str) -> str:
     """A container's name without its slash; raises InvalidArgument."""
     bare = text.removeprefix("/")
     if not _NAME.fullmatch(bare):
-        raise InvalidArgument(
-            f"Invalid container name ({bare}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        )
+        raise InvalidArgument(f"Invalid container name ({bare}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return bare
 
 
 def config(asked: Config, host_config: HostConfig) -> None:
     """The portable part; raises InvalidArgument."""
-    if asked.working_dir and not posixpath.isabs(asked.working_dir):
-        raise InvalidArgument(
-            f"the working directory '{asked.working_dir}' is invalid, it needs to be an absolute path"
-        )
+    working_directory(asked.working_dir)
     if asked.stop_signal:
         parse_signal(asked.stop_signal)
     for variable in asked.env or ():
@@ -80,6 +75,12 @@ def config(asked: Config, host_config: HostConfig) -> None:
         )
     if host_config.auto_remove and host_config.restart_policy.name not in ("", "no"):
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
+
+
+def working_directory(path: str) -> None:
+    """A working directory, the image's too; raises InvalidArgument."""
+    if path and not posixpath.isabs(path):
+        raise InvalidArgument(f"the working directory '{path}' is invalid, it needs to be an absolute path")
 
 
 def host_config(asked: HostConfig, host: Host) -> list[str]:
@@ -102,7 +103,9 @@ def host_config(asked: HostConfig, host: Host) -> list[str]:
     if asked.isolation not in ("", "default"):
         raise InvalidArgument(f"invalid isolation '{asked.isolation}' on linux")
     if asked.storage_opt:
-        raise InvalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
+        raise InvalidArgument(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+        )
     _unsupported(asked)
     warnings = []
     if asked.network_mode == "host" and asked.port_bindings:
@@ -112,13 +115,21 @@ def host_config(asked: HostConfig, host: Host) -> list[str]:
 
 def _unsupported(asked: HostConfig) -> None:
     if asked.device_requests:
-        words = [word for request in asked.device_requests for group in request.capabilities or [] for word in group]
+        words = [
+            word
+            for request in asked.device_requests
+            for group in request.capabilities or []
+            for word in group
+        ]
         raise InvalidArgument(
-            f'could not select device driver "{asked.device_requests[0].driver}" with capabilities: [[{" ".join(words)}]]'
+            f'could not select device driver "{asked.device_requests[0].driver}" with capabilities: '
+            f"[[{' '.join(words)}]]"
         )
     published = any(asked.port_bindings.values()) if asked.port_bindings else False
     if (published or asked.port_bindings or asked.publish_all_ports) and asked.network_mode != "host":
-        raise NotSupported("publishing ports is not supported yet: reach the container by its address, or use --network host")
+        raise NotSupported(
+            "publishing ports is not supported yet: reach the container by its address, or use --network host"
+        )
     if asked.links:
         raise NotSupported("links are not supported: they are a legacy feature of Docker")
 
@@ -176,7 +187,7 @@ def logging(driver: str, options: dict[str, str]) -> None:
             raise InvalidArgument(f"unknown log opt '{option}' for {driver} log driver")
 
 
-# -- limits --------------------------------------------------------------------------------------------------------
+# -- limits -----------------------------------------------------------------------------------------
 
 
 def resources(asked: R, host: Host, *, update: bool = False) -> tuple[R, list[str]]:
@@ -197,7 +208,9 @@ def resources(asked: R, host: Host, *, update: bool = False) -> tuple[R, list[st
     return (msgspec.structs.replace(asked, **changes) if changes else asked), warnings
 
 
-def _memory(asked: Resources, host: Host, warnings: list[str], changes: dict[str, object], update: bool) -> None:
+def _memory(
+    asked: Resources, host: Host, warnings: list[str], changes: dict[str, object], update: bool
+) -> None:
     memory, swap, reservation = asked.memory, asked.memory_swap, asked.memory_reservation
     if memory != 0 and memory < MINIMUM_MEMORY:
         raise InvalidArgument("Minimum memory limit allowed is 6MB")
@@ -224,9 +237,7 @@ def _memory(asked: Resources, host: Host, warnings: list[str], changes: dict[str
     if 0 < reservation < MINIMUM_MEMORY:
         raise InvalidArgument("Minimum memory reservation allowed is 6MB")
     if memory > 0 and reservation > memory:
-        raise InvalidArgument(
-            "Minimum memory limit can not be less than memory reservation limit, see usage"
-        )
+        raise InvalidArgument("Minimum memory limit can not be less than memory reservation limit, see usage")
     if asked.kernel_memory:
         warnings.append("Specifying a kernel memory limit is deprecated and is ignored.")
     if asked.oom_kill_disable and not host.oom_kill_disable:

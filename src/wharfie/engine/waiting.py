@@ -1,6 +1,6 @@
 """``docker wait``: registered at once, answered later.
 
-The registration comes before the answer's first byte, so that a client that waits, then starts, misses nothing.
+The registration comes before the answer's first byte: a client that waits, then starts, misses nothing.
 """
 
 from __future__ import annotations

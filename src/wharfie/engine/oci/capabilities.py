@@ -1,4 +1,4 @@
-"""Which capabilities a container's first process gets: Docker's fourteen, changed by ``--cap-add`` and ``--cap-drop``.
+"""Which capabilities a container gets: Docker's fourteen, changed by ``--cap-add`` and ``--cap-drop``.
 
 Nobody can give what he has not: the result is intersected with the engine's own bounding set.
 """

@@ -1,7 +1,7 @@
 """One container's OCI configuration, put together from Docker's (runtime-spec 1.2, config.md).
 
-Pure but for what the parts look at on the host (devices by path): everything that belongs to one start — files,
-joined namespaces, sources of volumes — comes in as :class:`Circumstances`.
+Pure but for what the parts look at on the host (devices by path): everything that belongs to one start
+(files, joined namespaces, sources of volumes) comes in as :class:`Circumstances`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Circumstances:
     hostname: str
     points: list[MountPoint]
     files: Mapping[str, str] = field(default_factory=dict)
-    joins: Joins = Joins()
+    joins: Joins = field(default_factory=Joins)
     shm_source: str = ""
     mqueue_source: str = ""
     cgroup: str = ""
@@ -41,7 +41,7 @@ class Circumstances:
 
 
 def environment(config: Config, hostname: str) -> list[str]:
-    """PATH, HOSTNAME and TERM as Docker gives them, under the container's own; a name without ``=`` removes."""
+    """PATH, HOSTNAME and TERM as Docker gives them, under its own; a name without ``=`` removes one."""
     found = {"PATH": f"PATH={DEFAULT_PATH}", "HOSTNAME": f"HOSTNAME={hostname}"}
     if config.tty:
         found["TERM"] = "TERM=xterm"
@@ -61,9 +61,7 @@ def capability_names(asked: HostConfig, host: Host) -> list[str]:
     )
 
 
-def specification(
-    container: Container, security: Security, host: Host, now: Circumstances
-) -> dict[str, Any]:
+def specification(container: Container, security: Security, host: Host, now: Circumstances) -> dict[str, Any]:
     """``config.json``; raises InvalidArgument, NotSupported for what only shows at the start."""
     asked = container.host_config
     spec: dict[str, Any] = {

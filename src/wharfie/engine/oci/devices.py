@@ -14,7 +14,9 @@ from wharfie.wire.config import DeviceMapping, HostConfig
 _RULE = re.compile(r"([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})")
 _DENY_ALL: dict[str, Any] = {"allow": False, "access": "rwm"}
 # below these, /dev is a container's own file system
-_OWN = frozenset(("/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/.lxc", "/dev/.lxd-mounts", "/dev/.udev"))
+_OWN = frozenset(
+    ("/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/.lxc", "/dev/.lxd-mounts", "/dev/.udev")
+)
 _DEFAULT_ALLOWED = (
     # making a node is harmless where using it is not allowed
     ("c", None, None, "m"),
@@ -67,7 +69,7 @@ def _parse_rule(text: str) -> dict[str, Any]:
     if match is None:
         raise InvalidArgument(f"invalid device cgroup rule format: '{text}'")
     kind, major, minor, access = match.groups()
-    return _rule(kind, *(None if part == "*" else int(part) for part in (major, minor)), access)
+    return _rule(kind, None if major == "*" else int(major), None if minor == "*" else int(minor), access)
 
 
 def _mapped(mapping: DeviceMapping) -> Iterator[tuple[dict[str, Any], str]]:

@@ -49,8 +49,8 @@ def rlimits(
         if not host.raise_limits and hard > _own(host, name):
             raise LimitTooHigh(
                 "failed to create task for container: failed to create shim task: OCI runtime create failed: "
-                "unable to start container process: error during container init: error setting rlimits for ready "
-                f"process: error setting rlimit type {NUMBERS[name]}: operation not permitted "
+                "unable to start container process: error during container init: error setting rlimits for "
+                f"ready process: error setting rlimit type {NUMBERS[name]}: operation not permitted "
                 f"(the engine's own hard limit of {limit.name} is {_own(host, name)})"
             )
         found[name] = {"type": name, "hard": hard, "soft": _value(limit.soft)}

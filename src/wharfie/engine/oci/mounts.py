@@ -54,7 +54,11 @@ def mounts(
             continue
         if asked.privileged and item["type"] in ("sysfs", "cgroup"):
             item["options"] = [option for option in item["options"] if option != "ro"]
-        if asked.readonly_rootfs and item["destination"] not in _STAY_WRITABLE and "ro" not in item["options"]:
+        if (
+            asked.readonly_rootfs
+            and item["destination"] not in _STAY_WRITABLE
+            and "ro" not in item["options"]
+        ):
             item["options"].append("ro")
         found.append(item)
     for destination, source in files.items():

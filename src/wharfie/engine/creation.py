@@ -1,0 +1,265 @@
+"""Making a container: everything is checked first, then directories, volumes and one row in the database.
+
+::
+
+    validate ─▶ merge with the image ─▶ collect mounts ─▶ directories ─▶ volumes + container (one commit)
+                                                              ▲                    │ populate empty volumes
+                                                              └── undone by any failure ◀──┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform as machine
+import socket
+import time
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from wharfie.engine import merging, validate
+from wharfie.engine.container import Container, Record, Status
+from wharfie.engine.context import Context
+from wharfie.engine.oci import namespaces
+from wharfie.engine.oci.host import Host, this_host
+from wharfie.engine.registry import NameInUse
+from wharfie.errors import InternalError, InvalidArgument, NotFound
+from wharfie.images import snapshots
+from wharfie.images.image import Image
+from wharfie.linux.path import open_in_root
+from wharfie.network.model import Mode, ModeKind
+from wharfie.support.files import remove_tree
+from wharfie.support.ids import new_id, short_id
+from wharfie.support.names import random_name
+from wharfie.volumes import mounts
+from wharfie.volumes.copyup import populate
+from wharfie.volumes.model import MountPoint
+from wharfie.wire.config import Config, EndpointSettings, HostConfig
+from wharfie.wire.containers import CreateContainer
+
+_GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResult:
+    """A new container, and what its creator should know."""
+
+    id: str
+    warnings: list[str] = field(default_factory=list)
+
+
+class WrongPlatform(NotFound):
+    """The image is there, but not for the platform that was asked for."""
+
+
+class Creation:
+    """The verb ``create``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def create(self, name: str | None, body: CreateContainer, platform: str = "") -> CreateResult:
+        """Make a container; the daemon's event loop waits for nothing but volumes to be populated."""
+        host = this_host()
+        bare = validate.name(name) if name else ""
+        if bare:
+            self._context.registry.check_name(bare)
+        asked = msgspec.convert(body, Config, from_attributes=True)
+        if not asked.image:
+            raise InvalidArgument("no image is given to make the container from")
+        validate.config(asked, body.host_config)
+        image = self._context.images.get(asked.image)
+        warnings = _check_platform(image, asked.image, platform)
+        host_config = merging.host_config(body.host_config, self._context.defaults, host)
+        warnings += validate.host_config(host_config, host)
+        validate.network(asked, host_config)
+        self._check_references(host_config)
+        host_config, discarded = validate.resources(host_config, host)
+        warnings += discarded
+        log_options = dict(host_config.log_config.config or {})
+        validate.logging(host_config.log_config.type, log_options)
+        identifier = new_id()
+        config = merging.config(asked, image.config, self._default_hostname(identifier, host_config))
+        path, args = merging.command(config)
+        validate.working_directory(config.working_dir)
+        record = Record(
+            config=config,
+            host_config=host_config,
+            networks=_networks(body, host_config),
+            image_id=image.id,
+            created=time.time_ns(),
+            path=path,
+            args=args,
+            mounts=self._mounts(config, host_config),
+            log_driver=host_config.log_config.type,
+            log_options=log_options,
+            userns_base=self._user_namespace(host_config),
+        )
+        await self._make(identifier, bare, record, image, host)
+        return CreateResult(identifier, warnings)
+
+    # -- parts --------------------------------------------------------------------------------------
+
+    def _check_references(self, asked: HostConfig) -> None:
+        """The networks and containers that are named must be there."""
+        mode = Mode.parse(asked.network_mode)
+        if mode.kind is ModeKind.NAMED:
+            self._context.networks.get(mode.name)
+        if mode.kind is ModeKind.CONTAINER:
+            self._context.registry.get(mode.name)
+        for other in (asked.pid_mode, asked.ipc_mode):
+            if other.startswith("container:"):
+                self._context.registry.get(other.removeprefix("container:"))
+
+    def _default_hostname(self, identifier: str, asked: HostConfig) -> str:
+        if asked.network_mode == "host" or asked.uts_mode == "host":
+            return socket.gethostname()
+        mode = Mode.parse(asked.network_mode)
+        if mode.kind is ModeKind.CONTAINER:
+            return self._context.registry.get(mode.name).config.hostname
+        return short_id(identifier)
+
+    def _mounts(self, config: Config, asked: HostConfig) -> list[MountPoint]:
+        inherited: list[MountPoint] = []
+        for spec in asked.volumes_from or ():
+            ref, mode = mounts.parse_volumes_from(spec)
+            inherited += mounts.inherited(self._context.registry.get(ref).record.mounts, mode)
+        return mounts.collect(
+            binds=asked.binds or (),
+            mounts=asked.mounts or (),
+            tmpfs=asked.tmpfs,
+            volumes=config.volumes or (),
+            inherited_points=inherited,
+            volume_driver=asked.volume_driver,
+        )
+
+    def _user_namespace(self, asked: HostConfig) -> int:
+        if asked.userns_mode != "private":
+            return 0
+        return namespaces.free_base(merging.taken_bases(self._context.registry.all()))
+
+    async def _make(self, identifier: str, name: str, record: Record, image: Image, host: Host) -> None:
+        directory = self._context.paths.container(identifier)
+        try:
+            os.mkdir(directory, 0o710)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(directory), 0o710, exist_ok=True)
+            os.mkdir(directory, 0o710)
+        container = None
+        made: list[str] = []
+        try:
+            snapshots.prepare(directory, image.lower)
+            with self._context.registry.transaction():
+                record = msgspec.structs.replace(record, mounts=self._volumes(record.mounts, made))
+                container = self._add(identifier, name, record, directory)
+            async with container.lock:
+                await self._populate(container, image)
+        except BaseException as error:
+            if container is not None and self._context.registry.knows(identifier):
+                self._context.registry.remove(container)
+            self._undo(directory, made)
+            if isinstance(error, OSError):
+                raise InternalError(f"making a container failed: {error}") from error
+            raise
+        self._context.registry.emit(container, "create")
+
+    def _add(self, identifier: str, name: str, record: Record, directory: str) -> Container:
+        for attempt in range(100):
+            container = Container(
+                identifier,
+                name or random_name(attempt),
+                record,
+                Status(),
+                directory=directory,
+                run_directory=self._context.paths.run(identifier),
+            )
+            try:
+                self._context.registry.add(container)
+            except NameInUse:
+                if name:
+                    raise
+                continue
+            return container
+        raise InternalError("no free container name was found in 100 attempts; give one with --name")
+
+    def _volumes(self, points: list[MountPoint], made: list[str]) -> list[MountPoint]:
+        """The mount points with the directories of their volumes, which are made where missing."""
+        found = []
+        known = {volume.name for volume in self._context.volumes.list()} if _any_volume(points) else set()
+        for point in points:
+            if point.type == "volume":
+                volume = self._context.volumes.ensure(
+                    point.name,
+                    anonymous=point.anonymous,
+                    driver=point.driver,
+                    options=point.driver_options,
+                    labels=point.labels,
+                )
+                if volume.name not in known:
+                    made.append(volume.name)
+                point = replace(point, source=volume.mountpoint, driver=volume.driver)
+            found.append(point)
+        return found
+
+    async def _populate(self, container: Container, image: Image) -> None:
+        """Fill empty volumes with what the image has in their places."""
+        points = [point for point in container.record.mounts if point.type == "volume" and point.copy]
+        empty = [point for point in points if not point.subpath and not os.listdir(point.source)]
+        if empty:
+            await asyncio.to_thread(_copy_up, image.lower, container, empty)
+
+    def _undo(self, directory: str, volumes: list[str]) -> None:
+        for name in volumes:
+            self._context.volumes.remove(name, force=True)
+        remove_tree(directory)
+
+
+def _any_volume(points: list[MountPoint]) -> bool:
+    return any(point.type == "volume" for point in points)
+
+
+def _copy_up(lower: list[str], container: Container, points: list[MountPoint]) -> None:
+    root = snapshots.mount_detached(lower, container.upper, container.work)
+    try:
+        for point in points:
+            try:
+                source = open_in_root(root, point.destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            try:
+                populate(point.source, source)
+            finally:
+                os.close(source)
+    finally:
+        os.close(root)
+
+
+def _networks(body: CreateContainer, asked: HostConfig) -> dict[str, EndpointSettings]:
+    given = (body.networking_config.endpoints_config or {}) if body.networking_config else {}
+    found = {name: settings or EndpointSettings() for name, settings in given.items()}
+    if "default" in found:
+        found["bridge"] = found.pop("default")
+    if body.mac_address and asked.network_mode not in found:
+        found[asked.network_mode] = EndpointSettings(mac_address=body.mac_address)
+    return found
+
+
+def _check_platform(image: Image, ref: str, platform: str) -> list[str]:
+    """Docker's warning for an image of another platform; WrongPlatform where one was asked for."""
+    own = f"linux/{_GO_ARCHITECTURES.get(machine.machine(), machine.machine())}"
+    actual = f"{image.os or 'linux'}/{image.architecture or own.partition('/')[2]}"
+    if platform:
+        wanted = platform if "/" in platform else f"linux/{platform}"
+        if "/".join(wanted.split("/")[:2]) != actual:
+            raise WrongPlatform(
+                f"image with reference {ref} was found but its platform ({actual}) does not match the "
+                f"specified platform ({wanted})"
+            )
+        return []
+    if actual != own:
+        return [
+            f"The requested image's platform ({actual}) does not match the detected host platform ({own}) "
+            "and no specific platform was requested"
+        ]
+    return []

@@ -1,0 +1,184 @@
+"""Filters of ``ps``, ``container prune`` and ``events``: Docker's names, each a predicate.
+
+Values of one filter are alternatives, different filters must all hold; labels alone must all hold.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from wharfie.engine.container import Container, State
+from wharfie.errors import InvalidArgument
+from wharfie.support.units import timestamp
+from wharfie.wire.events import Event
+
+Given = Mapping[str, Sequence[str]]
+Chooses = Callable[[Container], bool]
+
+LISTED = frozenset(
+    (
+        "ancestor",
+        "before",
+        "exited",
+        "expose",
+        "health",
+        "id",
+        "is-task",
+        "isolation",
+        "label",
+        "name",
+        "network",
+        "publish",
+        "since",
+        "status",
+        "volume",
+    )
+)
+PRUNED = frozenset(("label", "label!", "until"))
+EVENTS = frozenset(
+    (
+        "config",
+        "container",
+        "daemon",
+        "event",
+        "image",
+        "label",
+        "network",
+        "node",
+        "plugin",
+        "scope",
+        "secret",
+        "service",
+        "type",
+        "volume",
+    )
+)
+
+
+class InvalidFilter(InvalidArgument):
+    """A filter that there is not, or a value it cannot have."""
+
+    def __init__(self, name: str, value: str | None = None) -> None:
+        super().__init__(f"invalid filter '{name}'" + ("" if value is None else f"={value}'"))
+
+
+def check(given: Given, known: frozenset[str]) -> None:
+    """Raises InvalidFilter."""
+    for name in given:
+        if name not in known:
+            raise InvalidFilter(name)
+
+
+def has_labels(wanted: Sequence[str], labels: Mapping[str, str]) -> bool:
+    """Whether all of ``key`` or ``key=value`` are there."""
+    for item in wanted:
+        key, equals, value = item.partition("=")
+        if key not in labels or (equals and labels[key] != value):
+            return False
+    return True
+
+
+def statuses(given: Given) -> frozenset[str]:
+    """The states asked for; raises InvalidArgument."""
+    known = [state.value for state in State]
+    for value in given.get("status", ()):
+        if value not in known:
+            raise InvalidArgument(f"invalid filter 'status={value}'")
+    return frozenset(given.get("status", ()))
+
+
+def exit_codes(given: Given) -> frozenset[int]:
+    """The exit codes asked for; raises InvalidArgument."""
+    found = set()
+    for value in given.get("exited", ()):
+        try:
+            found.add(int(value))
+        except ValueError:
+            raise InvalidArgument(f"invalid filter 'exited={value}'") from None
+    return frozenset(found)
+
+
+def matches_name(wanted: Sequence[str], name: str) -> bool:
+    """Whether one of the patterns occurs in the name, with or without its slash."""
+    for pattern in wanted:
+        try:
+            if re.search(pattern, f"/{name}") or re.search(pattern, name):
+                return True
+        except re.error:
+            if pattern in name:
+                return True
+    return False
+
+
+def pruned(given: Given) -> Chooses:
+    """Which stopped containers a prune takes; raises InvalidFilter."""
+    check(given, PRUNED)
+    until = _until(given)
+    wanted, unwanted = given.get("label", ()), given.get("label!", ())
+
+    def chosen(container: Container) -> bool:
+        labels = container.config.labels or {}
+        if until is not None and container.created > until:
+            return False
+        if unwanted and has_labels(unwanted, labels):
+            return False
+        return has_labels(wanted, labels)
+
+    return chosen
+
+
+def _until(given: Given) -> int | None:
+    values = given.get("until", ())
+    if not values:
+        return None
+    if len(values) > 1:
+        raise InvalidArgument("more than one until filter specified")
+    try:
+        seconds, _, fraction = timestamp(values[0], time.time_ns()).partition(".")
+        return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9])
+    except ValueError as error:
+        raise InvalidArgument(f"invalid until filter: {error}") from None
+
+
+def events(given: Given) -> Callable[[Event], bool]:
+    """Which events a subscriber wants; raises InvalidFilter."""
+    check(given, EVENTS)
+
+    def wanted(event: Event) -> bool:
+        attributes = event.actor.attributes
+        actions = given.get("event", ())
+        # "exec_start" stands for "exec_start: sh -c …"
+        if actions and event.action not in actions and event.action.partition(":")[0] not in actions:
+            return False
+        if given.get("type") and event.type not in given["type"]:
+            return False
+        if given.get("scope") and event.scope not in given["scope"]:
+            return False
+        for kind in ("container", "volume", "network", "daemon"):
+            refs = given.get(kind, ())
+            if refs and not (event.type == kind and _is_actor(event, refs)):
+                return False
+        images = given.get("image", ())
+        if images and not _is_image(event, images):
+            return False
+        return has_labels(given.get("label", ()), attributes)
+
+    return wanted
+
+
+def _is_actor(event: Event, refs: Sequence[str]) -> bool:
+    name = event.actor.attributes.get("name", "")
+    return any(ref and (event.actor.id.startswith(ref) or ref.removeprefix("/") == name) for ref in refs)
+
+
+def _is_image(event: Event, refs: Sequence[str]) -> bool:
+    if event.type == "image":
+        name = event.actor.attributes.get("name", event.actor.id)
+    elif event.type == "container":
+        name = event.actor.attributes.get("image", "")
+    else:
+        return False
+    bare = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+    return any(ref in (name, bare, event.actor.id) for ref in refs)

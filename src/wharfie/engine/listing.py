@@ -1,0 +1,197 @@
+"""``docker ps``: which containers, and what is told of each."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator, Mapping, Sequence
+
+from wharfie.engine import endpoints, filters
+from wharfie.engine.container import Container, State
+from wharfie.engine.context import Context
+from wharfie.engine.words import mount_points, status_words
+from wharfie.errors import InvalidArgument, NotFound
+from wharfie.images import snapshots
+from wharfie.wire.containers import (
+    ContainerSummary,
+    HostConfigSummary,
+    NetworkSettingsSummary,
+    Port,
+)
+
+_FALSE = frozenset(("0", "false", "False"))
+
+
+class Listing:
+    """The verb ``list``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def list(
+        self, *, all: bool, limit: int | None, size: bool, filters: Mapping[str, Sequence[str]]
+    ) -> builtins.list[ContainerSummary]:
+        """Newest first; the running ones unless ``all``, a limit or a filter on the state say otherwise."""
+        found = []
+        for container in self._chosen(all or bool(limit and limit > 0), filters):
+            found.append(self._summary(container, size))
+            if limit is not None and 0 < limit <= len(found):
+                break
+        return found
+
+    def _chosen(self, all: bool, given: Mapping[str, Sequence[str]]) -> Iterator[Container]:
+        filters.check(given, filters.LISTED)
+        states, codes = filters.statuses(given), filters.exit_codes(given)
+        if given.get("health") and not set(given["health"]) <= {"none"}:
+            if not set(given["health"]) <= {"none", "starting", "healthy", "unhealthy"}:
+                raise InvalidArgument(f"invalid filter 'health={given['health'][0]}'")
+            return
+        tasks = given.get("is-task", ())
+        if tasks and all_true(tasks):
+            return
+        images = self._ancestors(given.get("ancestor", ()))
+        before = self._moment(given.get("before", ()))
+        since = self._moment(given.get("since", ()))
+        for container in self._context.registry.all():
+            status = container.status
+            if not (status.active or all or states or codes):
+                continue
+            if states and status.state.value not in states:
+                continue
+            if codes and (status.exit_code not in codes or status.running or not status.started_at):
+                continue
+            if before is not None and container.created >= before:
+                continue
+            if since is not None and container.created <= since:
+                continue
+            if images is not None and not self._descends(container, images):
+                continue
+            if self._matches(container, given):
+                yield container
+
+    def _matches(self, container: Container, given: Mapping[str, Sequence[str]]) -> bool:
+        ids, names = given.get("id", ()), given.get("name", ())
+        if ids and not any(container.id.startswith(item) for item in ids):
+            return False
+        if names and not filters.matches_name(names, container.name):
+            return False
+        if not filters.has_labels(given.get("label", ()), container.config.labels or {}):
+            return False
+        volumes = given.get("volume", ())
+        if volumes and not any(
+            item in (point.name, point.source, point.destination)
+            for item in volumes
+            for point in container.record.mounts
+        ):
+            return False
+        exposed = given.get("expose", ())
+        if exposed and not any(
+            _is_port(item, port) for item in exposed for port in container.config.exposed_ports or ()
+        ):
+            return False
+        if given.get("publish"):
+            return False
+        networks = given.get("network", ())
+        if networks:
+            joined = endpoints.of_container(self._context, container)
+            return any(
+                item == name or (seat.network_id and seat.network_id.startswith(item))
+                for item in networks
+                for name, seat in joined.items()
+            )
+        return True
+
+    def _ancestors(self, refs: Sequence[str]) -> builtins.list[tuple[str, builtins.list[str]]] | None:
+        """Id and layers of each image named; those unknown match nothing."""
+        if not refs:
+            return None
+        found = []
+        for ref in refs:
+            try:
+                image = self._context.images.get(ref)
+            except NotFound:
+                continue
+            found.append((image.id, image.diff_ids))
+        return found
+
+    def _descends(self, container: Container, images: builtins.list[tuple[str, builtins.list[str]]]) -> bool:
+        for identifier, layers in images:
+            if container.image_id == identifier:
+                return True
+            try:
+                own = self._context.images.by_id(container.image_id).diff_ids
+            except NotFound:
+                continue
+            if layers and own[: len(layers)] == layers:
+                return True
+        return False
+
+    def _moment(self, refs: Sequence[str]) -> int | None:
+        return self._context.registry.get(refs[0]).created if refs else None
+
+    def _summary(self, container: Container, size: bool) -> ContainerSummary:
+        status, config = container.status, container.config
+        seats = endpoints.of_container(self._context, container)
+        written = snapshots.size(container.upper) if size else 0
+        return ContainerSummary(
+            id=container.id,
+            names=[f"/{container.name}"],
+            image=self._image_name(container),
+            image_id=container.image_id,
+            command=command_text(container),
+            created=container.created // 1_000_000_000,
+            ports=_ports(container) if status.running else [],
+            size_rw=written,
+            size_root_fs=written + self._context.images.by_id(container.image_id).size if size else 0,
+            labels=config.labels or {},
+            state=status.state.value,
+            status=status_words(status),
+            host_config=HostConfigSummary(
+                network_mode=container.host_config.network_mode,
+                annotations=container.host_config.annotations,
+            ),
+            network_settings=NetworkSettingsSummary(networks=seats),
+            mounts=mount_points(container),
+        )
+
+    def _image_name(self, container: Container) -> str:
+        """As it was named, while that name still stands for the same image; its id otherwise."""
+        name = container.config.image
+        try:
+            return name if self._context.images.get(name).id == container.image_id else container.image_id
+        except NotFound:
+            return container.image_id
+
+
+def all_true(values: Sequence[str]) -> bool:
+    """Whether a boolean filter asks for yes."""
+    return not any(value in _FALSE for value in values)
+
+
+def command_text(container: Container) -> str:
+    """Program and arguments in a row; arguments with blanks in quotes, as Docker shows them."""
+    words = [container.record.path]
+    for argument in container.record.args:
+        words.append(f"'{argument}'" if " " in argument else argument)
+    return " ".join(words)
+
+
+def _ports(container: Container) -> list[Port]:
+    if container.status.state is State.RESTARTING:
+        return []
+    found = []
+    for name in container.config.exposed_ports or ():
+        number, _, protocol = name.partition("/")
+        if number.isdigit():
+            found.append(Port(private_port=int(number), type=protocol or "tcp"))
+    return sorted(found, key=lambda port: (port.private_port, port.type))
+
+
+def _is_port(wanted: str, port: str) -> bool:
+    number, _, protocol = port.partition("/")
+    span, _, kind = wanted.partition("/")
+    first, _, last = span.partition("-")
+    if kind and kind != (protocol or "tcp"):
+        return False
+    if not (first.isdigit() and number.isdigit() and (last or first).isdigit()):
+        return False
+    return int(first) <= int(number) <= int(last or first)

@@ -1,0 +1,216 @@
+"""Starting a container: everything is prepared here as data, then the spawner does it in one go.
+
+::
+
+    start ─▶ address, files, spec, filter ─▶ spawner.launch ─▶ Started: status, event, watch
+                     │                            │
+                     └────── failure: all given back, LaunchFailed, Docker's error ◀──┘
+
+The path costs milliseconds of the user's time: no thread, one database commit before the launch (the address)
+and one after (the status).
+"""
+
+from __future__ import annotations
+
+import os
+
+from wharfie.engine import filesets, lifecycle, sharing
+from wharfie.engine.container import Container, PendingAttach, State
+from wharfie.engine.context import Context
+from wharfie.engine.failures import start_failure
+from wharfie.engine.initprogram import init_program
+from wharfie.engine.logconfig import log_request
+from wharfie.engine.oci.config import Circumstances, capability_names, specification
+from wharfie.engine.oci.filters import Filters
+from wharfie.engine.oci.host import this_host
+from wharfie.engine.oci.namespaces import Joins
+from wharfie.engine.oci.security import parse_security
+from wharfie.engine.supervisor import Supervisor
+from wharfie.errors import Conflict, InternalError, NotModified, Unavailable, WharfieError
+from wharfie.monitor.client import LaunchRequest, MonitorLink
+from wharfie.network.model import Endpoint, Mode, ModeKind
+from wharfie.volumes.model import MountPoint
+
+
+class Starting:
+    """The verb ``start``."""
+
+    def __init__(self, context: Context, supervisor: Supervisor) -> None:
+        self._context = context
+        self._supervisor = supervisor
+        self._filters = Filters(context.seccomp, context.defaults.seccomp_profile)
+
+    async def start(self, container: Container) -> None:
+        """Start it; raises NotModified, Conflict, StartFailed."""
+        async with container.lock:
+            state = container.status.state
+            if state is State.PAUSED:
+                raise Conflict("cannot start a paused container, try unpause instead")
+            if container.status.active:
+                raise NotModified(f"container {container.id} is already running")
+            await self._launch(container, by_policy=False)
+
+    async def start_again(self, container: Container) -> None:
+        """The second half of a restart by hand."""
+        async with container.lock:
+            if not container.status.active:
+                await self._launch(container, by_policy=False)
+            self._context.registry.emit(container, "restart")
+
+    async def restart_by_policy(self, container: Container) -> None:
+        """What the supervisor does when a wait is over, unless somebody changed his mind meanwhile."""
+        async with container.lock:
+            if container.status.state is State.RESTARTING:
+                await self._launch(container, by_policy=True)
+
+    async def _launch(self, container: Container, *, by_policy: bool) -> None:
+        if container.status.state in (State.REMOVING, State.DEAD):
+            raise Conflict("container is marked for removal and cannot be started")
+        pending, container.pending = container.pending, []
+        try:
+            request = self._prepare(container)
+            request.attachments = [item.attachment for item in pending]
+            link = await self._context.spawner.launch(request, [item.fd for item in pending])
+        except (WharfieError, OSError) as error:
+            failure, exit_code = start_failure(error)
+            _fail(pending, failure)
+            self._supervisor.apply(container, lifecycle.LaunchFailed(exit_code, failure.message))
+            raise failure from error
+        except BaseException:
+            # cancelled at the daemon's end, perhaps with a monitor on its way: recovery adopts what is there
+            _fail(pending, Unavailable("the start was interrupted"))
+            raise
+        self._started(container, link, pending, by_policy)
+
+    def _started(
+        self, container: Container, link: MonitorLink, pending: list[PendingAttach], by_policy: bool
+    ) -> None:
+        for item, handle in zip(pending, link.attachments, strict=True):
+            os.close(item.fd)
+            if not item.handle.done():
+                item.handle.set_result(handle)
+        self._supervisor.apply(
+            container, lifecycle.Started(pid=link.pid, at=link.started_at_ns, by_policy=by_policy)
+        )
+        self._supervisor.watch(container, link)
+
+    # -- preparing ----------------------------------------------------------------------------------
+
+    def _prepare(self, container: Container) -> LaunchRequest:
+        """All that the monitor needs. What it makes is given back by the lifecycle's Release."""
+        asked, defaults, host = container.host_config, self._context.defaults, this_host()
+        image = self._context.images.by_id(container.image_id)
+        security = parse_security(asked.security_opt or [], host)
+        os.makedirs(container.run_directory, 0o700, exist_ok=True)
+        joins = self._joins(container)
+        endpoints, files = self._network(container)
+        parent = asked.cgroup_parent or defaults.cgroup_parent
+        cgroup = f"/{parent.strip('/')}/{container.id}"
+        now = Circumstances(
+            hostname=container.config.hostname,
+            points=[_ready(point) for point in container.record.mounts],
+            files=files,
+            joins=joins,
+            shm_source=self._shm(container),
+            mqueue_source="/dev/mqueue" if asked.ipc_mode == "host" and os.path.isdir("/dev/mqueue") else "",
+            cgroup=cgroup,
+            ulimits=defaults.ulimits,
+            no_new_privileges=defaults.no_new_privileges,
+        )
+        names = capability_names(asked, host)
+        want_init = defaults.init if asked.init is None else asked.init
+        height, width = asked.console_size
+        return LaunchRequest(
+            id=container.id,
+            spec=specification(container, security, host, now),
+            bundle=container.directory,
+            directory=container.run_directory,
+            log=log_request(container),
+            rootfs={"lower": image.lower, "upper": container.upper, "work": container.work},
+            cgroup=cgroup,
+            interfaces=[item for item in (seat.interface() for seat in endpoints) if item is not None],
+            seccomp_path=self._filters.path(security, names, privileged=asked.privileged),
+            init_path=init_program(defaults.init_path) if want_init else None,
+            tty=container.tty,
+            open_stdin=container.config.open_stdin,
+            stdin_once=container.config.stdin_once,
+            console_size=(height, width) if height and width else None,
+        )
+
+    def _joins(self, container: Container) -> Joins:
+        asked = container.host_config
+        return Joins(
+            network=self._joined(asked.network_mode),
+            ipc=self._joined(asked.ipc_mode, ipc=True),
+            pid=self._joined(asked.pid_mode),
+        )
+
+    def _joined(self, mode: str, *, ipc: bool = False) -> int:
+        if not mode.startswith("container:"):
+            return 0
+        other = self._context.registry.get(mode.removeprefix("container:"))
+        if ipc and other.host_config.ipc_mode != "shareable":
+            raise Conflict(
+                f"cannot join IPC of a container {other.id}: non-shareable IPC (hint: use IpcMode:shareable "
+                "for the donor container)"
+            )
+        if other.status.state is State.RESTARTING:
+            raise Conflict(f"Container {other.id} is restarting, wait until the container is running")
+        if not other.status.running:
+            what = "join IPC" if ipc else "join namespace"
+            raise Conflict(f"cannot {what} of a non running container: container {other.id} is not running")
+        return other.status.pid
+
+    def _network(self, container: Container) -> tuple[list[Endpoint], dict[str, str]]:
+        networks, config = self._context.networks, container.config
+        mode = Mode.parse(container.host_config.network_mode)
+        if mode.kind is ModeKind.CONTAINER:
+            return [], filesets.destinations(self._context.registry.get(mode.name))
+        endpoints = []
+        if not config.network_disabled:
+            wished = container.record.networks.get(mode.name)
+            ipam = wished.ipam_config if wished else None
+            endpoints.append(
+                networks.connect(
+                    container.id,
+                    mode.name,
+                    hostname=config.hostname,
+                    aliases=(wished.aliases or ()) if wished else (),
+                    ip=(ipam.ipv4_address or None) if ipam else None,
+                    mac=(wished.mac_address if wished else "") or config.mac_address or None,
+                )
+            )
+        return endpoints, filesets.write(container, networks, endpoints)
+
+    def _shm(self, container: Container) -> str:
+        """The directory of the host that becomes /dev/shm; empty where the container makes its own."""
+        mode = container.host_config.ipc_mode
+        if mode == "host":
+            return "/dev/shm"
+        if mode.startswith("container:"):
+            other = self._context.registry.get(mode.removeprefix("container:"))
+            return sharing.directory(other.run_directory)
+        if mode == "shareable":
+            return sharing.provide(container.run_directory, container.host_config.shm_size)
+        return ""
+
+
+def _ready(point: MountPoint) -> MountPoint:
+    """Make the missing source of a ``-v`` bind, as Docker does."""
+    if point.create_source and point.source and not os.path.lexists(point.source):
+        try:
+            os.makedirs(point.source, 0o755)
+        except OSError as error:
+            raise InternalError(
+                f"error while creating mount source path '{point.source}': {error.strerror}"
+            ) from error
+    return point
+
+
+def _fail(pending: list[PendingAttach], error: Exception) -> None:
+    for item in pending:
+        os.close(item.fd)
+        if not item.handle.done():
+            item.handle.set_exception(error)
+            # the client may be gone: then nobody looks at it
+            item.handle.exception()
