@@ -35,6 +35,8 @@ _prctl = function("prctl", Int, ULong, ULong, ULong, ULong)
 _capget = function("capget", Pointer, Pointer)
 _capset = function("capset", Pointer, Pointer)
 _seccomp = system_call(UInt, UInt, Pointer)
+_setfsuid = function("setfsuid", UInt)
+_setfsgid = function("setfsgid", UInt)
 _keyctl = system_call(Int, Pointer)
 _prlimit = function("prlimit", Int, Int, Pointer, Pointer)
 _SECCOMP, _KEYCTL = number_of("seccomp"), number_of("keyctl")
@@ -76,6 +78,12 @@ def set_process_name(name: bytes) -> None:
     memory = buffer(16)
     memory[: len(name[:15])] = name[:15]
     prctl(PR_SET_NAME, address(memory))
+
+
+def set_file_owner(uid: int, gid: int) -> None:
+    """setfsuid(2), setfsgid(2): the ids by which files are made and judged; neither call reports a failure."""
+    _setfsgid(gid)
+    _setfsuid(uid)
 
 
 def capget() -> tuple[int, int, int]:

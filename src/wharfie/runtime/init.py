@@ -105,6 +105,9 @@ def _build(
 ) -> None:
     os.umask(0)
     channel.doing = "mounting"
+    if _writes_proc(plan):
+        # before anything is masked: later a user namespace may not mount a full procfs (mount_namespaces(7))
+        tree.proc = mount.new_filesystem("proc")
     rootfs.mount_all(tree, plan, cgroups)
     if tree.dev >= 0:
         channel.doing = "creating device nodes"
@@ -138,15 +141,18 @@ def _enter(plan: Plan, tree: Tree, channel: Channel) -> Console | None:
         process.sethostname(plan.hostname)
     if plan.domainname:
         process.setdomainname(plan.domainname)
-    if plan.sysctls or plan.process.apparmor or plan.process.selinux:
+    if _writes_proc(plan):
         channel.doing = "setting kernel parameters"
-        proc = tree.proc if tree.proc >= 0 else mount.new_filesystem("proc")
-        write_sysctls(proc, plan.sysctls)
-        _set_label(plan, proc)
+        write_sysctls(tree.proc, plan.sysctls)
+        _set_label(plan, tree.proc)
     if console is not None:
         channel.tell({"console": True}, (console.master,))
         os.close(console.master)
     return console
+
+
+def _writes_proc(plan: Plan) -> bool:
+    return bool(plan.sysctls or plan.process.apparmor or plan.process.selinux)
 
 
 def _set_label(plan: Plan, proc: int) -> None:

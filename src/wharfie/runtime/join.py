@@ -1,7 +1,7 @@
 """A further process in a running container.
 
 The caller forks straight into the container's pid namespace (where its children are born is set and put back
-around the clone), so it is the parent and there is no process in between; the child then enters the cgroup, and
+The caller forks straight into the container's pid namespace (where its children are born is set and put back
 the other namespaces in one call (setns(2) with a pidfd)::
 
     parent: setns(pidfd, pid) ─ clone3 ─ setns(own pid)
@@ -117,6 +117,7 @@ def _fork(target: Target, plan: ProcessPlan, flags: int, entry: Entry) -> Proces
     pid_namespace = target.pidfd if flags & process.CLONE_NEWPID else -1
     try:
         try:
+
             def child() -> None:
                 channel.close()
                 _run(target, plan, flags & ~process.CLONE_NEWPID, entry, inner)

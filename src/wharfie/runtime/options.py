@@ -1,6 +1,6 @@
 """The command line's option tables and their reader, after runc's.
 
-Options come before the first positional word; ``--name value``, ``--name=value`` and one dash are the same, as
+Options come before the first positional word; ``--name value``, ``--name=value`` and one dash are all one, as
 Go's flag package has it. argparse costs 15 ms of a start.
 """
 

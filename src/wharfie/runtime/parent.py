@@ -12,7 +12,7 @@ import os
 from wharfie.errors import WharfieError
 from wharfie.linux import credentials, mount, process, rtnetlink
 from wharfie.linux.fd import close_all
-from wharfie.runtime import hooks, init, sync
+from wharfie.runtime import hooks, idmap, init, sync
 from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.runtime.launch import Launch, LaunchError
 from wharfie.runtime.plan import Plan
@@ -214,7 +214,7 @@ def fork_in(child: Any, flags: int, pid_namespace: int, cgroup: int) -> tuple[in
 def _assist(plan: Plan, pid: int, channel: sync.Channel) -> None:
     """Do for the child what only the host can: id maps and network interfaces."""
     if plan.clone_flags & process.CLONE_NEWUSER:
-        write_maps(pid, plan.uid_mappings, plan.gid_mappings)
+        idmap.write_maps(pid, plan.uid_mappings, plan.gid_mappings)
         channel.go(sync.MAPPED)
     if not plan.interfaces:
         return
@@ -235,17 +235,6 @@ def _assist(plan: Plan, pid: int, channel: sync.Channel) -> None:
                     f"failed to create network interface {interface['name']}: {describe(error)}"
                 ) from None
     channel.go(sync.NETWORK)
-
-
-def write_maps(pid: int, uids: list[dict[str, int]], gids: list[dict[str, int]]) -> None:
-    """Write the id maps of a process's new user namespace (user_namespaces(7)); raises OSError."""
-    for name, mappings in (("uid_map", uids), ("gid_map", gids)):
-        lines = [f"{item['containerID']} {item['hostID']} {item['size']}\n" for item in mappings]
-        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, "".join(lines).encode())
-        finally:
-            os.close(fd)
 
 
 def _hear(channel: sync.Channel, container: Container, until: str) -> bool:

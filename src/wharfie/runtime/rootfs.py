@@ -52,9 +52,7 @@ _PROC_TARGETS = (
 
 
 class Tree:
-    """The root being built: ``root`` is its descriptor, ``proc`` one of our own procfs (-1: none was asked
-    for).
-    """
+    """The root being built: ``root`` is its descriptor, ``proc`` a procfs of our own, attached nowhere."""
 
     __slots__ = ("_late_readonly", "dev", "proc", "root")
 
@@ -147,9 +145,7 @@ def _mount_filesystem(tree: Tree, step: MountStep) -> None:
         flags = AT_EMPTY_PATH | (AT_RECURSIVE if step.options.recursive_propagation else 0)
         mount.mount_setattr(made, flags=flags, propagation=step.options.propagation)
     os.close(place)
-    if step.kind == "proc" and step.target.rstrip("/") == "/proc":
-        tree.proc = made
-    elif late:
+    if late:
         tree._late_readonly.append(made)
     else:
         os.close(made)

@@ -12,6 +12,8 @@ import os
 from wharfie.linux import mount
 from wharfie.linux.mount import AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE
 from wharfie.linux.path import is_directory
+from wharfie.linux.process import CLONE_NEWPID, CLONE_NEWUSER
+from wharfie.runtime import idmap
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.plan import apply_attributes
 from wharfie.runtime.sync import describe
@@ -60,7 +62,7 @@ def open_sources(plan: Plan) -> Sources:
         if plan.rootfs is None:
             sources.rootfs = sources.keep(_open_rootfs(plan.root_path))
         else:
-            sources.rootfs = overlay(plan.rootfs)
+            sources.rootfs = _mapped(plan) if plan.clone_flags & CLONE_NEWUSER else overlay(plan.rootfs)
             if sources.rootfs >= 0:
                 sources.keep(sources.rootfs)
     except BaseException:
@@ -75,7 +77,7 @@ def _open_namespaces(plan: Plan, sources: Sources) -> None:
             fd = sources.keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
             raise LaunchError(f"the namespace to join cannot be opened: {describe(error)}") from None
-        if flag == 0x20000000:
+        if flag == CLONE_NEWPID:
             sources.pid_namespace = fd
         else:
             sources.spaces.append((fd, flag))
@@ -105,6 +107,21 @@ def _open_rootfs(path: str) -> int:
         os.close(fd)
         raise LaunchError(f"the root file system {path} is not a directory")
     return fd
+
+
+def _mapped(plan: Plan) -> int:
+    """The overlay as a new user namespace needs it."""
+    try:
+        userns = idmap.user_namespace(plan.uid_mappings, plan.gid_mappings)
+        try:
+            inside = idmap.root_of(plan.uid_mappings), idmap.root_of(plan.gid_mappings)
+            return idmap.mapped_overlay(plan.rootfs or {}, userns, inside)
+        finally:
+            os.close(userns)
+    except OSError as error:
+        raise LaunchError(
+            f"the container's layers cannot be mapped into its user namespace: {describe(error)}"
+        ) from None
 
 
 def overlay(rootfs: dict[str, Any]) -> int:
