@@ -101,9 +101,9 @@ class Processes(Protocol):
         """Docker's stats JSON, once or every second. Raises before the first item only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LogsRequest:
-    """What of a container's output is wanted."""
+    """What of a container's output is wanted; ``tail`` None for all of it."""
 
     stdout: bool
     stderr: bool
@@ -115,7 +115,7 @@ class LogsRequest:
     tail: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class AttachRequest:
     """Which streams of a container a client wants."""
 

@@ -96,8 +96,10 @@ class FakeContainers:
     async def resize(self, ref: str, height: int, width: int) -> None:
         self._note("resize", ref, height, width)
 
-    def list(self, **options: Any) -> Sequence[wire.ContainerSummary]:
-        self._note("list", options)
+    def list(
+        self, *, all: bool, limit: int | None, size: bool, filters: Any
+    ) -> Sequence[wire.ContainerSummary]:
+        self._note("list", {"all": all, "limit": limit, "size": size, "filters": filters})
         return [
             wire.ContainerSummary(
                 id=ID, names=["/fake"], image="busybox", image_id="sha256:1", command="sh", created=1,

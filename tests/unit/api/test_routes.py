@@ -345,8 +345,8 @@ async def test_a_volume_prune_of_old_clients_takes_named_ones_too(api: Api) -> N
 
 @pytest.mark.parametrize(
     "path",
-    ["/info", "/version", "/system/df", "/volumes", "/networks", "/images/json", "/volumes/v", "/networks/bridge",
-     "/images/x/history", "/plugins"],
+    ["/info", "/version", "/system/df", "/volumes", "/networks", "/images/json", "/volumes/v",
+     "/networks/bridge", "/images/x/history", "/plugins"],
 )  # fmt: skip
 async def test_what_can_be_looked_at_is_json(api: Api, path: str) -> None:
     status, headers, body = await api.ask("GET", path)

@@ -25,15 +25,14 @@ def stream_type(call: Call, tty: bool) -> str:
     return RAW if tty or not call.at_least(1, 42) else MULTIPLEXED
 
 
-def moment(text: str) -> int | None:
-    """Nanoseconds since the epoch of ``since`` and ``until``: ``seconds[.fraction]`` or RFC 3339; None if
-    empty.
+def moment(text: str) -> int:
+    """Nanoseconds since the epoch of ``since`` and ``until``: ``seconds[.fraction]`` or RFC 3339; 0 for none.
 
     Raises:
         InvalidArgument: it is neither.
     """
-    if text in ("", "0"):
-        return None
+    if not text:
+        return 0
     seconds, _, fraction = text.partition(".")
     try:
         if seconds.lstrip("-").isdigit():
@@ -62,8 +61,8 @@ def logs_request(call: Call) -> LogsRequest:
         follow=call.flag("follow"),
         timestamps=call.flag("timestamps"),
         details=call.flag("details"),
-        since_ns=moment(call.text("since")),
-        until_ns=moment(call.text("until")),
+        since_ns=moment(call.text("since")) or None,
+        until_ns=moment(call.text("until")) or None,
         tail=_tail(call.text("tail", "all")),
     )
 
@@ -111,8 +110,8 @@ def routes(containers: Containers, processes: Processes, streams: Streams, syste
 
     async def events(call: Call) -> Stream:
         found = system.events(
-            since_ns=moment(call.text("since")),
-            until_ns=moment(call.text("until")),
+            since_ns=moment(call.text("since")) or None,
+            until_ns=moment(call.text("until")) or None,
             filters=call.filters(),
         )
         return await send_all(call, _lines(found), Stream(call.request, JSON), early=True)

@@ -1,0 +1,167 @@
+"""Images between the routes and the store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from wharfie.api.backends import Filters, Progress
+from wharfie.engine.events import EventBus
+from wharfie.engine.system import System
+from wharfie.images.image import Image, RegistryAuth
+from wharfie.images.store import ImageStore
+from wharfie.wire.config import Config
+from wharfie.wire.containers import GraphDriver
+from wharfie.wire.images import (
+    AuthConfig,
+    HistoryItem,
+    ImageDelete,
+    ImageInspect,
+    ImagePrune,
+    ImageSummary,
+    RootFS,
+)
+
+# inside the class "list" is a method
+Deletes = list[ImageDelete]
+
+
+class ImageService:
+    """The backend of the image routes."""
+
+    def __init__(self, store: ImageStore, system: System, events: EventBus) -> None:
+        self._store = store
+        self._system = system
+        self._events = events
+
+    def list(
+        self, *, all: bool, filters: Filters, digests: bool, shared_size: bool
+    ) -> Sequence[ImageSummary]:
+        """``docker images``."""
+        found = self._store.list({name: [*values] for name, values in filters.items()}, all)
+        shared = {}
+        if shared_size:
+            shared = {one.image.id: one.shared for one in self._store.disk_usage().images}
+        return [_summary(image, shared.get(image.id, -1)) for image in found]
+
+    def inspect(self, ref: str) -> ImageInspect:
+        """``docker image inspect``."""
+        return _inspection(self._store.get(ref))
+
+    def history(self, ref: str) -> Sequence[HistoryItem]:
+        """``docker history``."""
+        return [
+            HistoryItem(
+                comment=item.comment,
+                created=item.created,
+                created_by=item.created_by,
+                id=item.id,
+                size=item.size,
+                tags=item.tags or None,
+            )
+            for item in self._store.history(ref)
+        ]
+
+    async def pull(self, ref: str, *, platform: str, auth: AuthConfig | None, progress: Progress) -> None:
+        """``docker pull``."""
+        credentials = None
+        if auth is not None:
+            credentials = RegistryAuth(
+                username=auth.username,
+                password=auth.password,
+                identity_token=auth.identitytoken,
+                registry_token=auth.registrytoken,
+            )
+        await self._store.pull(ref, platform=platform or None, auth=credentials, progress=progress)
+        self._events.emit("image", "pull", ref, {"name": ref.partition(":")[0]})
+
+    async def import_image(
+        self,
+        stream: AsyncIterator[bytes],
+        *,
+        reference: str,
+        changes: Sequence[str],
+        message: str,
+        platform: str,
+        progress: Progress,
+    ) -> None:
+        """``docker import``."""
+        image = await self._store.import_image(
+            stream, ref=reference or None, changes=[*changes], message=message, platform=platform or None
+        )
+        self._events.emit("image", "import", image.id, {"name": reference or image.id})
+        progress({"status": image.id})
+
+    async def bootstrap(self, name: str, *, suite: str, progress: Progress) -> None:
+        """Make an image of the distribution's packages."""
+        image = await self._store.bootstrap(name, suite=suite or None, progress=progress)
+        self._events.emit("image", "import", image.id, {"name": name})
+
+    async def tag(self, ref: str, target: str) -> None:
+        """``docker tag``."""
+        self._store.tag(ref, target)
+        self._events.emit("image", "tag", self._store.get(ref).id, {"name": target})
+
+    async def remove(self, ref: str, *, force: bool, noprune: bool) -> Sequence[ImageDelete]:
+        """``docker rmi``."""
+        identifier = self._store.get(ref).id
+        records = self._store.remove(ref, force=force, noprune=noprune, in_use=self._system.image_users)
+        return self._tell(records, identifier)
+
+    async def prune(self, filters: Filters) -> ImagePrune:
+        """``docker image prune``."""
+        given = {name: [*values] for name, values in filters.items()}
+        done = self._store.prune(given, self._system.image_users)
+        deleted = self._tell(done.deleted, "")
+        self._events.emit("image", "prune", "", {"reclaimed": str(done.reclaimed)})
+        return ImagePrune(images_deleted=deleted or None, space_reclaimed=done.reclaimed)
+
+    def _tell(self, records: Sequence[dict[str, str]], identifier: str) -> Deletes:
+        found = []
+        for record in records:
+            untagged, deleted = record.get("Untagged", ""), record.get("Deleted", "")
+            if untagged:
+                self._events.emit("image", "untag", identifier or untagged, {"name": identifier or untagged})
+            elif deleted.startswith("sha256:"):
+                self._events.emit("image", "delete", deleted, {"name": deleted})
+            found.append(ImageDelete(untagged=untagged, deleted=deleted))
+        return found
+
+
+def _summary(image: Image, shared: int) -> ImageSummary:
+    return ImageSummary(
+        created=image.created_unix,
+        id=image.id,
+        labels=image.config.labels,
+        parent_id=image.parent,
+        repo_digests=image.repo_digests,
+        repo_tags=image.repo_tags,
+        shared_size=shared,
+        size=image.size,
+    )
+
+
+def _inspection(image: Image) -> ImageInspect:
+    document = image.document
+    data = {"UpperDir": image.lower[0]} if image.lower else {}
+    if len(image.lower) > 1:
+        data["LowerDir"] = ":".join(image.lower[1:])
+    return ImageInspect(
+        id=image.id,
+        repo_tags=image.repo_tags,
+        repo_digests=image.repo_digests,
+        parent=image.parent,
+        comment=document.comment,
+        created=image.created,
+        docker_version=document.docker_version,
+        author=document.author,
+        config=msgspec.convert(msgspec.to_builtins(image.config), Config),
+        architecture=image.architecture,
+        variant=image.variant,
+        os=image.os,
+        os_version=document.os_version,
+        size=image.size,
+        graph_driver=GraphDriver(name="overlay", data=data),
+        root_fs=RootFS(layers=image.diff_ids or None),
+    )

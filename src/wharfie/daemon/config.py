@@ -1,0 +1,210 @@
+"""The daemon's configuration, checked: what the wiring works from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wharfie.daemon import options
+from wharfie.errors import InvalidArgument
+from wharfie.support.units import parse_size
+from wharfie.wire.config import Ulimit
+
+CONFIG_FILE = "/etc/wharfie/daemon.json"
+DATA_ROOT = "/var/lib/wharfie"
+EXEC_ROOT = "/run/wharfie"
+_LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How TCP sockets are protected. ``None`` for a switch: nobody said anything."""
+
+    enabled: bool | None = None
+    verify: bool | None = None
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that can be chosen."""
+
+    data_root: str = DATA_ROOT
+    exec_root: str = EXEC_ROOT
+    hosts: tuple[str, ...] = ()
+    pidfile: str = ""
+    group: str = ""
+    debug: bool = False
+    log_level: int = 20
+    tls: Tls = field(default_factory=Tls)
+    bridge: str = "wharfie0"
+    bip: str = ""
+    mtu: int = 1500
+    iptables: bool = True
+    ip_forward: bool = True
+    ip_masq: bool = True
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    host_gateway: str = ""
+    insecure_registries: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    cgroup_parent: str = "/wharfie"
+    log_driver: str = "json-file"
+    log_opts: dict[str, str] = field(default_factory=dict)
+    shm_size: int = 64 << 20
+    ipc_mode: str = "private"
+    cgroupns_mode: str = ""
+    init: bool = False
+    init_path: str = ""
+    ulimits: dict[str, Ulimit] = field(default_factory=dict)
+    no_new_privileges: bool = False
+    seccomp_profile: str = ""
+    ignored: tuple[str, ...] = ()
+    """Keys of the configuration file that nothing is done for."""
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """Where to listen."""
+        return self.hosts or (f"unix://{self.exec_root}/wharfie.sock",)
+
+    @property
+    def pid_path(self) -> str:
+        """Where the process id is written."""
+        return self.pidfile or f"{self.exec_root}/wharfie.pid"
+
+
+def load(words: Sequence[str]) -> Config:
+    """The configuration that flags and file give.
+
+    Raises:
+        InvalidArgument: something in them cannot be.
+    """
+    flags = options.parse(words)
+    path = flags.pop("config-file", CONFIG_FILE)
+    for name in ("help", "validate", "version"):
+        flags.pop(name, None)
+    in_file, ignored = options.read_file(path, required=path != CONFIG_FILE)
+    return build(options.merge(flags, in_file, path), tuple(ignored))
+
+
+def build(given: dict[str, Any], ignored: tuple[str, ...] = ()) -> Config:
+    """A configuration from values by key; raises InvalidArgument."""
+    _refuse_what_is_missing(given)
+    level = given.get("log-level", "info").lower()
+    if level not in _LEVELS:
+        raise InvalidArgument(f"invalid logging level: {level}")
+    debug = given.get("debug", False)
+    return Config(
+        data_root=_directory(given.get("data-root", DATA_ROOT)),
+        exec_root=_directory(given.get("exec-root", EXEC_ROOT)),
+        hosts=tuple(_host(text) for text in given.get("hosts", ())),
+        pidfile=os.path.abspath(given["pidfile"]) if given.get("pidfile") else "",
+        group=given.get("group", ""),
+        debug=debug,
+        log_level=10 if debug else _LEVELS[level],
+        tls=Tls(
+            enabled=given.get("tls"),
+            verify=given.get("tlsverify"),
+            ca=given.get("tlscacert", ""),
+            certificate=given.get("tlscert", ""),
+            key=given.get("tlskey", ""),
+        ),
+        bridge=given.get("bridge") or "wharfie0",
+        bip=given.get("bip", ""),
+        mtu=given.get("mtu") or 1500,
+        iptables=given.get("iptables", True),
+        ip_forward=given.get("ip-forward", True),
+        ip_masq=given.get("ip-masq", True),
+        dns=tuple(given.get("dns", ())),
+        dns_search=tuple(given.get("dns-search", ())),
+        dns_options=tuple(given.get("dns-opts", ())),
+        host_gateway=given.get("host-gateway-ip", ""),
+        insecure_registries=tuple(given.get("insecure-registries", ())),
+        labels=tuple(given.get("labels", ())),
+        cgroup_parent=given.get("cgroup-parent") or "/wharfie",
+        log_driver=given.get("log-driver") or "json-file",
+        log_opts={name: str(value) for name, value in given.get("log-opts", {}).items()},
+        shm_size=_size(given.get("default-shm-size", "64m")),
+        ipc_mode=given.get("default-ipc-mode") or "private",
+        cgroupns_mode=given.get("default-cgroupns-mode", ""),
+        init=given.get("init", False),
+        init_path=given.get("init-path", ""),
+        ulimits=_ulimits(given.get("default-ulimits", ())),
+        no_new_privileges=given.get("no-new-privileges", False),
+        seccomp_profile=given.get("seccomp-profile", ""),
+        ignored=ignored,
+    )
+
+
+def _refuse_what_is_missing(given: dict[str, Any]) -> None:
+    driver = given.get("storage-driver", "")
+    if driver not in ("", "overlay", "overlay2"):
+        raise InvalidArgument(f"the storage driver {driver} is not supported: overlay is the one there is")
+    for text in given.get("exec-opts", ()):
+        if text != "native.cgroupdriver=cgroupfs":
+            raise InvalidArgument(
+                f"the runtime option {text} is not supported: native.cgroupdriver=cgroupfs is the only one"
+            )
+    if given.get("runtimes"):
+        raise InvalidArgument('additional runtimes are not supported: remove --add-runtime and "runtimes"')
+    if given.get("default-ipc-mode", "private") not in ("private", "shareable"):
+        raise InvalidArgument(f"IPC mode {given['default-ipc-mode']!r} is not supported as a default")
+    if given.get("default-cgroupns-mode", "private") not in ("private", "host"):
+        raise InvalidArgument(f"the cgroup namespace mode {given['default-cgroupns-mode']!r} is invalid")
+
+
+def _directory(text: str) -> str:
+    if not text:
+        raise InvalidArgument("a root directory must not be empty")
+    return os.path.abspath(text)
+
+
+def _host(text: str) -> str:
+    """A socket's address in full; raises InvalidArgument."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = ("unix", text) if text.startswith("/") else ("tcp", text)
+    if scheme == "unix":
+        if not rest.startswith("/"):
+            raise InvalidArgument(f"invalid socket {text}: the path of a Unix socket must be absolute")
+        return f"unix://{rest}"
+    if scheme == "fd":
+        return f"fd://{rest}"
+    if scheme == "tcp":
+        name, colon, port = rest.rstrip("/").rpartition(":")
+        if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+            raise InvalidArgument(f"invalid socket {text}: it must be tcp://address:port")
+        return f"tcp://{name or '0.0.0.0'}:{port}"
+    raise InvalidArgument(f"invalid socket {text}: it must begin with unix://, tcp:// or fd://")
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid default-shm-size: {error}") from None
+
+
+def _ulimits(given: Any) -> dict[str, Ulimit]:
+    """Default resource limits: ``name=soft[:hard]`` in flags, Docker's objects in the file."""
+    found = {}
+    if isinstance(given, dict):
+        for name, limit in given.items():
+            try:
+                found[name] = Ulimit(name=name, soft=int(limit["Soft"]), hard=int(limit["Hard"]))
+            except (KeyError, TypeError, ValueError):
+                raise InvalidArgument(f"invalid default-ulimits: {name} needs Soft and Hard") from None
+        return found
+    for text in given:
+        name, _, values = text.partition("=")
+        soft, _, hard = values.partition(":")
+        try:
+            found[name] = Ulimit(name=name, soft=int(soft), hard=int(hard or soft))
+        except ValueError:
+            raise InvalidArgument(f"invalid default-ulimit {text}: it must be name=soft[:hard]") from None
+    return found

@@ -1,0 +1,226 @@
+"""Puts the parts together: the only place that knows them all.
+
+Built from the bottom up, the sockets last: who can connect finds a daemon that has recovered its
+containers. Taken down in the opposite order, every step tried; containers and their monitors are left
+alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+
+from wharfie.api.backends import Backends
+from wharfie.api.routes import all_routes
+from wharfie.api.server import Server
+from wharfie.api.services.images import ImageService
+from wharfie.api.services.networks import NetworkService
+from wharfie.api.services.processes import ProcessService
+from wharfie.api.services.volumes import VolumeService
+from wharfie.daemon.config import Config
+from wharfie.daemon.pidfile import PidFile
+from wharfie.daemon.sockets import Listener, open_listeners
+from wharfie.engine.attach import Streams
+from wharfie.engine.commit import ContainerFiles
+from wharfie.engine.containers import Containers
+from wharfie.engine.context import EngineDefaults, EnginePaths
+from wharfie.engine.events import EventBus
+from wharfie.engine.execs import Execs
+from wharfie.engine.spawners import SpawnerHolder
+from wharfie.engine.system import System, SystemFacts
+from wharfie.images.store import ImageStore
+from wharfie.network.manager import NetworkManager
+from wharfie.runtime.seccomp import ProgramCache
+from wharfie.state.containers import ContainerStore
+from wharfie.state.db import Database
+from wharfie.support.tasks import cancel_all, spawn
+from wharfie.volumes.manager import VolumeManager
+
+_log = logging.getLogger(__name__)
+_REPAIR_INTERVAL = 30.0
+
+
+class RunningDaemon:
+    """A daemon that serves, in this process."""
+
+    def __init__(self, config: Config, ended: asyncio.Event) -> None:
+        self.config = config
+        self.ended = ended
+        """Set when somebody asked for the daemon's end."""
+        self.undo = contextlib.AsyncExitStack()
+        self.containers: Containers
+        self.images: ImageStore
+        self.system: System
+
+    def on_close(self, what: str, step: Callable[[], Awaitable[None] | None]) -> None:
+        """Note how to take a part down; a failure is logged and stops nothing."""
+
+        async def guarded() -> None:
+            try:
+                result = step()
+                if result is not None:
+                    await result
+            except Exception:
+                _log.exception("at the daemon's end: %s", what)
+
+        self.undo.push_async_callback(guarded)
+
+    async def close(self) -> None:
+        """Stop serving. Containers live on."""
+        await self.undo.aclose()
+
+
+async def serve(config: Config, ended: asyncio.Event | None = None) -> RunningDaemon:
+    """Start a daemon in this process.
+
+    Raises:
+        WharfieError: it cannot run; what was begun is undone.
+    """
+    daemon = RunningDaemon(config, ended or asyncio.Event())
+    try:
+        await _build(daemon)
+    except BaseException:
+        await daemon.close()
+        raise
+    return daemon
+
+
+async def _build(daemon: RunningDaemon) -> None:
+    config = daemon.config
+    if config.ignored:
+        _log.warning("nothing is done for these directives: %s", ", ".join(config.ignored))
+    _make_directories(config)
+    for path, what in (
+        (config.pid_path, f"the pidfile {config.pid_path}"),
+        (f"{config.data_root}/daemon.lock", f"the data root {config.data_root}"),
+    ):
+        daemon.on_close("release a lock", PidFile(path, what).release)
+    database = Database(f"{config.data_root}/state.db")
+    daemon.on_close("close the database", database.close)
+    images = daemon.images = ImageStore(
+        config.data_root, database, insecure_registries=config.insecure_registries
+    )
+    volumes = VolumeManager(database, f"{config.data_root}/volumes")
+    networks = NetworkManager(
+        database,
+        exec_root=config.exec_root,
+        bridge=config.bridge,
+        bip=config.bip or None,
+        mtu=config.mtu,
+        dns=config.dns,
+        dns_search=config.dns_search,
+        dns_options=config.dns_options,
+        host_gateway=config.host_gateway,
+        firewall=config.iptables,
+        forward=config.ip_forward,
+        masquerade=config.ip_masq,
+    )
+    events = EventBus()
+    spawner = SpawnerHolder(
+        exec_root=config.exec_root,
+        interpreter=[sys.executable],
+        log_path=f"{config.exec_root}/spawner.log",
+    )
+    daemon.on_close("end the background tasks", cancel_all)
+    daemon.on_close("end the spawner", spawner.close)
+    await spawner.start()
+    containers = daemon.containers = Containers(
+        paths=EnginePaths(config.data_root, config.exec_root),
+        store=ContainerStore(database),
+        images=images,
+        networks=networks,
+        volumes=volumes,
+        spawner=spawner,
+        events=events,
+        seccomp=ProgramCache(f"{config.data_root}/seccomp"),
+        defaults=_defaults(config),
+    )
+    daemon.on_close("let go of the monitors", containers.close)
+    await containers.recover()
+    facts = SystemFacts(
+        data_root=config.data_root,
+        debug=config.debug,
+        labels=config.labels,
+        log_driver=config.log_driver,
+        insecure_registries=config.insecure_registries,
+        request_shutdown=daemon.ended.set,
+    )
+    system = daemon.system = System(
+        facts=facts, containers=containers, images=images, volumes=volumes, events=events
+    )
+    backends = Backends(
+        containers=containers,
+        processes=ProcessService(containers._context.registry),
+        streams=Streams(containers),
+        execs=Execs(containers),
+        files=ContainerFiles(containers, images),
+        images=ImageService(images, system, events),
+        volumes=VolumeService(volumes, system, events),
+        networks=NetworkService(networks, containers),
+        system=system,
+    )
+    spawn("repair the firewall", _keep_repaired(networks))
+    await _listen(daemon, backends, events)
+
+
+async def _listen(daemon: RunningDaemon, backends: Backends, events: EventBus) -> None:
+    config = daemon.config
+    listeners: list[Listener] = []
+
+    def remove() -> None:
+        for listener in listeners:
+            listener.remove()
+
+    daemon.on_close("remove the sockets", remove)
+    for host in config.sockets:
+        listeners += open_listeners(host, group=config.group, tls=config.tls)
+    server = Server(all_routes(backends))
+    daemon.on_close("stop serving", server.close)
+    daemon.on_close("end the event streams", events.close)
+    for host, listener in zip(config.sockets, listeners, strict=False):
+        await server.listen(listener.socket, listener.tls)
+        _log.info("the API listens on %s", host)
+
+
+def _make_directories(config: Config) -> None:
+    os.umask(0o022)
+    for path, mode in (
+        (config.data_root, 0o711),
+        (f"{config.data_root}/containers", 0o711),
+        (f"{config.data_root}/seccomp", 0o700),
+        (f"{config.data_root}/tmp", 0o700),
+        (config.exec_root, 0o711),
+        (f"{config.exec_root}/containers", 0o700),
+    ):
+        os.makedirs(path, mode=mode, exist_ok=True)
+        os.chmod(path, mode)
+
+
+def _defaults(config: Config) -> EngineDefaults:
+    return EngineDefaults(
+        log_driver=config.log_driver,
+        log_opts=config.log_opts,
+        cgroup_parent=config.cgroup_parent,
+        shm_size=config.shm_size,
+        ipc_mode=config.ipc_mode,
+        cgroupns_mode=config.cgroupns_mode,
+        init=config.init,
+        init_path=config.init_path,
+        ulimits=config.ulimits,
+        no_new_privileges=config.no_new_privileges,
+        seccomp_profile=config.seccomp_profile,
+    )
+
+
+async def _keep_repaired(networks: NetworkManager) -> None:
+    """Put the firewall back when another program flushed it."""
+    while True:
+        await asyncio.sleep(_REPAIR_INTERVAL)
+        try:
+            networks.repair()
+        except Exception as error:
+            _log.warning("the network cannot be repaired: %s", error)
