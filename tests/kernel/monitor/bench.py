@@ -14,7 +14,22 @@ from typing import Any
 from wharfie.monitor.client import Attachment, LaunchRequest, MonitorLink, Spawner
 from wharfie.support.ids import new_id
 
-APPLETS = ("sh", "cat", "echo", "sleep", "true", "false", "kill", "head", "yes", "dd", "stty", "tty", "trap", "seq")
+APPLETS = (
+    "sh",
+    "cat",
+    "echo",
+    "sleep",
+    "true",
+    "false",
+    "kill",
+    "head",
+    "yes",
+    "dd",
+    "stty",
+    "tty",
+    "trap",
+    "seq",
+)
 
 
 def make_rootfs(directory: Path) -> Path:
@@ -46,7 +61,9 @@ def spec_of(root: Path, args: Sequence[str], *, terminal: bool = False, **change
             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
         },
     ]
-    namespaces = [{"type": kind} for kind in changes.pop("namespaces", ("pid", "mount", "uts", "ipc", "network"))]
+    namespaces = [
+        {"type": kind} for kind in changes.pop("namespaces", ("pid", "mount", "uts", "ipc", "network"))
+    ]
     return {
         "ociVersion": "1.2.0",
         "hostname": "box",
@@ -76,7 +93,9 @@ class Bench:
         (directory / "exec").mkdir()
 
     async def start_spawner(self) -> Spawner:
-        self.spawner = await Spawner.start(exec_root=str(self.directory / "exec"), interpreter=[sys.executable])
+        self.spawner = await Spawner.start(
+            exec_root=str(self.directory / "exec"), interpreter=[sys.executable]
+        )
         return self.spawner
 
     def log(self, link_id: str) -> Path:
@@ -89,7 +108,13 @@ class Bench:
         place.mkdir(parents=True, mode=0o700, exist_ok=True)
         tty = options.get("tty", False)
         changes = options.pop("linux", {})
-        log = {"driver": "json-file", "path": str(self.log(identifier)), "max_size": 0, "max_file": 1, "attrs": {}}
+        log = {
+            "driver": "json-file",
+            "path": str(self.log(identifier)),
+            "max_size": 0,
+            "max_file": 1,
+            "attrs": {},
+        }
         return LaunchRequest(
             id=identifier,
             spec=spec_of(self.root, args, terminal=tty, **changes),
