@@ -42,7 +42,8 @@ def df(context: Context, arguments: list[str]) -> int:
     mounted = [one for one in volumes if (one.get("UsageData") or {}).get("RefCount", 0) > 0]
     rows = [
         _row("Images", len(images), len(used), layers, layers - sum(image["Size"] for image in used)),
-        _row("Containers", len(containers), len(running), _sizes(containers), _sizes(containers) - _sizes(running)),
+        _row("Containers", len(containers), len(running), _sizes(containers),
+             _sizes(containers) - _sizes(running)),
         _row("Local Volumes", len(volumes), len(mounted), _volume_sizes(volumes),
              _volume_sizes(volumes) - _volume_sizes(mounted)),
         _row("Build Cache", len(cache), 0, sum(one.get("Size", 0) for one in cache), 0),
