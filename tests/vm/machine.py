@@ -32,7 +32,12 @@ MARK = "@@wharfie "
 _GENERATION = "6"
 
 INIT = """#!/bin/busybox sh
-/bin/busybox --install -s /bin
+# pivot_root(2) cannot leave the initramfs itself, but it can leave a mount of it
+/bin/busybox mkdir /machine
+/bin/busybox mount --bind / /machine
+exec /bin/busybox chroot /machine /bin/busybox sh /start
+"""
+START = """/bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
@@ -222,8 +227,9 @@ def _ours(tests: list[str]) -> bytes:
     archive = Archive()
     archive.tree(PROJECT / "src", "/project/src", ("__pycache__",))
     archive.tree(PROJECT / "tests", "/project/tests", ("__pycache__", "recordings"))
-    script = INIT % {"modules": " ".join(MODULES), "python": _python(), "tests": " ".join(tests)}
-    archive.data("/init", script.encode(), 0o755)
+    archive.data("/init", INIT.encode(), 0o755)
+    script = START % {"modules": " ".join(MODULES), "python": _python(), "tests": " ".join(tests)}
+    archive.data("/start", script.encode(), 0o755)
     return archive.finish()
 
 
