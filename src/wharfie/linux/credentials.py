@@ -81,7 +81,7 @@ def set_process_name(name: bytes) -> None:
 
 
 def set_file_owner(uid: int, gid: int) -> None:
-    """setfsuid(2), setfsgid(2): the ids by which files are made and judged; neither call reports a failure."""
+    """setfsuid(2), setfsgid(2): the ids that files are made and judged by; neither reports a failure."""
     _setfsgid(gid)
     _setfsuid(uid)
 
