@@ -13,7 +13,7 @@ Times are nanoseconds since the epoch, 0 for "never".
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wharfie.monitor.client import AttachHandle, Attachment, MonitorLink
 
 
-class State(str, Enum):
+class State(StrEnum):
     """Docker's words for where a container is in its life."""
 
     CREATED = "created"

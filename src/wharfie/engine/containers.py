@@ -126,7 +126,7 @@ class Containers:
         await self._starting.start(self.get(ref))
 
     async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
-        """Ask it to end, kill it after ``timeout`` seconds (negative: never); NotModified if it does not run."""
+        """Ask it to end, kill it after ``timeout`` seconds (negative: never); NotModified if it is down."""
         await self._stopping.stop(self.get(ref), timeout, signal)
 
     async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109

@@ -1,7 +1,7 @@
 """Ending a container, and freezing it.
 
 ``stop`` holds the container's lock while it waits; ``kill`` never takes it, so that somebody can always put
-an end to a container that does not heed its stop signal. The container's exit itself is the supervisor's affair.
+an end to a container that does not heed its stop signal. The exit itself is the supervisor's affair.
 """
 
 from __future__ import annotations
