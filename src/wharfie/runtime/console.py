@@ -39,6 +39,8 @@ class Console:
         except FileExistsError:
             pass
         place = os.open("console", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev)
+        if os.fstat(place).st_mode & 0o170000 not in (0o100000, 0o020000):
+            raise LaunchError("the container's /dev/console is neither a file nor a device")
         tree = mount.open_tree(self.slave, b"", mount.OPEN_TREE_CLONE | mount.AT_EMPTY_PATH)
         mount.move_mount(tree, place)
         os.close(place)

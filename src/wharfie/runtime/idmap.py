@@ -60,7 +60,7 @@ def mapped_tree(path: str, userns: int) -> int:
 class _FileOwner:
     """Act on files as a mapped user for a moment, with all capabilities.
 
-    Overlay keeps the credentials it was made with and creates its work files by them; our own ids have no place
+    Overlay keeps the credentials it was made with and makes its work files by them; our own ids have no place
     in the mapping (EOVERFLOW). Leaving fsuid 0 takes the file capabilities away (capabilities(7)).
     """
 

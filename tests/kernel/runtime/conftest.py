@@ -16,7 +16,6 @@ from wharfie.runtime.launch import Launch
 from wharfie.runtime.parent import Container, create
 from wharfie.spec import capabilities, mounts
 
-
 APPLETS = (
     "sh",
     "true",
