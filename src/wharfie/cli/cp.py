@@ -21,7 +21,7 @@ import posixpath
 import stat
 import tarfile
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any, cast
 
 from wharfie.cli.context import Context, warn, write
 from wharfie.cli.errors import CommandError
@@ -35,7 +35,7 @@ from wharfie.support.units import format_size
 CP = Command(
     "cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\twharfie cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     "Copy files between a container and this machine\n\n"
-    "'-' as the source reads a tar archive from standard input and extracts it to a directory in the container;\n"
+    "'-' as the source reads a tar archive from standard input and extracts it in the container;\n"
     "'-' as the destination writes a tar archive of the container's files to standard output.",
     (
         ("archive", "a", "flag", "Keep users and groups"),
@@ -148,7 +148,7 @@ def _fetch(context: Context, options: dict[str, Any], container: str, path: str,
         fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             extractor = Extractor(fd, prefix, owners=options.get("archive", False))
-            extractor.run(_Stream(response))
+            extractor.run(cast(IO[bytes], _Stream(response)))
         finally:
             os.close(fd)
         return extractor.size

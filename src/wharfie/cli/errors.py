@@ -25,7 +25,7 @@ class FlagError(CommandError):
     def __init__(self, command: Command, message: str) -> None:
         super().__init__(
             f"{message}\n\nUsage:  {PROGRAM} {command.usage}\n\n"
-            f"Run '{PROGRAM} {command.name} --help' for more information",
+            f"Run '{f'{PROGRAM} {command.name}'.rstrip()} --help' for more information",
             125,
         )
         self.sentence = message

@@ -141,47 +141,33 @@ class Relay:
             # a terminal that hung up (EIO) is at its end
             data = b""
         if not data:
-            self._poll.unregister(self._stdin)
             self._ended = True
         elif self._filter is not None:
             data, detached = self._filter.feed(data)
             if detached:
                 return True
         self._pending = memoryview(data)
+        # until all of it is sent there is no more input; poll(2) would report a hang-up even so
+        self._poll.unregister(self._stdin)
         self._send()
         return False
 
     def _send(self) -> None:
-        view = self._pending
-        full = False
-        while view and not full:
-            try:
-                view = view[self._sock.send(view) :]
-            except BlockingIOError:
-                full = True
-            except ConnectionError:
-                # nobody reads any more: what is left of the output still counts
-                view = memoryview(b"")
-                self._stop_input()
-        waited = bool(self._pending) and self._pending is not view
-        self._pending = view
-        if full:
+        try:
+            while self._pending:
+                self._pending = self._pending[self._sock.send(self._pending) :]
+        except BlockingIOError:
             self._poll.modify(self._sock.fileno(), select.POLLIN | select.POLLOUT)
-            if self._stdin >= 0 and not self._ended:
-                self._poll.modify(self._stdin, 0)
             return
-        if waited:
-            self._poll.modify(self._sock.fileno(), select.POLLIN)
+        except ConnectionError:
+            # nobody reads any more: what is left of the output still counts
+            self._pending = memoryview(b"")
+            self._stdin = -1
+        self._poll.modify(self._sock.fileno(), select.POLLIN)
         if self._ended:
             self._half_close()
         elif self._stdin >= 0:
-            self._poll.modify(self._stdin, select.POLLIN)
-
-    def _stop_input(self) -> None:
-        if self._stdin >= 0 and not self._ended:
-            self._poll.unregister(self._stdin)
-        self._stdin = -1
-        self._ended = False
+            self._poll.register(self._stdin, select.POLLIN)
 
     def _half_close(self) -> None:
         self._ended = False

@@ -1,7 +1,7 @@
 """A daemon that answers from a table: what the command line is tested and timed against.
 
-One thread per connection. A route is ``"METHOD /path"`` and a function of the request that returns an answer;
-every request is kept in :attr:`Stub.requests`. Answers are bytes written as they are, so tests may be as odd as
+One thread per connection. A route is ``"METHOD /path"`` and a function of the request that returns an
+answer; every request is kept in :attr:`Stub.requests`. Answers are bytes written as they are, so tests may be as odd as
 they like.
 """
 
@@ -165,7 +165,9 @@ def started(stub: Stub, request: Request) -> bytes:
 
 def waited(stub: Stub, request: Request) -> bytes:
     """Wait: the head at once, the rest when the container is started."""
-    request.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    request.sock.sendall(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     assert stub.started.wait(10)
     body = json.dumps({"StatusCode": stub.exit_code}).encode()
     return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
