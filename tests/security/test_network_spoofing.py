@@ -175,9 +175,10 @@ def test_the_bridge_offers_no_ipv6_road_to_the_host(tmp_path: Path) -> None:
             with Netlink() as netlink:
                 index = netlink.link_index("wharfie0")
                 assert not [a.cidr for a in netlink.addresses() if a.index == index and ":" in a.cidr]
+                # an address is usable at once only without duplicate address detection
+                Path("/proc/sys/net/ipv6/conf/wharfie0/accept_dad").write_text("0")
                 # even when somebody gives both sides addresses, nothing enters: IPv6 no wider than IPv4
                 netlink.add_address(index, "fd00:77::1/64")
-            Path("/proc/sys/net/ipv6/conf/wharfie0/accept_dad").write_text("0")
 
             def inside() -> None:
                 with Netlink() as netlink:
