@@ -23,6 +23,7 @@ from wharfie.images.tar import BadArchive, Entry
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HIGHEST_ID = (1 << 32) - 2
+_DEPTH = 256
 _NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA)
 
 
@@ -75,6 +76,8 @@ class Unpacker:
                 self._dress_directory(b"", entry)
             return b""
         directory, _, name = path.rpartition(b"/")
+        if path.count(b"/") > _DEPTH:
+            raise BadArchive(f"the archive has a path of more than {_DEPTH} directories")
         if len(name) > 255:
             raise BadArchive(f"the archive has a file name of {len(name)} bytes; the limit is 255")
         parent, directory = self._directories.open(directory)
@@ -206,7 +209,12 @@ class Unpacker:
             raise BadArchive(f'the archive has an invalid hard link "{_shown(entry.name)}"')
         if target == path:
             return
-        source = self._directories.open_existing(directory)
+        names = f'"{_shown(entry.name)}" to "{_shown(target)}"'
+        missing = f"the archive has a hard link {names}, which is missing"
+        try:
+            source = self._directories.open_existing(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            raise BadArchive(missing) from None
         try:
             kind = os.stat(last, dir_fd=source, follow_symlinks=False).st_mode
             if stat.S_ISDIR(kind):
@@ -214,9 +222,7 @@ class Unpacker:
             self._make_room(parent, name, path, entry)
             os.link(last, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
-            raise BadArchive(
-                f'the archive has a hard link "{_shown(entry.name)}" to "{_shown(target)}", which is missing'
-            ) from None
+            raise BadArchive(missing) from None
         finally:
             os.close(source)
 
