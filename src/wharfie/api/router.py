@@ -50,7 +50,7 @@ _MISSING = {
     "tasks": "swarm mode",
     "secrets": "swarm mode",
     "configs": "swarm mode",
-    "plugins": "plugins",
+    "plugins": "a plugin",
     "build": "building images",
     "session": "building images with BuildKit",
     "grpc": "building images with BuildKit",
@@ -109,7 +109,7 @@ class Router:
 
     def _refusal(self, path: str, noun: str, verb: str, rest: str) -> Exception:
         if noun in _MISSING:
-            return NotSupported(f"wharfie cannot do this: {_MISSING[noun]} is not part of it")
+            return NotSupported(f"{_MISSING[noun]} is not supported by wharfie")
         for method in ("GET", "POST", "PUT", "DELETE", "HEAD"):
             templated = rest.count("/") <= 1 and (method, noun, verb if "/" in rest else "") in self._verbs
             if (method, path) in self._exact or (rest and templated):

@@ -114,8 +114,8 @@ async def test_a_fault_of_ours_is_500_and_logged(api: Api, caplog: pytest.LogCap
          "please upgrade your client to a newer version"),
         ("/nowhere", 404, "page not found"),
         ("/containers/a/b/json", 404, "page not found"),
-        ("/services", 501, "wharfie cannot do this: swarm mode is not part of it"),
-        ("/images/get?names=x", 501, "wharfie cannot do this: saving images is not part of it"),
+        ("/services", 501, "swarm mode is not supported by wharfie"),
+        ("/images/get?names=x", 501, "saving images is not supported by wharfie"),
         ("/containers/x/resize", 404, "method not allowed: /containers/x/resize takes POST"),
     ],
 )  # fmt: skip

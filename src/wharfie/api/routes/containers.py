@@ -31,7 +31,7 @@ def routes(containers: Containers, processes: Processes) -> list[Route]:
 
     async def start(call: Call) -> Answer:
         if call.has("checkpoint"):
-            raise NotSupported("wharfie cannot do this: starting from a checkpoint is not part of it")
+            raise NotSupported("starting from a checkpoint is not supported by wharfie")
         if (await call.body()).strip() not in (b"", b"{}", b"null"):
             raise InvalidArgument(
                 "starting container with non-empty request body was deprecated since API v1.22 "

@@ -41,7 +41,7 @@ def _reference(name: str, tag: str) -> str:
 
 def _refuse(what: str) -> Handler:
     async def refuse(call: Call) -> Answer:
-        raise NotSupported(f"wharfie cannot do this: {what} is not part of it")
+        raise NotSupported(f"{what} is not supported by wharfie")
 
     return refuse
 

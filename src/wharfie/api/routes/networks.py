@@ -12,7 +12,7 @@ from wharfie.wire.networks import NetworkPrune
 
 def _refuse(what: str) -> Handler:
     async def refuse(call: Call) -> Answer:
-        raise NotSupported(f"wharfie cannot do this: {what} networks is not part of it")
+        raise NotSupported(f"{what} networks is not supported by wharfie")
 
     return refuse
 

@@ -6,7 +6,7 @@ from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import System
 from wharfie.api.call import Call
 from wharfie.api.router import Route
-from wharfie.errors import NotSupported
+from wharfie.errors import NotFound, NotSupported
 
 _PING = {
     "Builder-Version": "1",
@@ -35,12 +35,15 @@ def routes(system: System) -> list[Route]:
     async def no_plugins(call: Call) -> Answer:
         return json_answer([])
 
+    async def no_such_plugin(call: Call) -> Answer:
+        raise NotFound(f'plugin "{call.argument}" not found')
+
     async def build_prune(call: Call) -> Answer:
         # "system prune" asks for it; there is no build cache, so nothing is what it takes
         return json_answer({"CachesDeleted": None, "SpaceReclaimed": 0})
 
     async def login(call: Call) -> Answer:
-        raise NotSupported("wharfie cannot do this: logging in to a registry is not part of it")
+        raise NotSupported("logging in to a registry is not supported by wharfie")
 
     async def shutdown(call: Call) -> Answer:
         system.request_shutdown()
@@ -54,6 +57,7 @@ def routes(system: System) -> list[Route]:
         ("GET", "/system/df", disk_usage),
         ("POST", "/auth", login),
         ("GET", "/plugins", no_plugins),
+        ("GET", "/plugins/{}/json", no_such_plugin),
         ("POST", "/build/prune", build_prune),
         ("POST", "/wharfie/shutdown", shutdown),
     ]

@@ -10,6 +10,7 @@ from wharfie.api.backends import Filters, Progress
 from wharfie.engine.events import EventBus
 from wharfie.engine.system import System
 from wharfie.images.image import Image, RegistryAuth
+from wharfie.images.reference import parse
 from wharfie.images.store import ImageStore
 from wharfie.wire.config import Config
 from wharfie.wire.containers import GraphDriver
@@ -101,7 +102,8 @@ class ImageService:
     async def tag(self, ref: str, target: str) -> None:
         """``docker tag``."""
         self._store.tag(ref, target)
-        self._events.emit("image", "tag", self._store.get(ref).id, {"name": target})
+        name = parse(target).with_default_tag().familiar
+        self._events.emit("image", "tag", self._store.get(ref).id, {"name": name})
 
     async def remove(self, ref: str, *, force: bool, noprune: bool) -> Sequence[ImageDelete]:
         """``docker rmi``."""
