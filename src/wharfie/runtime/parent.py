@@ -113,7 +113,10 @@ def create(launch: Launch, *, start: bool) -> Container:
     if not start and plan.gate < 0:
         plan.gate = init.WAIT
     named = (launch.spec.get("linux") or {}).get("cgroupsPath")
-    cgroup = open_cgroup(launch.cgroup or named or f"/{launch.id}")
+    try:
+        cgroup = open_cgroup(launch.cgroup or named or f"/{launch.id}")
+    except WharfieError as error:
+        raise LaunchError(error.message) from None
     sources = open_sources(plan)
     try:
         _create_cgroup(cgroup, launch.spec)
@@ -187,6 +190,10 @@ def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) 
         else:
             _hear(channel, container, until="ready")
             container._channel = channel
+    except LaunchError:
+        raise
+    except WharfieError as error:
+        raise LaunchError(error.message) from None
     except OSError as error:
         raise LaunchError(f"creating the container's process failed: {describe(error)}") from None
     finally:
@@ -281,4 +288,4 @@ def _abandon(container: Container, error: BaseException) -> None:
 def warm() -> None:
     """Find out what every start would ask again: for a process that forks those that call :func:`create`."""
     own_bounding_set()
-    open_cgroup("/")
+    open_cgroup("/warm")
