@@ -394,7 +394,7 @@ class Spawner:
         try:
             write_all(document, json.dumps(request.to_json()).encode("ascii"))
             link = MonitorLink(ours, request.directory, request.attachments)
-            self._channel.send({"op": "launch"}, [document, theirs.fileno(), *fds])
+            self._channel.send({"op": "launch", "care": request.care()}, [document, theirs.fileno(), *fds])
         except MonitorGone:
             link.close()
             raise SpawnerDied("the spawner is gone") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 
 from wharfie.linux.process import pidfd_send_signal, wait_pidfd
+from wharfie.monitor.aside import Aside
 from wharfie.monitor.loop import READ
 from wharfie.monitor.process import Process, Stdio
 from wharfie.runtime import join
@@ -49,32 +50,38 @@ class Execs:
         exec_id = message["exec_id"]
         if exec_id in self._running:
             raise ValueError(f"process {exec_id} is running already")
-        tty = message["tty"]
-        seccomp_path = message["seccomp_path"]
-        seccomp = None if seccomp_path is None else read_file(seccomp_path)
-        size = message["console_size"]
-        pipes = None if tty else Stdio(open_stdin=message["open_stdin"])
+        pipes = None if message["tty"] else Stdio(open_stdin=message["open_stdin"])
         try:
-            started = join.exec_process(
-                self._monitor.target(),
-                message["process"],
-                stdio=None if pipes is None else pipes.theirs,
-                seccomp=seccomp,
-                console_size=tuple(size) if size else None,
-            )
+            aside = Aside(lambda: self._join(message, None if pipes is None else pipes.theirs))
         except BaseException:
             if pipes is not None:
                 pipes.close()
             raise
-        process = Process(self._monitor.loop, started.pid, started.pidfd)
+        aside.wait()
+        process = Process(self._monitor.loop, aside.made["pid"], aside.fds[0])
         if pipes is None:
-            assert started.console is not None
-            process.use_terminal(started.console, log=None)
+            process.use_terminal(aside.fds[1], log=None)
         else:
             process.use_pipes(pipes.started(), stdin_once=message["stdin_once"], log=None)
         self._running[exec_id] = process
-        self._monitor.loop.watch(started.pidfd, READ, lambda _events: self._check(exec_id, process))
+        self._monitor.loop.watch(process.pidfd, READ, lambda _events: self._check(exec_id, process))
         return process
+
+    def _join(
+        self, message: dict[str, Any], stdio: tuple[int, int, int] | None
+    ) -> tuple[dict[str, Any], list[int]]:
+        """In the child: start the process in the container."""
+        seccomp_path = message["seccomp_path"]
+        size = message["console_size"]
+        started = join.exec_process(
+            self._monitor.target(),
+            message["process"],
+            stdio=stdio,
+            seccomp=None if seccomp_path is None else read_file(seccomp_path),
+            console_size=tuple(size) if size else None,
+        )
+        fds = [started.pidfd] if started.console is None else [started.pidfd, started.console]
+        return {"pid": started.pid}, fds
 
     def _check(self, exec_id: str, process: Process) -> None:
         exit_code = _reap(process)

@@ -2,7 +2,7 @@
 
 ::
 
-    launching ──failed──▶ "failed", all undone, end
+    launching ──failed──▶ "failed", all undone, end          (a child does it: see aside.py)
         │ status.json, "started"
         ▼
     running   streams, log, attachments, exec'd processes, requests of daemons
@@ -28,22 +28,26 @@ from wharfie.linux.credentials import set_process_name, set_subreaper
 from wharfie.linux.process import wait_pidfd
 from wharfie.logs.jsonfile import JsonFile
 from wharfie.monitor import protocol
+from wharfie.monitor.aside import Aside, sentence
+from wharfie.monitor.creation import create
 from wharfie.monitor.execs import Execs
 from wharfie.monitor.links import Link, Links
 from wharfie.monitor.loop import READ, URGENT, Loop
 from wharfie.monitor.process import Process, Stdio
-from wharfie.monitor.protocol import ExitRecord, LaunchRequest
+from wharfie.monitor.protocol import Attachment, ExitRecord
 from wharfie.monitor.requests import Requests
-from wharfie.runtime import join, parent
-from wharfie.runtime.launch import Launch
+from wharfie.runtime import join
+from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.support import json
-from wharfie.support.files import atomic_write, read_file
+from wharfie.support.files import atomic_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     import signal as _signal
     from typing import Any
+
+    from wharfie.runtime.cgroups.base import Cgroup
 else:
     import _signal
 
@@ -52,113 +56,100 @@ LINGER = 10.0
 
 
 class Monitor:
-    """One container's monitor, from before its launch to the end."""
+    """One container's monitor, from before its launch to the end. ``care`` is LaunchRequest.care()."""
 
-    def __init__(self, request: LaunchRequest) -> None:
+    def __init__(self, care: dict[str, Any]) -> None:
         self.loop = Loop()
-        self.id = request.id
-        self.directory = request.directory
-        self.started_at_ns = 0
+        self.id: str = care["id"]
+        self.directory: str = care["directory"]
         self.process: Process
-        self.container: parent.Container
-        self._directory_fd = os.open(request.directory, os.O_DIRECTORY | os.O_PATH | os.O_CLOEXEC)
+        self._care = care
+        self._directory_fd = os.open(self.directory, os.O_DIRECTORY | os.O_PATH | os.O_CLOEXEC)
         self._requests = Requests(self)
         self.links = Links(self.loop, self._directory_fd, self._requests.handle, self._greet)
         self.execs = Execs(self)
         self._log: JsonFile | None = None
+        self._cgroup: Cgroup
+        self._status: dict[str, Any] = {}
         self._oom_fd: int | None = None
         self._oom_kills = 0
-        self._reaps_orphans = False
         self._left_at_check = -1
-        # what an exec'd process has in common with the first: daemons ask for it when they connect
-        self._process_json = "{}"
-        self._seccomp_path: str | None = None
 
     # launching
 
-    def launch(self, request: LaunchRequest, link: _socket.socket, streams: list[int]) -> None:
+    def launch(self, document: int, link: _socket.socket, streams: list[int]) -> None:
         """Create and start the container; raises WharfieError or OSError with everything undone."""
         for name in (protocol.STATUS_NAME, protocol.EXIT_NAME):
             try:
                 os.unlink(name, dir_fd=self._directory_fd)
             except FileNotFoundError:
                 continue
-        self._log = _open_log(request.log)
+        self._log = _open_log(self._care["log"])
         self.links.listen()
-        pipes = None if request.tty else Stdio(open_stdin=request.open_stdin)
+        pipes = None if self._care["tty"] else Stdio(open_stdin=self._care["open_stdin"])
         try:
-            self.container = parent.create(_launch(request, pipes), start=True)
+            aside = Aside(lambda: create(document, None if pipes is None else pipes.theirs))
         except BaseException:
             if pipes is not None:
                 pipes.close()
             self.links.close()
             raise
-        self.started_at_ns = time.time_ns()
-        self._take_over(request, pipes)
-        status = self._status()
+        self._take_over(aside, pipes)
         atomic_write(
-            f"{self.directory}/{protocol.STATUS_NAME}", json.dumps(status).encode("ascii"), sync=False
+            f"{self.directory}/{protocol.STATUS_NAME}", json.dumps(self.status()).encode("ascii"), sync=False
         )
         first = self.links.add(link)
-        for key, (attachment, fd) in enumerate(zip(request.attachments, streams, strict=True)):
+        attachments = [Attachment.from_json(item) for item in self._care.pop("attachments")]
+        for key, (attachment, fd) in enumerate(zip(attachments, streams, strict=True)):
             self._requests.attach(first, key, self.process, attachment, fd)
-        first.send({"event": "started", **status})
+        first.send({"event": "started", **self.status()})
+        aside.wait()
+        self.loop.watch(self.process.pidfd, READ, self._container_gone)
         self.links.serve()
 
-    def _take_over(self, request: LaunchRequest, pipes: Stdio | None) -> None:
-        container = self.container
-        self.process = Process(self.loop, container.pid, container.pidfd)
-        if pipes is None:
-            assert container.console is not None
-            self.process.use_terminal(container.console, log=self._log)
-        else:
-            self.process.use_pipes(pipes.started(), stdin_once=request.stdin_once, log=self._log)
-        self.loop.watch(container.pidfd, READ, self._container_gone)
-        self._watch_oom()
-        # of the whole specification only this is needed again, to join the container
-        seccomp = request.spec.get("linux", {}).get("seccomp") or {}
-        container.spec = {"linux": {"seccomp": {"flags": seccomp.get("flags")}}}
-        self._process_json = json.dumps(request.spec["process"])
-        self._seccomp_path = request.seccomp_path
-        namespaces = request.spec.get("linux", {}).get("namespaces", [])
-        if not any(item["type"] == "pid" and not item.get("path") for item in namespaces):
-            # with a pid namespace of its own, the container's first process adopts orphans; here we do
-            self._reaps_orphans = True
-            self.loop.call_later(1.0, self._reap_orphans)
-
-    def _status(self) -> dict[str, Any]:
-        return {
+    def _take_over(self, aside: Aside, pipes: Stdio | None) -> None:
+        made = aside.made
+        own_pids = made.pop("own_pids")
+        self._status = {
             "version": protocol.VERSION,
             "id": self.id,
-            "pid": self.process.pid,
-            "start_time": self.container.start_time,
             "monitor_pid": os.getpid(),
-            "started_at_ns": self.started_at_ns,
-            "cgroup": self.container.cgroup.path,
-            "execs": self.execs.pids(),
-            "process": self._process_json,
-            "seccomp_path": self._seccomp_path,
+            "seccomp_path": self._care["seccomp_path"],
+            **made,
         }
+        self._cgroup = open_cgroup(made["cgroup"])
+        self.process = Process(self.loop, made["pid"], aside.fds[0])
+        if pipes is None:
+            self.process.use_terminal(aside.fds[1], log=self._log)
+        else:
+            self.process.use_pipes(pipes.started(), stdin_once=self._care["stdin_once"], log=self._log)
+        self._watch_oom()
+        if not own_pids:
+            # with a pid namespace of its own, the container's first process adopts orphans; here we do
+            self.loop.call_later(1.0, self._reap_orphans)
+
+    def status(self) -> dict[str, Any]:
+        """What a daemon wants to know first."""
+        return {**self._status, "execs": self.execs.pids()}
 
     def _greet(self, link: Link) -> None:
-        link.send({"event": "hello", **self._status()})
+        link.send({"event": "hello", **self.status()})
 
     # running
 
     def target(self) -> join.Target:
         """The container, for a process to join it."""
-        container = self.container
         return join.Target(
             id=self.id,
-            pid=container.pid,
+            pid=self.process.pid,
             pidfd=self.process.pidfd,
-            cgroup=container.cgroup.path,
-            spec=container.spec,
+            cgroup=self._cgroup.path,
+            spec=self._status["join_spec"],
         )
 
     def _watch_oom(self) -> None:
         try:
-            self._oom_fd = self.container.cgroup.oom_notifier()
+            self._oom_fd = self._cgroup.oom_notifier()
         except (OSError, WharfieError) as error:
             warn(f"no notice of memory shortage: {error}")
             return
@@ -170,14 +161,14 @@ class Monitor:
     def _oom(self, _events: int) -> None:
         assert self._oom_fd is not None
         try:
-            self.container.cgroup.oom_acknowledge(self._oom_fd)
+            self._cgroup.oom_acknowledge(self._oom_fd)
         except OSError:
             pass  # the cgroup is being removed
         self._check_oom()
 
     def _check_oom(self) -> bool:
         try:
-            kills = self.container.cgroup.oom_kills()
+            kills = self._cgroup.oom_kills()
         except (OSError, WharfieError):
             kills = 0
         if kills > self._oom_kills:
@@ -236,7 +227,7 @@ class Monitor:
             os.close(self._oom_fd)
             self._oom_fd = None
         try:
-            self.container.destroy()
+            self._cgroup.destroy()
         except (OSError, WharfieError) as error:
             warn(f"cannot remove what is left of {self.id}: {error}")
         self.process.close_streams()
@@ -274,32 +265,12 @@ def _open_log(log: dict[str, Any]) -> JsonFile | None:
     )
 
 
-def _launch(request: LaunchRequest, pipes: Stdio | None) -> Launch:
-    seccomp = None
-    if request.seccomp_path is not None:
-        seccomp = read_file(request.seccomp_path)
-    # the monitor's own score must not reach the container
-    request.spec["process"].setdefault("oomScoreAdj", 0)
-    return Launch(
-        request.id,
-        request.spec,
-        bundle=request.bundle,
-        rootfs=request.rootfs,
-        cgroup=request.cgroup,
-        interfaces=request.interfaces,
-        seccomp=seccomp,
-        stdio=None if pipes is None else pipes.theirs,
-        init_path=request.init_path,
-        console_size=request.console_size,
-    )
-
-
 def warn(message: str) -> None:
     """Into the spawner's log, which is our standard error."""
     os.write(2, f"monitor {os.getpid()}: {message}\n".encode("utf-8", "backslashreplace"))
 
 
-def main(document: int, link: _socket.socket, streams: list[int]) -> None:
+def main(care: dict[str, Any], document: int, link: _socket.socket, streams: list[int]) -> None:
     """The life of a monitor, in the process forked for it."""
     os.setsid()
     os.chdir("/")
@@ -310,30 +281,17 @@ def main(document: int, link: _socket.socket, streams: list[int]) -> None:
         _signal.signal(number, _nothing)
     gc.enable()
     try:
-        monitor = _launched(document, link, streams)
+        monitor = Monitor(care)
+        monitor.launch(document, link, streams)
     except (WharfieError, OSError, ValueError, KeyError) as error:
         code = getattr(error, "exit_code", 125)
         try:
-            protocol.send(link, {"event": "failed", "message": _sentence(error), "code": code})
+            protocol.send(link, {"event": "failed", "message": sentence(error), "code": code})
         except OSError as unsent:
             warn(f"nobody to tell ({unsent}): {error}")
         return
-    monitor.loop.run()
-
-
-def _launched(document: int, link: _socket.socket, streams: list[int]) -> Monitor:
-    size = os.fstat(document).st_size
-    request = LaunchRequest.from_json(json.loads(os.pread(document, size, 0)))
     os.close(document)
-    monitor = Monitor(request)
-    monitor.launch(request, link, streams)
-    return monitor
-
-
-def _sentence(error: BaseException) -> str:
-    return (
-        str(error) if isinstance(error, (WharfieError, OSError)) else f"a launch request was wrong: {error!r}"
-    )
+    monitor.loop.run()
 
 
 def _nothing(_number: int, _frame: object) -> None:

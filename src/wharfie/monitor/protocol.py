@@ -2,7 +2,7 @@
 
 ::
 
-    daemon ── socketpair ──▶ spawner        {"op": "launch"}  fds: [document, link, stream...]
+    daemon ── socketpair ──▶ spawner        {"op": "launch", "care"}  fds: [document, link, stream...]
                                │ fork
     daemon ◀── link ───────▶ monitor        the first message is the answer to the launch
     daemon' ── monitor.sock ─▶ monitor      a restarted daemon; the first message is "hello"
@@ -182,6 +182,13 @@ class LaunchRequest:
     def to_json(self) -> dict[str, Any]:
         """The request as a JSON object."""
         value = {name: getattr(self, name) for name in self.__slots__}
+        value["attachments"] = [attachment.to_json() for attachment in self.attachments]
+        return value
+
+    def care(self) -> dict[str, Any]:
+        """The part that the monitor itself needs; the rest is for the child that creates the container."""
+        names = ("id", "directory", "log", "tty", "open_stdin", "stdin_once", "seccomp_path")
+        value = {name: getattr(self, name) for name in names}
         value["attachments"] = [attachment.to_json() for attachment in self.attachments]
         return value
 

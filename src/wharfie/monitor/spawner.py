@@ -23,10 +23,13 @@ from wharfie.linux import libc
 from wharfie.linux.credentials import set_process_name
 from wharfie.linux.fd import close_all
 from wharfie.monitor import monitor, protocol
+from wharfie.runtime import parent
+from wharfie.runtime.cgroups.select import open_cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from typing import Any
 else:
     import _signal
 
@@ -58,7 +61,7 @@ def main(control_fd: int, *needless: int) -> None:
             return
         message, fds = received
         if message.get("op") == "launch" and len(fds) >= 2:
-            _launch(control, fds)
+            _launch(control, message["care"], fds)
         close_all(fds)
 
 
@@ -77,12 +80,15 @@ def _become() -> None:
             os.close(fd)
     except OSError:
         pass  # needs CAP_SYS_RESOURCE; the ordinary score will do
+    # facts about the machine that every monitor would look up again
+    parent.own_bounding_set()
+    open_cgroup("/wharfie")
     gc.collect()
     gc.freeze()
     gc.disable()
 
 
-def _launch(control: _socket.socket, fds: list[int]) -> None:
+def _launch(control: _socket.socket, care: dict[str, Any], fds: list[int]) -> None:
     """Fork a monitor. If that fails, closing the link tells the daemon."""
     try:
         pid = os.fork()
@@ -96,7 +102,7 @@ def _launch(control: _socket.socket, fds: list[int]) -> None:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         control.close()
         document, link, *streams = fds
-        monitor.main(document, _socket.socket(fileno=link), streams)
+        monitor.main(care, document, _socket.socket(fileno=link), streams)
         status = 0
     except BaseException:
         # the hook written in C: nothing may be imported here

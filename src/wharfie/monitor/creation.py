@@ -1,0 +1,53 @@
+"""Creating the container, in the child that a monitor forks for it; the child's memory goes with it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from wharfie.monitor.protocol import LaunchRequest
+from wharfie.runtime import parent
+from wharfie.runtime.launch import Launch
+from wharfie.support import json
+from wharfie.support.files import read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def create(document: int, stdio: tuple[int, int, int] | None) -> tuple[dict[str, Any], list[int]]:
+    """Create and start what ``document`` asks for: facts, and the descriptors [pidfd, terminal's master?]."""
+    size = os.fstat(document).st_size
+    request = LaunchRequest.from_json(json.loads(os.pread(document, size, 0)))
+    container = parent.create(_launch(request, stdio), start=True)
+    linux = request.spec.get("linux") or {}
+    facts = {
+        "pid": container.pid,
+        "start_time": container.start_time,
+        "started_at_ns": time.time_ns(),
+        "cgroup": container.cgroup.path,
+        "process": json.dumps(request.spec["process"]),
+        "join_spec": {"linux": {"seccomp": {"flags": (linux.get("seccomp") or {}).get("flags")}}},
+        "own_pids": any(
+            item["type"] == "pid" and not item.get("path") for item in linux.get("namespaces") or ()
+        ),
+    }
+    return facts, [container.pidfd] if container.console is None else [container.pidfd, container.console]
+
+
+def _launch(request: LaunchRequest, stdio: tuple[int, int, int] | None) -> Launch:
+    # the monitor's own score must not reach the container
+    request.spec["process"].setdefault("oomScoreAdj", 0)
+    return Launch(
+        request.id,
+        request.spec,
+        bundle=request.bundle,
+        rootfs=request.rootfs,
+        cgroup=request.cgroup,
+        interfaces=request.interfaces,
+        seccomp=None if request.seccomp_path is None else read_file(request.seccomp_path),
+        stdio=stdio,
+        init_path=request.init_path,
+        console_size=request.console_size,
+    )
