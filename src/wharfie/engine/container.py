@@ -13,6 +13,7 @@ Times are nanoseconds since the epoch, 0 for "never".
 from __future__ import annotations
 
 import asyncio
+import os
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,14 @@ class PendingAttach:
         self.attachment = attachment
         self.fd = fd
         self.handle: asyncio.Future[AttachHandle] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: Exception) -> None:
+        """There will be no start: close the descriptor and say why."""
+        os.close(self.fd)
+        if not self.handle.done():
+            self.handle.set_exception(error)
+            # the client may be gone: then nobody looks at it
+            self.handle.exception()
 
 
 class Container:

@@ -92,6 +92,11 @@ class Containers:
 
     # -- finding ------------------------------------------------------------------------------------
 
+    @property
+    def registry(self) -> Registry:
+        """Who is there, for services that only look."""
+        return self._context.registry
+
     def get(self, ref: str) -> Container:
         """The container; raises NotFound "No such container: x"."""
         return self._context.registry.get(ref)

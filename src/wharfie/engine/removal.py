@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from wharfie.engine import filters, lifecycle, waiting
 from wharfie.engine.container import Container, State
 from wharfie.engine.context import Context
+from wharfie.engine.registry import NoSuchContainer
 from wharfie.engine.stopping import Stopping
 from wharfie.engine.supervisor import Supervisor
 from wharfie.errors import Conflict, InternalError, InvalidArgument, NotFound, WharfieError
@@ -90,6 +91,9 @@ class Removal:
     async def _remove(self, container: Container, *, volumes: bool) -> None:
         self._supervisor.apply(container, lifecycle.RemovalBegan())
         self._supervisor.release(container)
+        pending, container.pending = container.pending, []
+        for item in pending:
+            item.fail(NoSuchContainer(container.name))
         try:
             doomed = discard(self._context.paths.tmp, container.directory)
         except OSError as error:

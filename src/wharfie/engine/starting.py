@@ -73,12 +73,14 @@ class Starting:
             link = await self._context.spawner.launch(request, [item.fd for item in pending])
         except (WharfieError, OSError) as error:
             failure, exit_code = start_failure(error)
-            _fail(pending, failure)
+            for item in pending:
+                item.fail(failure)
             self._supervisor.apply(container, lifecycle.LaunchFailed(exit_code, failure.message))
             raise failure from error
         except BaseException:
             # cancelled at the daemon's end, perhaps with a monitor on its way: recovery adopts what is there
-            _fail(pending, Unavailable("the start was interrupted"))
+            for item in pending:
+                item.fail(Unavailable("the start was interrupted"))
             raise
         self._started(container, link, pending, by_policy)
 
@@ -205,12 +207,3 @@ def _ready(point: MountPoint) -> MountPoint:
                 f"error while creating mount source path '{point.source}': {error.strerror}"
             ) from error
     return point
-
-
-def _fail(pending: list[PendingAttach], error: Exception) -> None:
-    for item in pending:
-        os.close(item.fd)
-        if not item.handle.done():
-            item.handle.set_exception(error)
-            # the client may be gone: then nobody looks at it
-            item.handle.exception()

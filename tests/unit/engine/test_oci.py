@@ -133,7 +133,8 @@ def test_a_device_is_resolved_on_the_host() -> None:
     with pytest.raises(InvalidArgument) as caught:
         devices(HostConfig(devices=[DeviceMapping(path_on_host="/dev/nosuch")]))
     assert caught.value.message == (
-        'error gathering device information while adding custom device "/dev/nosuch": no such file or directory'
+        'error gathering device information while adding custom device "/dev/nosuch": '
+        "no such file or directory"
     )
 
 
