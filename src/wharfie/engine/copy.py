@@ -21,7 +21,7 @@ from wharfie.errors import Forbidden, InvalidArgument, NotFound
 from wharfie.images import decompress
 from wharfie.images.limits import Budget
 from wharfie.images.pack import Packer
-from wharfie.images.pipe import InwardPipe, PipeBroken, produce
+from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread, produce
 from wharfie.images.tar import TarReader
 from wharfie.images.unpack import Rules, Unpacker
 from wharfie.linux import path as paths
@@ -182,13 +182,13 @@ async def put_archive(
             pipe.abandon()
             os.close(target)
 
-    worker = spawn(f"unpack to {absolute}", asyncio.to_thread(work))
+    worker = in_thread(f"unpack to {absolute}", work)
     try:
         await asyncio.shield(worker)
     finally:
         feeder.cancel()
         pipe.close(PipeBroken("the copy was given up"))
-        await asyncio.wait([feeder, worker])
+        await ended(feeder, worker)
 
 
 def _open_target(root: int, absolute: str) -> int:

@@ -45,17 +45,21 @@ class DirectoryCache:
         self._root = root
         self._owner = owner
         self._wants_real = real
+        self._stale = False
         self._prefix: bytes | None = None
         self._open: dict[bytes, tuple[int, bytes]] = {}
 
     def open(self, path: bytes) -> tuple[int, bytes]:
         """A descriptor that stays the cache's, and the directory's path."""
+        if self._stale:
+            self.close()
+            self._stale = False
         if not path:
             return self._root, b""
         found = self._open.get(path)
         if found is None:
             if len(self._open) >= _CACHED:
-                self.forget()
+                self.close()
             found = self._resolve(path)
             self._open[path] = found
         return found
@@ -65,12 +69,14 @@ class DirectoryCache:
         return paths.open_in_root(self._root, path or b".", _DIRECTORY)
 
     def forget(self) -> None:
-        """Close all: something on the way was replaced."""
+        """Resolve anew from the next :meth:`open` on, because something on the way is replaced."""
+        self._stale = True
+
+    def close(self) -> None:
+        """Close all descriptors."""
         for fd, _ in self._open.values():
             os.close(fd)
         self._open.clear()
-
-    close = forget
 
     def _resolve(self, path: bytes) -> tuple[int, bytes]:
         try:

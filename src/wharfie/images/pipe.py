@@ -10,9 +10,11 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, TypeVar, cast
 
 from wharfie.errors import WharfieError
-from wharfie.support.tasks import spawn
+
+_T = TypeVar("_T")
 
 LIMIT = 4 << 20
 
@@ -157,6 +159,42 @@ class OutwardPipe(_Pipe):
             self.abandon()
 
 
+def in_thread(name: str, work: Callable[[], _T]) -> asyncio.Future[_T]:
+    """Run ``work`` in a thread of its own.
+
+    The threads of the loop's pool are few: work that waits for a slow client, or for another such work, would
+    use them up and stop everything else.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def settle(result: _T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("_T", result))
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            outcome: tuple[_T | None, BaseException | None] = (None, error)
+        else:
+            outcome = (result, None)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return done
+
+
+async def ended(*work: asyncio.Future[Any]) -> None:
+    """Wait for the end of all, whatever it is."""
+    await asyncio.wait(work)
+
+
 async def produce(name: str, work: Callable[[Callable[[bytes], None]], None]) -> AsyncGenerator[bytes, None]:
     """What ``work(write)`` writes, while it runs in a thread; the thread has ended when this has."""
     pipe = OutwardPipe()
@@ -171,7 +209,7 @@ async def produce(name: str, work: Callable[[Callable[[bytes], None]], None]) ->
         else:
             pipe.close()
 
-    task = spawn(name, asyncio.to_thread(run))
+    task = in_thread(name, run)
     try:
         async for chunk in pipe:
             yield chunk

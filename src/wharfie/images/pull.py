@@ -18,7 +18,7 @@ from wharfie.images import manifests, reference
 from wharfie.images.image import Image, RegistryAuth
 from wharfie.images.layers import DigestMismatch, Layer
 from wharfie.images.manifests import BadManifest, Descriptor, Manifest, NoSuchPlatform
-from wharfie.images.pipe import InwardPipe, PipeBroken
+from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread
 from wharfie.images.platform import Platform
 from wharfie.images.registry import Registry, is_insecure
 from wharfie.support.ids import short_id
@@ -103,17 +103,15 @@ class Pull:
         for layer in manifest.layers:
             self._tell({"status": "Pulling fs layer", "progressDetail": {}, "id": short_id(layer.digest)})
         # the same content twice in an image (an empty layer) is fetched once
-        work = {
-            diff_id: spawn(f"layer {short_id(diff_id)}", self._layer(registry, diff_id, layer))
-            for diff_id, layer in zip(diff_ids, manifest.layers, strict=True)
-        }
         try:
-            done = dict(zip(work, await asyncio.gather(*work.values()), strict=True))
-        finally:
-            for task in work.values():
-                task.cancel()
-            if work:
-                await asyncio.wait(work.values())
+            async with asyncio.TaskGroup() as group:
+                work = {
+                    diff_id: group.create_task(self._layer(registry, diff_id, layer))
+                    for diff_id, layer in zip(diff_ids, manifest.layers, strict=True)
+                }
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        done = {diff_id: task.result() for diff_id, task in work.items()}
         self._store.layers.put_blob(digest, body)
         with self._store.catalog.db.transaction():
             self._store.catalog.add_blob(digest, len(body), "manifest")
@@ -157,13 +155,13 @@ class Pull:
                 self._store.layers.place(draft, layer)
                 return layer
 
-            worker = spawn(f"unpack {shown}", asyncio.to_thread(work))
+            worker = in_thread(f"unpack {shown}", work)
             try:
                 layer = await asyncio.shield(worker)
             finally:
                 feeder.cancel()
                 pipe.close(PipeBroken("the pull was given up"))
-                await asyncio.wait([feeder, worker])
+                await ended(feeder, worker)
             self._tell({"status": "Pull complete", "progressDetail": {}, "id": shown})
             return layer
 

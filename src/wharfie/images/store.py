@@ -32,7 +32,7 @@ from wharfie.images.image import (
     RegistryAuth,
 )
 from wharfie.images.layers import Draft, Layer, LayerStore
-from wharfie.images.pipe import InwardPipe, PipeBroken
+from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread
 from wharfie.images.platform import Platform
 from wharfie.images.pull import Pull
 from wharfie.state.db import Database
@@ -250,13 +250,13 @@ class ImageStore:
             finally:
                 pipe.abandon()
 
-        worker = spawn("unpack layer", asyncio.to_thread(work))
+        worker = in_thread("unpack layer", work)
         try:
             return await asyncio.shield(worker)
         finally:
             feeder.cancel()
             pipe.close(PipeBroken("the import was given up"))
-            await asyncio.wait([feeder, worker])
+            await ended(feeder, worker)
 
     async def pull(
         self,

@@ -135,7 +135,7 @@ class Unpacker:
         if self._rules.keep_kind and is_directory != (entry.kind == tar.DIRECTORY):
             old, new = ("directory", "non-directory") if is_directory else ("non-directory", "directory")
             raise CannotOverwrite(
-                f'cannot overwrite {old} "{_shown(path)}" with {new} "{_shown(entry.name)}"'
+                f'cannot overwrite {old} "{_shown(path)}" with {new} "{_shown(clean(entry.name))}"'
             )
         if not stat.S_ISREG(found.st_mode):
             self._directories.forget()

@@ -98,7 +98,10 @@ def layout(directory: Path, layers: list[bytes], architecture: str = "amd64") ->
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **put(json.dumps(config).encode())},
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            **put(json.dumps(config).encode()),
+        },
         "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", **put(data)} for data in layers],
     }
     entry = {"mediaType": manifest["mediaType"], **put(json.dumps(manifest).encode())}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.conformance.registry import registries
 from wharfie.errors import NotFound, Unavailable
 from wharfie.images import tarsplit
@@ -64,7 +65,13 @@ async def test_every_format_is_pulled_whole(
     assert words[0] == f"Pulling from {name.partition('/')[2].rpartition(':')[0]}"
     assert words[-1] == f"Status: Downloaded newer image for {name}"
     assert words[-2].startswith("Digest: sha256:")
-    for word in ("Pulling fs layer", "Verifying Checksum", "Download complete", "Extracting", "Pull complete"):
+    for word in (
+        "Pulling fs layer",
+        "Verifying Checksum",
+        "Download complete",
+        "Extracting",
+        "Pull complete",
+    ):
         assert words.count(word) == 2
     assert not list(Path(store.layers.blob("sha256:x")).parent.parent.parent.joinpath("tmp").iterdir())
 

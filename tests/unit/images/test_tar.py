@@ -106,12 +106,21 @@ def test_an_archive_that_overwrites_itself_is_made_again(tmp_path: Path) -> None
         link.type, link.linkname = tarfile.SYMTYPE, "e"
         archive.addfile(link)
         add("e/x", b"where the link leads")
+        add("p/q/r/x", b"below")
+        link = tarfile.TarInfo("p/q/r")
+        link.type, link.linkname = tarfile.SYMTYPE, "s"
+        archive.addfile(link)
+        add("p/q/y", b"beside")
+        add("p/q/s/z", b"z")
+        add("p/q/r/z", b"through")
 
     directory, diff = unpacked(tmp_path, buffer.getvalue())
 
     assert reassembled(directory) == buffer.getvalue()
     assert (diff / "f").read_bytes() == b"version 2" * 100
     assert (diff / "d/x").read_bytes() == b"where the link leads"
+    assert (diff / "p/q/y").read_bytes() == b"beside"
+    assert (diff / "p/q/s/z").read_bytes() == b"through"
 
 
 @pytest.mark.parametrize("size", [1, 511, 513, 1 << 20])
