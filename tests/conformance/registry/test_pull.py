@@ -33,6 +33,11 @@ def store(tmp_path: Path) -> ImageStore:
     return ImageStore(str(tmp_path / "root"), Database(":memory:"))
 
 
+def asked(request: urllib.request.Request) -> tuple[bytes, str]:
+    with urllib.request.urlopen(request) as answer:
+        return answer.read(), answer.headers["Content-Type"]
+
+
 def archive_digests(store: ImageStore, image: Image) -> list[str]:
     found = []
     for diff_id in image.diff_ids:
@@ -117,9 +122,7 @@ async def test_the_build_for_the_platform_is_chosen(store: ImageStore, server: s
             f"http://{server}/v2/test/multi/manifests/{architecture}",
             headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
         )
-        with urllib.request.urlopen(request) as answer:
-            body = answer.read()
-            media = answer.headers["Content-Type"]
+        body, media = asked(request)
         entries.append(
             {
                 "mediaType": media,
@@ -130,14 +133,14 @@ async def test_the_build_for_the_platform_is_chosen(store: ImageStore, server: s
         )
     media = "application/vnd.oci.image.index.v1+json"
     index = json.dumps({"schemaVersion": 2, "mediaType": media, "manifests": entries}).encode()
-    urllib.request.urlopen(
+    asked(
         urllib.request.Request(
             f"http://{server}/v2/test/multi/manifests/all",
             data=index,
             method="PUT",
             headers={"Content-Type": media},
         )
-    ).close()
+    )
 
     arm = await store.pull(f"{server}/test/multi:all", platform="linux/arm64", progress=lambda _: None)
     amd = await store.pull(f"{server}/test/multi:all", platform="linux/amd64", progress=lambda _: None)
@@ -149,7 +152,7 @@ async def test_the_build_for_the_platform_is_chosen(store: ImageStore, server: s
 
 
 async def test_an_unknown_tag_is_told(store: ImageStore, server: str) -> None:
-    with pytest.raises(NotFound, match="manifest for .*/test/none:7 not found: manifest unknown"):
+    with pytest.raises(NotFound, match=r"manifest for .*/test/none:7 not found: manifest unknown"):
         await store.pull(f"{server}/test/none:7", progress=lambda _: None)
 
 
@@ -167,7 +170,7 @@ async def test_basic_authentication(store: ImageStore, tmp_path: Path) -> None:
         name = f"{address}/private/image:1"
         await registries.push(registries.layout(tmp_path / "layout", [BASE]), name, "--dest-creds=user:pass")
 
-        with pytest.raises(RegistryDenied, match="pull access denied for .*/private/image"):
+        with pytest.raises(RegistryDenied, match=r"pull access denied for .*/private/image"):
             await store.pull(name, progress=lambda _: None)
         with pytest.raises(RegistryDenied):
             await store.pull(name, auth=RegistryAuth("user", "wrong"), progress=lambda _: None)
