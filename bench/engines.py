@@ -13,7 +13,7 @@ from pathlib import Path
 from tests import ours
 from tests.peers import busybox, docker
 
-BRIDGE = {"docker": "whbench0", "wharfie": "whbench1"}
+BRIDGE = {"docker": "docker0", "wharfie": "whn"}
 
 
 class Engine:

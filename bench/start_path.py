@@ -116,7 +116,7 @@ def main() -> None:
     """Print the table."""
     with (
         tempfile.TemporaryDirectory(prefix="wharfie-path-") as state,
-        ours.engine(Path(state), bridge="whpath0") as engine,
+        ours.engine(Path(state), bridge="whp") as engine,
     ):
         result = measure(engine, 21)
     print("| stage | ms |\n|---|---|")

@@ -12,5 +12,5 @@ from tests import ours
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ours.Engine]:
     """A running daemon with ``busybox:latest``, shared by all tests of the session."""
-    with ours.engine(tmp_path_factory.mktemp("engine"), bridge="whconf0") as running:
+    with ours.engine(tmp_path_factory.mktemp("engine"), bridge="whc") as running:
         yield running

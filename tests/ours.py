@@ -81,8 +81,12 @@ def describe(state: Path, bridge: str) -> Engine:
 
 
 @contextmanager
-def engine(state: Path, *, bridge: str = "whtest0") -> Iterator[Engine]:
-    """Run a daemon of ours with the test image; at the end its containers, bridge and rules are removed."""
+def engine(state: Path, *, bridge: str = "wht") -> Iterator[Engine]:
+    """Run a daemon of ours with the test image; at the end its containers, bridge and rules are removed.
+
+    The bridge's name gets this process's pid behind it: test runs may go on side by side.
+    """
+    bridge = f"{bridge}{os.getpid()}"
     ours = describe(state, bridge)
     process = ours.start()
     try:

@@ -20,7 +20,7 @@ def running(engine: ours.Engine) -> set[str]:
 
 @pytest.mark.timeout(240)
 def test_containers_outlive_the_daemon(tmp_path: Path) -> None:
-    with ours.engine(tmp_path, bridge="whcrash0") as engine:
+    with ours.engine(tmp_path, bridge="whk") as engine:
         names = {f"c{number}" for number in range(10)}
         for number in range(10):
             script = PRINTER if number % 2 else "sleep 1000"
@@ -64,7 +64,7 @@ def test_containers_outlive_the_daemon(tmp_path: Path) -> None:
 
 
 def test_a_killed_spawner_is_replaced(tmp_path: Path) -> None:
-    with ours.engine(tmp_path, bridge="whcrash1") as engine:
+    with ours.engine(tmp_path, bridge="whs") as engine:
         assert engine.cli("run", "-d", "--name", "before", "busybox", "sleep", "1000").returncode == 0
         spawners = [
             int(entry)
@@ -88,8 +88,8 @@ def _parent(pid: int) -> int:
 
 def test_daemons_live_side_by_side(tmp_path: Path) -> None:
     with (
-        ours.engine(tmp_path / "a", bridge="whside0") as first,
-        ours.engine(tmp_path / "b", bridge="whside1") as second,
+        ours.engine(tmp_path / "a", bridge="wha") as first,
+        ours.engine(tmp_path / "b", bridge="whb") as second,
     ):
         assert first.cli("run", "-d", "--name", "same", "busybox", "sleep", "1000").returncode == 0
         assert second.cli("run", "-d", "--name", "same", "busybox", "sleep", "1000").returncode == 0

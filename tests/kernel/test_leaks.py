@@ -68,7 +68,7 @@ def live(engine: ours.Engine, number: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    with ours.engine(tmp_path, bridge="whleak0") as engine:
+    with ours.engine(tmp_path, bridge="whl") as engine:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda number: live(engine, number), range(20)))
         before = facts(engine)

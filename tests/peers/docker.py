@@ -26,7 +26,8 @@ def docker_cli() -> str:
 def dockerd(state: Path, *, bridge: str = "none") -> Iterator[str]:
     """Run dockerd (the newer one when bench/peers.sh has fetched it) below ``state``; yields its -H address.
 
-    Its output goes to ``state/dockerd.log``. A bridge that is named is made for it and removed after.
+    It lives in network and mount namespaces of its own, so that its firewall rules, bridge and mounts go with
+    it. Its output goes to ``state/dockerd.log``.
     """
     daemon = PEERS / "sbin" / "dockerd"
     program = str(daemon) if daemon.exists() else shutil.which("dockerd")
@@ -34,27 +35,28 @@ def dockerd(state: Path, *, bridge: str = "none") -> Iterator[str]:
     state.mkdir(parents=True, exist_ok=True)
     host = f"unix://{state}/docker.sock"
     environment = dict(os.environ, PATH=f"{PEERS}/bin:{PEERS}/sbin:/usr/sbin:/usr/bin:/sbin:/bin")
+    words = [
+        program,
+        "--data-root", str(state / "data"),
+        "--exec-root", str(state / "exec"),
+        "-p", str(state / "docker.pid"),
+        "-H", host,
+        "--bridge", bridge,
+        "--iptables=" + ("false" if bridge == "none" else "true"),
+        "--ip6tables=false",
+        "--default-ulimit", "nofile=1024:20000",
+    ]  # fmt: skip
+    prepare = "ip link set lo up"
     if bridge != "none":
-        subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
-        subprocess.run(["ip", "addr", "add", "172.29.77.1/24", "dev", bridge], check=True)
-        subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
+        prepare += f"; ip link add {bridge} type bridge; ip link set {bridge} up"
+        prepare += f"; ip addr add 172.29.77.1/24 dev {bridge}"
     with (state / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(
-            [
-                program,
-                "--data-root", str(state / "data"),
-                "--exec-root", str(state / "exec"),
-                "-p", str(state / "docker.pid"),
-                "-H", host,
-                "--bridge", bridge,
-                "--iptables=" + ("false" if bridge == "none" else "true"),
-                "--ip6tables=false",
-                "--default-ulimit", "nofile=1024:20000",
-            ],
+            ["unshare", "--net", "--mount", "sh", "-c", f'{prepare}; exec "$@"', "sh", *words],
             stdout=log,
             stderr=log,
             env=environment,
-        )  # fmt: skip
+        )
     try:
         deadline = time.monotonic() + 60
         while subprocess.run([docker_cli(), "-H", host, "version"], capture_output=True).returncode:
@@ -65,11 +67,6 @@ def dockerd(state: Path, *, bridge: str = "none") -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(60)
-        if bridge != "none":
-            subprocess.run(["ip", "link", "del", bridge], check=False)
-        for mount in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-            if mount.split()[1].startswith(str(state)):
-                subprocess.run(["umount", "-l", mount.split()[1]], check=False)
 
 
 def load_busybox(host: str) -> None:

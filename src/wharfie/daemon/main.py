@@ -45,6 +45,8 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stderr.write("wharfie daemon needs root: start it as root\n")
         return 1
     journal.set_up(config.log_level)
+    # a client that goes away is an error of one write, whatever this process was started with
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         asyncio.run(_run(config))
     except WharfieError as error:
