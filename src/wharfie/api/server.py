@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from aiohttp.web import BaseRequest
 
+from wharfie.api.answers import TakenOver
 from wharfie.api.call import Call
 from wharfie.api.errors import error_answer
 from wharfie.api.hijack import Connection
@@ -82,9 +83,10 @@ class Server:
                 path = unquote(path)
             handler, argument, version = self._router.find(request.method, path)
             return await handler(Call(request, argument, version, query))
-        except ConnectionError:
-            raise
         except Exception as error:
+            transport = request.transport
+            if isinstance(error, ConnectionError) and (transport is None or transport.is_closing()):
+                return TakenOver()
             return error_answer(error)
         finally:
             connection.settled()

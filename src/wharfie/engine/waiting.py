@@ -9,7 +9,7 @@ import asyncio
 
 from wharfie.engine.container import Container, State
 from wharfie.errors import InvalidArgument
-from wharfie.wire.containers import WaitError, WaitResponse
+from wharfie.wire.containers import WaitResponse
 
 NOT_RUNNING = "not-running"
 NEXT_EXIT = "next-exit"
@@ -28,9 +28,8 @@ class WaitResult:
         if self._future is not None:
             # others may wait for the same removal: this waiter's end must not be theirs
             await asyncio.shield(self._future)
-        status = self._container.status
-        error = WaitError(message=status.error) if status.error else None
-        return WaitResponse(status_code=status.exit_code, error=error)
+        # Docker forgets a failed start's error here too: who started the container was told it
+        return WaitResponse(status_code=self._container.status.exit_code)
 
     def close(self) -> None:
         """Stop waiting: the client went away."""

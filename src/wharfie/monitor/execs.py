@@ -91,10 +91,11 @@ class Execs:
     def _gone(self, exec_id: str, process: Process, exit_code: int) -> None:
         self._running.pop(exec_id, None)
         self._monitor.loop.forget(process.pidfd)
+        # before the clients see the end: what they ask the daemon then is the exit code
+        self._monitor.links.send({"event": "exec-exit", "exec_id": exec_id, "exit_code": exit_code})
         process.ended(exit_code)
         # a daemon that the process left behind in the container may still write to its output
         process.close_streams(discard=not self._monitor.ending)
-        self._monitor.links.send({"event": "exec-exit", "exec_id": exec_id, "exit_code": exit_code})
 
     def container_gone(self) -> None:
         """The container's first process has ended: so do these."""

@@ -6,7 +6,8 @@ from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import Containers, Processes
 from wharfie.api.call import Call
 from wharfie.api.router import Route
-from wharfie.errors import InvalidArgument, NotSupported
+from wharfie.errors import InvalidArgument, NotFound, NotSupported
+from wharfie.images.image import ImageNotFound
 from wharfie.wire.containers import CreateContainer, CreateResponse, UpdateContainer, UpdateResponse
 
 
@@ -26,7 +27,13 @@ def routes(containers: Containers, processes: Processes) -> list[Route]:
     async def create(call: Call) -> Answer:
         body = await call.read(CreateContainer)
         name = call.text("name") or None
-        made = await containers.create(name, body, call.text("platform"))
+        try:
+            made = await containers.create(name, body, call.text("platform"))
+        except ImageNotFound:
+            raise
+        except NotFound as error:
+            # clients take 404 for a missing image, and go and pull it
+            raise InvalidArgument(error.message) from error
         return json_answer(CreateResponse(id=made.id, warnings=list(made.warnings)), 201)
 
     async def start(call: Call) -> Answer:
