@@ -9,8 +9,8 @@ import os
 import sys
 import time
 
-from wharfie.errors import InvalidArgument, WharfieError
-from wharfie.runtime import commands, interpreter, options, views
+from wharfie.errors import InvalidArgument, NotSupported, WharfieError
+from wharfie.runtime import interpreter, options
 from wharfie.runtime.state import DEFAULT_ROOT, Store
 from wharfie.runtime.sync import describe
 from wharfie.support import json
@@ -22,24 +22,27 @@ if TYPE_CHECKING:
 
     Command = Callable[[Store, dict[str, Any], list[str]], int]
 
-_COMMANDS: dict[str, Command] = {
-    "create": commands.do_create,
-    "run": commands.do_run,
-    "start": commands.do_start,
-    "exec": commands.do_exec,
-    "kill": commands.do_kill,
-    "delete": commands.do_delete,
-    "state": views.do_state,
-    "list": views.do_list,
-    "ps": views.do_ps,
-    "pause": views.do_pause,
-    "resume": views.do_resume,
-    "update": views.do_update,
-    "events": views.do_events,
-    "spec": views.do_spec,
-    "features": views.do_features,
-}
-_FORKING = frozenset(("create", "run", "exec"))
+_PROCESSES = frozenset(("create", "run", "exec"))
+_CONTROL = frozenset(("start", "kill", "delete"))
+
+
+def _command(name: str) -> Command:
+    """The function behind a command; only what it needs is loaded (all together: 10 ms)."""
+    found: Command
+    if name in _PROCESSES:
+        from wharfie.runtime import commands
+
+        found = getattr(commands, f"do_{name}")
+    elif name in _CONTROL:
+        from wharfie.runtime import control
+
+        found = getattr(control, f"do_{name}")
+    else:
+        from wharfie.runtime import views
+
+        found = getattr(views, f"do_{name}")
+    return found
+
 
 USAGE = """\
 NAME:
@@ -80,25 +83,28 @@ def _dispatch(settings: dict[str, Any], rest: list[str], words: list[str]) -> in
     if settings.get("version"):
         from wharfie import __version__
 
-        views.say(f"wharfie-runtime version {__version__}\nspec: 1.2.0")
+        _say(f"wharfie-runtime version {__version__}\nspec: 1.2.0")
         return 0
     if settings.get("help") or not rest or rest[0] == "help":
-        views.say(USAGE)
+        _say(USAGE)
         return 0
     name = rest[0]
     if name in ("checkpoint", "restore"):
-        commands.unsupported(name)
-    command = _COMMANDS.get(name)
-    if command is None:
+        raise NotSupported(f"{name} is not supported by wharfie-runtime")
+    if name not in options.COMMANDS:
         raise InvalidArgument(f"No help topic for '{name}'")
     if settings.get("systemd-cgroup"):
-        commands.unsupported("--systemd-cgroup")
+        raise NotSupported("--systemd-cgroup is not supported by wharfie-runtime")
     if settings.get("log-format", "text") not in ("text", "json"):
         raise InvalidArgument("invalid log-format: " + settings["log-format"])
-    if name in _FORKING:
+    if name in _PROCESSES:
         interpreter.ensure_read_only(words)
     found, positional = options.parse(rest[1:], options.COMMANDS[name], name)
-    return command(Store(settings.get("root") or DEFAULT_ROOT), found, positional)
+    return _command(name)(Store(settings.get("root") or DEFAULT_ROOT), found, positional)
+
+
+def _say(text: str) -> None:
+    os.write(1, f"{text}\n".encode())
 
 
 def _fail(settings: dict[str, Any], message: str) -> int:

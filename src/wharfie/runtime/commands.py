@@ -1,21 +1,19 @@
-"""The commands that make processes: create, run, start, exec, kill, delete."""
+"""The commands that make processes: create, run, exec."""
 
 from __future__ import annotations
 
 import _socket
-import errno
 import os
 import time
 
-from wharfie.errors import Conflict, InvalidArgument, NotFound, NotSupported
+from wharfie.errors import Conflict, InvalidArgument, NotFound
 from wharfie.linux.fd import send_fds
 from wharfie.linux.process import pidfd_send_signal, wait_pidfd
-from wharfie.runtime import foreground
+from wharfie.runtime import control, foreground
 from wharfie.runtime.join import Process, Target, exec_process
-from wharfie.runtime.launch import Launch, LaunchError
+from wharfie.runtime.launch import Launch
 from wharfie.runtime.parent import Container, create
 from wharfie.runtime.state import Record, Store
-from wharfie.spec.signals import signal_number
 from wharfie.support import json
 from wharfie.support.files import atomic_write, read_file
 
@@ -37,15 +35,9 @@ def read_spec(bundle: str) -> dict[str, Any]:
     return spec
 
 
-def _one(words: list[str], command: str) -> str:
-    if len(words) != 1:
-        raise InvalidArgument(f'"{command}" requires exactly 1 argument: the container\'s id')
-    return words[0]
-
-
 def create_container(store: Store, options: dict[str, Any], words: list[str], *, detached: bool) -> Container:
     """Make a container that waits to be started; its record is on disk. Raises WharfieError."""
-    name = _one(words, "create")
+    name = control.one(words, "create")
     bundle = os.path.abspath(options.get("bundle") or ".")
     spec = read_spec(bundle)
     terminal = bool((spec.get("process") or {}).get("terminal"))
@@ -123,37 +115,12 @@ def do_create(store: Store, options: dict[str, Any], words: list[str]) -> int:
     return 0
 
 
-def do_start(store: Store, options: dict[str, Any], words: list[str]) -> int:
-    """``start``: let the process that waits at the FIFO go on."""
-    record = store.load(_one(words, "start"))
-    status = record.status()
-    if status == "running":
-        raise Conflict("cannot start an already running container")
-    if status != "created":
-        raise Conflict(f"cannot start a container that has {status}")
-    _release(record)
-    return 0
-
-
-def _release(record: Record) -> None:
-    try:
-        # without a reader the container's process has died meanwhile
-        fd = os.open(record.fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in (errno.ENXIO, errno.ENOENT):
-            raise Conflict("cannot start a container that has stopped") from None
-        raise
-    os.unlink(record.fifo)
-    os.write(fd, b"s")
-    os.close(fd)
-
-
 def do_run(store: Store, options: dict[str, Any], words: list[str]) -> int:
     """``run``: create, start, and unless detached stay with it to its end."""
     detached = bool(options.get("detach"))
     container = create_container(store, options, words, detached=detached)
     record = store.load(container.id)
-    _release(record)
+    control.release(record)
     if detached:
         return 0
     code = foreground.stay(container.pidfd, container.console)
@@ -227,60 +194,3 @@ def _exec_process(record: Record, options: dict[str, Any], args: list[str]) -> d
             for name in ("bounding", "effective", "permitted", "inheritable", "ambient")
         }
     return process
-
-
-def do_kill(store: Store, options: dict[str, Any], words: list[str]) -> int:
-    """``kill``: a signal to the first process, or with --all to every process."""
-    if not 1 <= len(words) <= 2:
-        raise InvalidArgument('"kill" requires a container\'s id and perhaps a signal')
-    record = store.load(words[0])
-    number = signal_number(words[1] if len(words) > 1 else "SIGTERM")
-    if options.get("all"):
-        record.open_cgroup().kill_all(number)
-        return 0
-    pidfd = record.pidfd()
-    try:
-        pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        raise Conflict("container not running") from None
-    finally:
-        os.close(pidfd)
-    # a frozen process gets its signal when it thaws; only for SIGKILL does the caller not wait for that
-    if number == 9 and record.open_cgroup().frozen():
-        record.open_cgroup().thaw()
-    return 0
-
-
-def do_delete(store: Store, options: dict[str, Any], words: list[str]) -> int:
-    """``delete``: remove a stopped container, with --force a running one."""
-    name = _one(words, "delete")
-    force = bool(options.get("force"))
-    try:
-        record = store.load(name)
-    except NotFound:
-        if force:
-            return 0
-        raise
-    status = record.status()
-    if status not in ("stopped", "created") and not force:
-        raise Conflict(f"cannot delete container {name} that is not stopped: {status}")
-    cgroup = record.open_cgroup()
-    if status != "stopped":
-        pidfd = record.pidfd()
-        pidfd_send_signal(pidfd, 9)
-        if status == "paused":
-            cgroup.thaw()
-        foreground.wait_gone(pidfd)
-        os.close(pidfd)
-    cgroup.destroy()
-    record.forget()
-    foreground.run_poststop(record)
-    return 0
-
-
-def unsupported(command: str) -> int:
-    """Refuse a command in so many words."""
-    raise NotSupported(f"{command} is not supported by wharfie-runtime")
-
-
-__all__ = ["LaunchError", "do_create", "do_delete", "do_exec", "do_kill", "do_run", "do_start", "unsupported"]

@@ -9,13 +9,10 @@ import termios
 from wharfie.linux import terminal
 from wharfie.linux.fd import read_signal, signalfd
 from wharfie.linux.process import pidfd_send_signal, wait_pidfd
-from wharfie.runtime import hooks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from wharfie.runtime.state import Record
 
 # all that a terminal or a supervisor sends; SIGCHLD and faults are ours
 _FORWARDED = (1, 2, 3, 10, 12, 13, 15, 18, 28)
@@ -107,17 +104,3 @@ def _copy_size(console: int) -> None:
     except OSError:
         return
     terminal.set_size(console, size.lines, size.columns)
-
-
-def wait_gone(pidfd: int) -> None:
-    """Wait until a process is dead, whoever its parent is."""
-    poller = select.poll()
-    poller.register(pidfd, select.POLLIN)
-    poller.poll()
-
-
-def run_poststop(record: Record) -> None:
-    """Run the poststop hooks of a container that is gone."""
-    found = (record.spec.get("hooks") or {}).get("poststop")
-    if found:
-        hooks.run_all(found, {**record.state(), "status": "stopped"})
