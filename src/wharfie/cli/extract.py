@@ -2,8 +2,8 @@
 
 What is in the stream is the container's doing, so nothing in it is believed (the class of CVE-2018-15664):
 every name is walked one component at a time from the directory's descriptor with ``O_NOFOLLOW``, so neither
-``..`` nor an absolute name nor a link planted by an earlier entry, or by somebody else meanwhile, leads out of
-it. See openat(2).
+``..`` nor an absolute name nor a link planted by an earlier entry, or by somebody else meanwhile, leads out
+of it. See openat(2).
 """
 
 from __future__ import annotations

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 
 from wharfie.cli.context import warn
+from wharfie.cli.errors import CommandError
 from wharfie.cli.streams import Relay
 from wharfie.client.api import Api, query
 from wharfie.errors import WharfieError
+from wharfie.support import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,3 +149,15 @@ def begin_hijack(
         return connection.hijack()
 
     return finish
+
+
+def status(data: bytes) -> int:
+    """The exit code in an answer to wait; raises CommandError when the wait itself failed."""
+    if not data.strip():
+        raise CommandError("the wharfie daemon went away while the container ran", 125)
+    answer = json.loads(data)
+    problem = (answer.get("Error") or {}).get("Message")
+    if problem:
+        raise CommandError(f"Error waiting for container: {problem}", 125)
+    code: int = answer["StatusCode"]
+    return code

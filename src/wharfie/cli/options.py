@@ -158,7 +158,8 @@ class _Parser:
             self.values[name] = text
             return
         try:
-            if kind == "list":
+            # NAME=value needs no closer look, and so not the module that would take it
+            if kind == "list" or (kind in ("env", "label") and text.find("=") > 0):
                 self.values.setdefault(name, []).append(text)
                 return
             from wharfie.cli import kinds

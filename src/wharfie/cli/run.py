@@ -22,7 +22,6 @@ from wharfie.cli.run_options import CREATE, RUN
 from wharfie.client.api import check, query
 from wharfie.client.errors import ApiError
 from wharfie.errors import InvalidArgument, WharfieError
-from wharfie.support import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def _pull(context: Context, options: dict[str, Any], image: str) -> None:
 
 
 def _foreground(context: Context, options: dict[str, Any], body: dict[str, Any], identifier: str) -> int:
-    from wharfie.cli.foreground import Foreground, begin_hijack
+    from wharfie.cli.foreground import Foreground, begin_hijack, status
 
     api = context.api
     target = f"/containers/{identifier}"
@@ -176,15 +175,3 @@ def _foreground(context: Context, options: dict[str, Any], body: dict[str, Any],
         return status(exited.read())
     finally:
         front.leave()
-
-
-def status(data: bytes) -> int:
-    """The exit code in an answer to wait; raises CommandError when the wait itself failed."""
-    if not data.strip():
-        raise CommandError("the wharfie daemon went away while the container ran", 125)
-    answer = json.loads(data)
-    problem = (answer.get("Error") or {}).get("Message")
-    if problem:
-        raise CommandError(f"Error waiting for container: {problem}", 125)
-    code: int = answer["StatusCode"]
-    return code

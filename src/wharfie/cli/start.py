@@ -7,7 +7,6 @@ import os
 from wharfie.cli.context import Context, say, warn
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
-from wharfie.cli.run import status
 from wharfie.client.api import check, query, quote
 from wharfie.errors import WharfieError
 
@@ -109,7 +108,7 @@ def _session(
     condition: str,
     start: bool,
 ) -> int:
-    from wharfie.cli.foreground import Foreground, begin_hijack
+    from wharfie.cli.foreground import Foreground, begin_hijack, status
 
     api, keys, tty = context.api, context.detach_keys(options), found["Config"]["Tty"]
     front = Foreground(api, tty=tty, detach_keys=keys)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import _socket
-import errno
 import os
 
 from wharfie.client.errors import DaemonUnreachable, InvalidHost
@@ -78,7 +77,7 @@ class Address:
 
     def unreachable(self, error: OSError | None) -> DaemonUnreachable:
         """The sentence for a connection that failed."""
-        if error is not None and error.errno in (errno.EACCES, errno.EPERM):
+        if isinstance(error, PermissionError):
             return DaemonUnreachable(
                 f"permission denied while trying to connect to the wharfie daemon socket at {self.text}: "
                 "be root, or a member of the socket's group"

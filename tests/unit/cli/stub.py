@@ -1,8 +1,8 @@
 """A daemon that answers from a table: what the command line is tested and timed against.
 
 One thread per connection. A route is ``"METHOD /path"`` and a function of the request that returns an
-answer; every request is kept in :attr:`Stub.requests`. Answers are bytes written as they are, so tests may be as odd as
-they like.
+answer; every request is kept in :attr:`Stub.requests`. Answers are bytes written as they are, so tests may be
+as odd as they like.
 """
 
 from __future__ import annotations
