@@ -90,6 +90,7 @@ class Bench:
         self.directory = directory
         self.root = make_rootfs(directory)
         self.spawner: Spawner
+        self.links: list[MonitorLink] = []
         (directory / "exec").mkdir()
 
     async def start_spawner(self) -> Spawner:
@@ -127,7 +128,9 @@ class Bench:
 
     async def run(self, *args: str, fds: Sequence[int] = (), **options: Any) -> MonitorLink:
         """Launch a container."""
-        return await self.spawner.launch(self.request(args, **options), fds)
+        link = await self.spawner.launch(self.request(args, **options), fds)
+        self.links.append(link)
+        return link
 
     def logged(self, link_id: str) -> str:
         """What the log says, as text."""
@@ -144,6 +147,11 @@ async def bench_in(directory: Path) -> AsyncIterator[Bench]:
     try:
         yield bench
     finally:
+        for link in bench.links:
+            # what a failed test left running
+            if alive(link.pid) and not link.exited.done():
+                os.kill(link.pid, 9)
+                await gone(link.monitor_pid)
         if not bench.spawner.died.done():
             await bench.spawner.close()
         print((directory / "exec/spawner.log").read_text())
