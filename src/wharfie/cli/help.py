@@ -104,11 +104,9 @@ def unknown_command(word: str, group: str = "") -> CommandError:
     close = sorted(name for name in known if distance(word, name) <= max(1, len(name) // 3))
     called = f"{group} {word}" if group else word
     text = f"{PROGRAM}: '{called}' is not a {PROGRAM} command."
-    if close:
-        text += "\n\nDid you mean this?\n" + "\n".join(
-            f"  {PROGRAM} {group} {name}".replace("  ", " ").rstrip() for name in close
-        )
     where = f"{PROGRAM} {group}".strip()
+    if close:
+        text += "\n\nDid you mean this?\n" + "\n".join(f"  {where} {name}" for name in close)
     return CommandError(f"{text}\n\nRun '{where} --help' for more information")
 
 

@@ -57,7 +57,7 @@ def test_the_body_holds_what_was_given() -> None:
         "-v", "/a:/b:ro", "-v", "/anon", "--tmpfs", "/t:size=1m", "-p", "8080:80", "--expose", "90",
         "--ulimit", "nofile=1:2", "--restart", "on-failure:3", "--device", "/dev/null:/dev/x:r",
         "--mount", "type=bind,src=/s,dst=/d,readonly", "--security-opt", "no-new-privileges",
-        "--network", "none", "--log-opt", "max-size=1m", "-l", "a=b", "--entrypoint", "", "--init", "img", "x",
+        "--network", "none", "--log-opt", "max-size=1m", "-l", "a=b", "--entrypoint", "", "--init", "img", "x",  # noqa: E501
     )  # fmt: skip
     host = body["HostConfig"]
     assert host["Binds"] == ["/a:/b:ro"]
@@ -87,7 +87,7 @@ WRONG = [
     ("--tty=foo b",
      'invalid argument "foo" for "-t, --tty" flag: strconv.ParseBool: parsing "foo": invalid syntax'),
     ("--blkio-weight 70000 b",
-     'invalid argument "70000" for "--blkio-weight" flag: strconv.ParseUint: parsing "70000": value out of range'),
+     'invalid argument "70000" for "--blkio-weight" flag: strconv.ParseUint: parsing "70000": value out of range'),  # noqa: E501
     ("--ulimit foo b", 'invalid argument "foo" for "--ulimit" flag: invalid ulimit argument: foo'),
     ("--ulimit nofile=3:2 b", 'invalid argument "nofile=3:2" for "--ulimit" flag: '
      "ulimit soft limit must be less than or equal to hard limit: 3 > 2"),

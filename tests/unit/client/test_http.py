@@ -68,7 +68,7 @@ def test_what_is_no_answer(pair: tuple[Connection, socket.socket], data: bytes) 
 def test_json_lines(pair: tuple[Connection, socket.socket]) -> None:
     connection, theirs = pair
     theirs.sendall(
-        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n{"a":1\r\n3\r\n}\n{\r\n1\r\n}\r\n0\r\n\r\n'
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n{"a":1\r\n3\r\n}\n{\r\n1\r\n}\r\n0\r\n\r\n'  # noqa: E501
     )
     assert list(connection.response().lines()) == [{"a": 1}, {}]
 

@@ -74,7 +74,7 @@ def test_moments_for_since() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "Less than a second"), (1, "1 second"), (59, "59 seconds"), (60, "About a minute"), (300, "5 minutes"),
+    [(0, "Less than a second"), (1, "1 second"), (59, "59 seconds"), (60, "About a minute"), (300, "5 minutes"),  # noqa: E501
      (3600, "About an hour"), (7200, "2 hours"), (3 * 86400, "3 days"), (21 * 86400, "3 weeks"),
      (90 * 86400, "3 months"), (3 * 365 * 86400, "3 years")],
 )  # fmt: skip
