@@ -113,6 +113,11 @@ class Connection(RequestHandler):
         """Cancel the current task when the client goes away (streams, waits)."""
         self._watcher = asyncio.current_task()
 
+    def give_up(self) -> None:
+        """End a stream or a wait that has no end of its own: the daemon ends."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
     def settled(self) -> None:
         """The request is answered: nobody is cancelled any more, and held bytes are a further request."""
         self._watcher = None

@@ -68,6 +68,8 @@ class Server:
             listener.close()
         if self._connections is not None:
             self._connections.pre_shutdown()
+            for connection in self._connections.connections:
+                cast(Connection, connection).give_up()
             await self._connections.shutdown(grace)
 
     async def _handle(self, request: BaseRequest) -> Response:

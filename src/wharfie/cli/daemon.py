@@ -26,8 +26,7 @@ def daemon(context: Context, arguments: list[str]) -> int:
     import importlib
 
     sys.argv[:] = ["wharfie daemon", *arguments]
-    importlib.import_module(_DAEMON).main()
-    return 0
+    return int(importlib.import_module(_DAEMON).main())
 
 
 def stop_daemon(context: Context, arguments: list[str]) -> int:
