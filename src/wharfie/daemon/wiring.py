@@ -15,12 +15,12 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from wharfie.api.backends import Backends
-from wharfie.api.routes import all_routes
 from wharfie.api.server import Server
 from wharfie.api.services.images import ImageService
 from wharfie.api.services.networks import NetworkService
 from wharfie.api.services.processes import ProcessService
 from wharfie.api.services.volumes import VolumeService
+from wharfie.api.table import all_routes
 from wharfie.daemon.config import Config
 from wharfie.daemon.pidfile import PidFile
 from wharfie.daemon.sockets import Listener, open_listeners
@@ -54,7 +54,6 @@ class RunningDaemon:
         self.undo = contextlib.AsyncExitStack()
         self.containers: Containers
         self.images: ImageStore
-        self.system: System
 
     def on_close(self, what: str, step: Callable[[], Awaitable[None] | None]) -> None:
         """Note how to take a part down; a failure is logged and stops nothing."""
@@ -105,20 +104,7 @@ async def _build(daemon: RunningDaemon) -> None:
         config.data_root, database, insecure_registries=config.insecure_registries
     )
     volumes = VolumeManager(database, f"{config.data_root}/volumes")
-    networks = NetworkManager(
-        database,
-        exec_root=config.exec_root,
-        bridge=config.bridge,
-        bip=config.bip or None,
-        mtu=config.mtu,
-        dns=config.dns,
-        dns_search=config.dns_search,
-        dns_options=config.dns_options,
-        host_gateway=config.host_gateway,
-        firewall=config.iptables,
-        forward=config.ip_forward,
-        masquerade=config.ip_masq,
-    )
+    networks = _networks(config, database)
     events = EventBus()
     spawner = SpawnerHolder(
         exec_root=config.exec_root,
@@ -141,6 +127,32 @@ async def _build(daemon: RunningDaemon) -> None:
     )
     daemon.on_close("let go of the monitors", containers.close)
     await containers.recover()
+    backends = _backends(daemon, networks, volumes, events)
+    spawn("repair the firewall", _keep_repaired(networks))
+    await _listen(daemon, backends, events)
+
+
+def _networks(config: Config, database: Database) -> NetworkManager:
+    return NetworkManager(
+        database,
+        exec_root=config.exec_root,
+        bridge=config.bridge,
+        bip=config.bip or None,
+        mtu=config.mtu,
+        dns=config.dns,
+        dns_search=config.dns_search,
+        dns_options=config.dns_options,
+        host_gateway=config.host_gateway,
+        firewall=config.iptables,
+        forward=config.ip_forward,
+        masquerade=config.ip_masq,
+    )
+
+
+def _backends(
+    daemon: RunningDaemon, networks: NetworkManager, volumes: VolumeManager, events: EventBus
+) -> Backends:
+    config, containers, images = daemon.config, daemon.containers, daemon.images
     facts = SystemFacts(
         data_root=config.data_root,
         debug=config.debug,
@@ -149,10 +161,8 @@ async def _build(daemon: RunningDaemon) -> None:
         insecure_registries=config.insecure_registries,
         request_shutdown=daemon.ended.set,
     )
-    system = daemon.system = System(
-        facts=facts, containers=containers, images=images, volumes=volumes, events=events
-    )
-    backends = Backends(
+    system = System(facts=facts, containers=containers, images=images, volumes=volumes, events=events)
+    return Backends(
         containers=containers,
         processes=ProcessService(containers._context.registry),
         streams=Streams(containers),
@@ -163,8 +173,6 @@ async def _build(daemon: RunningDaemon) -> None:
         networks=NetworkService(networks, containers),
         system=system,
     )
-    spawn("repair the firewall", _keep_repaired(networks))
-    await _listen(daemon, backends, events)
 
 
 async def _listen(daemon: RunningDaemon, backends: Backends, events: EventBus) -> None:

@@ -45,6 +45,14 @@ API_VERSION = "1.51"
 MIN_API_VERSION = "1.24"
 RUNTIME = "wharfie-runtime"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+_NO_SWARM = {
+    "NodeID": "",
+    "NodeAddr": "",
+    "LocalNodeState": "inactive",
+    "ControlAvailable": False,
+    "Error": "",
+    "RemoteManagers": None,
+}
 _KINDS = frozenset({"image", "container", "volume", "build-cache"})
 
 
@@ -112,9 +120,6 @@ class System:
         states = [container.status.state for container in self._containers.all()]
         running = states.count(State.RUNNING) + states.count(State.RESTARTING)
         paused = states.count(State.PAUSED)
-        security = ["name=seccomp,profile=builtin"]
-        if host.unified:
-            security.append("name=cgroupns")
         return Info(
             id=self._id,
             containers=len(states),
@@ -144,13 +149,7 @@ class System:
             operating_system=_os_release("PRETTY_NAME") or "Linux",
             os_version=_os_release("VERSION_ID"),
             architecture=uname.machine,
-            registry_config=RegistryConfig(
-                insecure_registry_cidrs=["127.0.0.0/8", "::1/128"],
-                index_configs={
-                    name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False}
-                    for name in self._facts.insecure_registries
-                },
-            ),
+            registry_config=self._registries(),
             ncpu=host.cpus,
             mem_total=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             docker_root_dir=self._facts.data_root,
@@ -159,15 +158,23 @@ class System:
             server_version=wharfie.__version__,
             runtimes={RUNTIME: {"path": RUNTIME}},
             default_runtime=RUNTIME,
-            swarm={"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False,
-                   "Error": "", "RemoteManagers": None},
+            swarm=_NO_SWARM,
             init_binary="docker-init",
             containerd_commit=Commit(id="none"),
             runc_commit=Commit(id="none"),
             init_commit=Commit(id="none"),
-            security_options=security,
+            security_options=["name=seccomp,profile=builtin", *(["name=cgroupns"] if host.unified else [])],
             warnings=_warnings(host, groups),
         )  # fmt: skip
+
+    def _registries(self) -> RegistryConfig:
+        return RegistryConfig(
+            insecure_registry_cidrs=["127.0.0.0/8", "::1/128"],
+            index_configs={
+                name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False}
+                for name in self._facts.insecure_registries
+            },
+        )
 
     async def disk_usage(self, kinds: Sequence[str]) -> DiskUsage:
         """``docker system df``; all kinds when none is named."""

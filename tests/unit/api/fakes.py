@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from wharfie.api.backends import AttachRequest, Backends, LogsRequest
-from wharfie.api.routes import all_routes
 from wharfie.api.server import Server
+from wharfie.api.table import all_routes
 from wharfie.errors import Conflict, InvalidArgument, NotFound, NotModified
 from wharfie.support.tasks import spawn
 from wharfie.wire import containers as wire

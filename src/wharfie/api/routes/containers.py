@@ -13,10 +13,20 @@ from wharfie.wire.containers import CreateContainer, CreateResponse, UpdateConta
 
 def routes(containers: Containers, processes: Processes) -> list[Route]:
     """Docker's paths below ``/containers``, without the streams."""
+    return ContainerRoutes(containers, processes).table()
 
-    async def listing(call: Call) -> Answer:
+
+class ContainerRoutes:
+    """The handlers."""
+
+    def __init__(self, containers: Containers, processes: Processes) -> None:
+        self._containers = containers
+        self._processes = processes
+
+    async def listing(self, call: Call) -> Answer:
+        """``ps``."""
         return json_answer(
-            containers.list(
+            self._containers.list(
                 all=call.flag("all"),
                 limit=call.number("limit"),
                 size=call.flag("size"),
@@ -24,11 +34,12 @@ def routes(containers: Containers, processes: Processes) -> list[Route]:
             )
         )
 
-    async def create(call: Call) -> Answer:
+    async def create(self, call: Call) -> Answer:
+        """``create``."""
         body = await call.read(CreateContainer)
         name = call.text("name") or None
         try:
-            made = await containers.create(name, body, call.text("platform"))
+            made = await self._containers.create(name, body, call.text("platform"))
         except ImageNotFound:
             raise
         except NotFound as error:
@@ -36,7 +47,8 @@ def routes(containers: Containers, processes: Processes) -> list[Route]:
             raise InvalidArgument(error.message) from error
         return json_answer(CreateResponse(id=made.id, warnings=list(made.warnings)), 201)
 
-    async def start(call: Call) -> Answer:
+    async def start(self, call: Call) -> Answer:
+        """``start``."""
         if call.has("checkpoint"):
             raise NotSupported("starting from a checkpoint is not supported by wharfie")
         if (await call.body()).strip() not in (b"", b"{}", b"null"):
@@ -44,73 +56,87 @@ def routes(containers: Containers, processes: Processes) -> list[Route]:
                 "starting container with non-empty request body was deprecated since API v1.22 "
                 "and removed in v1.24"
             )
-        await containers.start(call.argument)
+        await self._containers.start(call.argument)
         return empty_answer()
 
-    async def stop(call: Call) -> Answer:
-        await containers.stop(call.argument, call.number("t"), call.text("signal"))
+    async def stop(self, call: Call) -> Answer:
+        """``stop``."""
+        await self._containers.stop(call.argument, call.number("t"), call.text("signal"))
         return empty_answer()
 
-    async def restart(call: Call) -> Answer:
-        await containers.restart(call.argument, call.number("t"), call.text("signal"))
+    async def restart(self, call: Call) -> Answer:
+        """``restart``."""
+        await self._containers.restart(call.argument, call.number("t"), call.text("signal"))
         return empty_answer()
 
-    async def kill(call: Call) -> Answer:
-        await containers.kill(call.argument, call.text("signal"))
+    async def kill(self, call: Call) -> Answer:
+        """``kill``."""
+        await self._containers.kill(call.argument, call.text("signal"))
         return empty_answer()
 
-    async def pause(call: Call) -> Answer:
-        await containers.pause(call.argument)
+    async def pause(self, call: Call) -> Answer:
+        """``pause``."""
+        await self._containers.pause(call.argument)
         return empty_answer()
 
-    async def unpause(call: Call) -> Answer:
-        await containers.unpause(call.argument)
+    async def unpause(self, call: Call) -> Answer:
+        """``unpause``."""
+        await self._containers.unpause(call.argument)
         return empty_answer()
 
-    async def rename(call: Call) -> Answer:
-        await containers.rename(call.argument, call.text("name"))
+    async def rename(self, call: Call) -> Answer:
+        """``rename``."""
+        await self._containers.rename(call.argument, call.text("name"))
         return empty_answer()
 
-    async def update(call: Call) -> Answer:
-        warnings = await containers.update(call.argument, await call.read(UpdateContainer))
+    async def update(self, call: Call) -> Answer:
+        """``update``."""
+        warnings = await self._containers.update(call.argument, await call.read(UpdateContainer))
         return json_answer(UpdateResponse(warnings=list(warnings)))
 
-    async def remove(call: Call) -> Answer:
-        await containers.remove(
+    async def remove(self, call: Call) -> Answer:
+        """``rm``."""
+        await self._containers.remove(
             call.argument, force=call.flag("force"), volumes=call.flag("v"), link=call.flag("link")
         )
         return empty_answer()
 
-    async def inspect(call: Call) -> Answer:
-        return json_answer(containers.inspect(call.argument, call.flag("size")))
+    async def inspect(self, call: Call) -> Answer:
+        """``inspect``."""
+        return json_answer(self._containers.inspect(call.argument, call.flag("size")))
 
-    async def prune(call: Call) -> Answer:
-        return json_answer(await containers.prune(call.filters()))
+    async def prune(self, call: Call) -> Answer:
+        """``container prune``."""
+        return json_answer(await self._containers.prune(call.filters()))
 
-    async def resize(call: Call) -> Answer:
-        await containers.resize(call.argument, *terminal_size(call))
+    async def resize(self, call: Call) -> Answer:
+        """The size of the terminal."""
+        await self._containers.resize(call.argument, *terminal_size(call))
         return empty_answer(200)
 
-    async def top(call: Call) -> Answer:
-        return json_answer(await processes.top(call.argument, call.text("ps_args") or "-ef"))
+    async def top(self, call: Call) -> Answer:
+        """``top``."""
+        return json_answer(await self._processes.top(call.argument, call.text("ps_args") or "-ef"))
 
-    return [
-        ("GET", "/containers/json", listing),
-        ("POST", "/containers/create", create),
-        ("POST", "/containers/prune", prune),
-        ("GET", "/containers/{}/json", inspect),
-        ("GET", "/containers/{}/top", top),
-        ("POST", "/containers/{}/start", start),
-        ("POST", "/containers/{}/stop", stop),
-        ("POST", "/containers/{}/restart", restart),
-        ("POST", "/containers/{}/kill", kill),
-        ("POST", "/containers/{}/pause", pause),
-        ("POST", "/containers/{}/unpause", unpause),
-        ("POST", "/containers/{}/rename", rename),
-        ("POST", "/containers/{}/update", update),
-        ("POST", "/containers/{}/resize", resize),
-        ("DELETE", "/containers/{}", remove),
-    ]
+    def table(self) -> list[Route]:
+        """Method, path and handler."""
+        return [
+            ("GET", "/containers/json", self.listing),
+            ("POST", "/containers/create", self.create),
+            ("POST", "/containers/prune", self.prune),
+            ("GET", "/containers/{}/json", self.inspect),
+            ("GET", "/containers/{}/top", self.top),
+            ("POST", "/containers/{}/start", self.start),
+            ("POST", "/containers/{}/stop", self.stop),
+            ("POST", "/containers/{}/restart", self.restart),
+            ("POST", "/containers/{}/kill", self.kill),
+            ("POST", "/containers/{}/pause", self.pause),
+            ("POST", "/containers/{}/unpause", self.unpause),
+            ("POST", "/containers/{}/rename", self.rename),
+            ("POST", "/containers/{}/update", self.update),
+            ("POST", "/containers/{}/resize", self.resize),
+            ("DELETE", "/containers/{}", self.remove),
+        ]
 
 
 def terminal_size(call: Call) -> tuple[int, int]:

@@ -48,10 +48,19 @@ def _refuse(what: str) -> Handler:
 
 def routes(images: Images) -> list[Route]:
     """Docker's paths below ``/images``."""
+    return ImageRoutes(images).table()
 
-    async def listing(call: Call) -> Answer:
+
+class ImageRoutes:
+    """The handlers."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    async def listing(self, call: Call) -> Answer:
+        """``images``."""
         return json_answer(
-            images.list(
+            self._images.list(
                 all=call.flag("all"),
                 filters=call.filters(),
                 digests=call.flag("digests"),
@@ -59,56 +68,65 @@ def routes(images: Images) -> list[Route]:
             )
         )
 
-    async def create(call: Call) -> Answer | Stream:
+    async def create(self, call: Call) -> Answer | Stream:
+        """``pull`` and ``import``."""
         if call.has("fromImage"):
-            return await _pull(images, call)
+            return await _pull(self._images, call)
         if call.has("fromSrc"):
-            return await _import(images, call)
+            return await _import(self._images, call)
         raise InvalidArgument("either fromImage or fromSrc must be given")
 
-    async def bootstrap(call: Call) -> Answer | Stream:
+    async def bootstrap(self, call: Call) -> Answer | Stream:
+        """An image of the distribution's packages."""
         name = call.text("name")
         if not name:
             raise InvalidArgument("no image is named to make")
 
         async def work(progress: Progress) -> None:
-            await images.bootstrap(name, suite=call.text("suite"), progress=progress)
+            await self._images.bootstrap(name, suite=call.text("suite"), progress=progress)
 
         return await send_progress(call, work)
 
-    async def inspect(call: Call) -> Answer:
-        return json_answer(images.inspect(call.argument))
+    async def inspect(self, call: Call) -> Answer:
+        """``image inspect``."""
+        return json_answer(self._images.inspect(call.argument))
 
-    async def history(call: Call) -> Answer:
-        return json_answer(images.history(call.argument))
+    async def history(self, call: Call) -> Answer:
+        """``history``."""
+        return json_answer(self._images.history(call.argument))
 
-    async def tag(call: Call) -> Answer:
-        await images.tag(call.argument, _reference(call.text("repo"), call.text("tag")))
+    async def tag(self, call: Call) -> Answer:
+        """``tag``."""
+        await self._images.tag(call.argument, _reference(call.text("repo"), call.text("tag")))
         return empty_answer(201)
 
-    async def remove(call: Call) -> Answer:
+    async def remove(self, call: Call) -> Answer:
+        """``rmi``."""
         return json_answer(
-            await images.remove(call.argument, force=call.flag("force"), noprune=call.flag("noprune"))
+            await self._images.remove(call.argument, force=call.flag("force"), noprune=call.flag("noprune"))
         )
 
-    async def prune(call: Call) -> Answer:
-        return json_answer(await images.prune(call.filters()))
+    async def prune(self, call: Call) -> Answer:
+        """``image prune``."""
+        return json_answer(await self._images.prune(call.filters()))
 
-    return [
-        ("GET", "/images/json", listing),
-        ("POST", "/images/create", create),
-        ("POST", "/images/prune", prune),
-        ("GET", "/images/search", _refuse("searching registries")),
-        ("GET", "/images/get", _refuse("saving images")),
-        ("POST", "/images/load", _refuse("loading images")),
-        ("GET", "/images/{}/get", _refuse("saving images")),
-        ("POST", "/images/{}/push", _refuse("pushing images")),
-        ("GET", "/images/{}/json", inspect),
-        ("GET", "/images/{}/history", history),
-        ("POST", "/images/{}/tag", tag),
-        ("DELETE", "/images/{}", remove),
-        ("POST", "/wharfie/images/bootstrap", bootstrap),
-    ]
+    def table(self) -> list[Route]:
+        """Method, path and handler."""
+        return [
+            ("GET", "/images/json", self.listing),
+            ("POST", "/images/create", self.create),
+            ("POST", "/images/prune", self.prune),
+            ("GET", "/images/search", _refuse("searching registries")),
+            ("GET", "/images/get", _refuse("saving images")),
+            ("POST", "/images/load", _refuse("loading images")),
+            ("GET", "/images/{}/get", _refuse("saving images")),
+            ("POST", "/images/{}/push", _refuse("pushing images")),
+            ("GET", "/images/{}/json", self.inspect),
+            ("GET", "/images/{}/history", self.history),
+            ("POST", "/images/{}/tag", self.tag),
+            ("DELETE", "/images/{}", self.remove),
+            ("POST", "/wharfie/images/bootstrap", self.bootstrap),
+        ]
 
 
 async def _pull(images: Images, call: Call) -> Answer | Stream:

@@ -1,0 +1,21 @@
+"""All routes of the API, from the modules of the single nouns."""
+
+from __future__ import annotations
+
+from wharfie.api.backends import Backends
+from wharfie.api.router import Route
+from wharfie.api.routes import containers, execs, files, images, networks, streams, system, volumes
+
+
+def all_routes(backends: Backends) -> list[Route]:
+    """The whole table."""
+    return [
+        *containers.routes(backends.containers, backends.processes),
+        *streams.routes(backends.containers, backends.processes, backends.streams, backends.system),
+        *execs.routes(backends.execs),
+        *files.routes(backends.files),
+        *images.routes(backends.images),
+        *volumes.routes(backends.volumes),
+        *networks.routes(backends.networks),
+        *system.routes(backends.system),
+    ]
