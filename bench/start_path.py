@@ -72,7 +72,7 @@ def stages(events: list[Event], cli: int) -> dict[str, float]:
     """From the events of one run to the milliseconds of each stage."""
     executed = [event for event in events if event.name == "sched_process_exec"]
     shell, python = [event for event in executed if event.pid == cli][:2]
-    program = next(event for event in executed if "busybox" in event.rest)
+    program = next(event for event in executed if "filename=/bin/true" in event.rest)
     init = next(e for e in events if e.name == "sched_process_fork" and f"child_pid={program.pid}" in e.rest)
     monitor = next(e for e in events if e.name == "sched_process_fork" and f"child_pid={init.pid}" in e.rest)
     calls = [event for event in events if event.pid == cli and event.name == "sys_enter"]
