@@ -4,6 +4,12 @@ Making a container or joining one touches a megabyte of the heap that a monitor 
 others (every look at a Python object writes its reference count). So a child does it and sends what it made:
 pids and descriptors. The processes it made become the monitor's children when it ends: the monitor is their
 nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER).
+
+::
+
+    monitor ──fork──▶ child, waiting
+            ──request, fds──▶        (a second process may pass before: a standby's child is forked ahead)
+            ◀──what it made, fds──   or {"error", "code"}
 """
 
 from __future__ import annotations
@@ -19,29 +25,43 @@ from wharfie.runtime.launch import LaunchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     Made = tuple[dict[str, Any], list[int]]
+    Work = Callable[[dict[str, Any], list[int]], Made]
 
 
 class Aside:
-    """What a child made: a message and descriptors. ``wait`` before the processes it made are waited for."""
+    """A child that does one piece of work: ``ask`` for it, and ``wait`` for its end before its processes'."""
 
-    __slots__ = ("_pid", "fds", "made")
+    __slots__ = ("_pid", "_sock", "fds", "made")
 
-    def __init__(self, work: Callable[[], Made]) -> None:
-        """Run ``work`` in a child until it has sent its result; raises LaunchError when it raised."""
-        ours, theirs = _socketpair()
+    def __init__(self, work: Work) -> None:
+        """Fork the child; it waits for the request, or ends with its parent."""
+        self._sock, theirs = _socketpair()
+        self.made: dict[str, Any] = {}
+        self.fds: list[int] = []
         try:
             self._pid = os.fork()
             if not self._pid:
+                self._sock.close()
                 _child(work, theirs)
-            theirs.close()
-            received = protocol.receive(ours)
+        except BaseException:
+            self._sock.close()
+            raise
         finally:
-            ours.close()
             theirs.close()
+
+    def ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        """Have it done: ``made`` and ``fds`` are the result then. Raises LaunchError when the work did."""
+        try:
+            protocol.send(self._sock, request, fds)
+            received = protocol.receive(self._sock)
+        except OSError:
+            received = None
+        finally:
+            self._sock.close()
         if received is None:
             self.wait()
             raise LaunchError("the process that starts programs died")
@@ -60,11 +80,14 @@ def _socketpair() -> tuple[_socket.socket, _socket.socket]:
     return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
 
 
-def _child(work: Callable[[], Made], sock: _socket.socket) -> None:
+def _child(work: Work, sock: _socket.socket) -> None:
     status = 1
     try:
+        received = protocol.receive(sock)
+        if received is None:
+            os._exit(0)
         try:
-            made, fds = work()
+            made, fds = work(*received)
         except (WharfieError, OSError, ValueError, KeyError) as error:
             made, fds = {"error": sentence(error), "code": getattr(error, "exit_code", 125)}, []
         protocol.send(sock, made, fds)

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def create(document: int, stdio: tuple[int, int, int] | None) -> tuple[dict[str, Any], list[int]]:
-    """Create and start what ``document`` asks for: facts, and the descriptors [pidfd, terminal's master?]."""
+def create(_request: dict[str, Any], fds: list[int]) -> tuple[dict[str, Any], list[int]]:
+    """Create and start what the document asks for: facts, and the descriptors [pidfd, terminal's master?].
+
+    ``fds`` are the document and, without a terminal, the container's ends of its three streams.
+    """
+    document = fds[0]
+    stdio = None if len(fds) == 1 else (fds[1], fds[2], fds[3])
     size = os.fstat(document).st_size
     request = LaunchRequest.from_json(json.loads(os.pread(document, size, 0)))
     container = parent.create(_launch(request, stdio), start=True)

@@ -52,7 +52,8 @@ class Execs:
             raise ValueError(f"process {exec_id} is running already")
         pipes = None if message["tty"] else Stdio(open_stdin=message["open_stdin"])
         try:
-            aside = Aside(lambda: self._join(message, None if pipes is None else pipes.theirs))
+            aside = Aside(self._join)
+            aside.ask(message, () if pipes is None else pipes.theirs)
         except BaseException:
             if pipes is not None:
                 pipes.close()
@@ -67,10 +68,9 @@ class Execs:
         self._monitor.loop.watch(process.pidfd, READ, lambda _events: self._check(exec_id, process))
         return process
 
-    def _join(
-        self, message: dict[str, Any], stdio: tuple[int, int, int] | None
-    ) -> tuple[dict[str, Any], list[int]]:
-        """In the child: start the process in the container."""
+    def _join(self, message: dict[str, Any], fds: list[int]) -> tuple[dict[str, Any], list[int]]:
+        """In the child: start the process in the container, with ``fds`` as its streams."""
+        stdio = (fds[0], fds[1], fds[2]) if fds else None
         seccomp_path = message["seccomp_path"]
         size = message["console_size"]
         started = join.exec_process(
@@ -80,8 +80,8 @@ class Execs:
             seccomp=None if seccomp_path is None else read_file(seccomp_path),
             console_size=tuple(size) if size else None,
         )
-        fds = [started.pidfd] if started.console is None else [started.pidfd, started.console]
-        return {"pid": started.pid}, fds
+        made = [started.pidfd] if started.console is None else [started.pidfd, started.console]
+        return {"pid": started.pid}, made
 
     def _check(self, exec_id: str, process: Process) -> None:
         exit_code = _reap(process)

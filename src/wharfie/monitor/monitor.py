@@ -19,6 +19,7 @@ every step that may block for long is the kernel's own (a mount, a cgroup's remo
 
 from __future__ import annotations
 
+import _socket
 import gc
 import os
 import time
@@ -43,7 +44,6 @@ from wharfie.support.files import atomic_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     import signal as _signal
     from typing import Any
 
@@ -56,14 +56,18 @@ LINGER = 10.0
 
 
 class Monitor:
-    """One container's monitor, from before its launch to the end. ``care`` is LaunchRequest.care()."""
+    """One container's monitor, from before its launch to the end.
 
-    def __init__(self, care: dict[str, Any]) -> None:
+    ``care`` is LaunchRequest.care(); ``aside`` is the child that will create the container.
+    """
+
+    def __init__(self, care: dict[str, Any], aside: Aside) -> None:
         self.loop = Loop()
         self.id: str = care["id"]
         self.directory: str = care["directory"]
         self.process: Process
         self._care = care
+        self._aside = aside
         self._directory_fd = os.open(self.directory, os.O_DIRECTORY | os.O_PATH | os.O_CLOEXEC)
         self._requests = Requests(self)
         self.links = Links(self.loop, self._directory_fd, self._requests.handle, self._greet)
@@ -88,13 +92,13 @@ class Monitor:
         self.links.listen()
         pipes = None if self._care["tty"] else Stdio(open_stdin=self._care["open_stdin"])
         try:
-            aside = Aside(lambda: create(document, None if pipes is None else pipes.theirs))
+            self._aside.ask({}, (document, *(() if pipes is None else pipes.theirs)))
         except BaseException:
             if pipes is not None:
                 pipes.close()
             self.links.close()
             raise
-        self._take_over(aside, pipes)
+        self._take_over(self._aside, pipes)
         atomic_write(
             f"{self.directory}/{protocol.STATUS_NAME}", json.dumps(self.status()).encode("ascii"), sync=False
         )
@@ -103,7 +107,7 @@ class Monitor:
         for key, (attachment, fd) in enumerate(zip(attachments, streams, strict=True)):
             self._requests.attach(first, key, self.process, attachment, fd)
         first.send({"event": "started", **self.status()})
-        aside.wait()
+        self._aside.wait()
         self.loop.watch(self.process.pidfd, READ, self._container_gone)
         self.links.serve()
 
@@ -270,8 +274,12 @@ def warn(message: str) -> None:
     os.write(2, f"monitor {os.getpid()}: {message}\n".encode("utf-8", "backslashreplace"))
 
 
-def main(care: dict[str, Any], document: int, link: _socket.socket, streams: list[int]) -> None:
-    """The life of a monitor, in the process forked for it."""
+def main(spawner: _socket.socket) -> None:
+    """The life of a monitor, in the process forked for it: on standby until the spawner hands it a launch.
+
+    The child that will create the container is forked ahead too: what a fork and the first writes to shared
+    pages cost (3 to 5 ms for the two) is paid before anybody waits for it.
+    """
     os.setsid()
     os.chdir("/")
     set_subreaper()
@@ -280,8 +288,15 @@ def main(care: dict[str, Any], document: int, link: _socket.socket, streams: lis
         # a handler, not SIG_IGN: execve(2) resets handlers
         _signal.signal(number, _nothing)
     gc.enable()
+    aside = Aside(create)
+    received = protocol.receive(spawner)
+    spawner.close()
+    if received is None:
+        return
+    message, (document, link_fd, *streams) = received
+    link = _socket.socket(fileno=link_fd)
     try:
-        monitor = Monitor(care)
+        monitor = Monitor(message["care"], aside)
         monitor.launch(document, link, streams)
     except (WharfieError, OSError, ValueError, KeyError) as error:
         code = getattr(error, "exit_code", 125)

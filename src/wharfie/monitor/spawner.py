@@ -6,10 +6,12 @@ frozen (a collection would touch, and so copy, every page it shares with its mon
 
 ::
 
-    daemon ──"launch", fds [document, link, stream...]──▶ spawner ──fork──▶ monitor
+    daemon ──"launch", fds [document, link, stream...]──▶ spawner ──the same──▶ monitor on standby
     spawner: closes its copies, goes on at once; the monitor parses the document and answers on its link
 
-The end of the daemon's socket is the end of the spawner; monitors are in sessions of their own and live on.
+One monitor is forked ahead and stands by; when nothing was asked for some time after it was used, the next
+one is. In a burst, a launch that finds none waits for its fork. The end of the daemon's socket is the end of
+the spawner and of its standby; monitors are in sessions of their own and live on.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import _socket
 import gc
 import os
+import select
 import sys
 
 from wharfie.linux import libc
@@ -35,6 +38,8 @@ else:
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
+REST_MS = 20
+"""How long nothing must be asked for before a standby is forked: a start has both processors until then."""
 THRESHOLD = 32 * 1024
 """Chunks of output and their encodings are larger than this: they go back to the kernel at once."""
 
@@ -49,7 +54,12 @@ def main(control_fd: int, *needless: int) -> None:
     control.setblocking(True)
     _become()
     protocol.send(control, {"event": "ready", "pid": os.getpid()})
+    asked = select.poll()
+    asked.register(control, select.POLLIN)
+    standby: _socket.socket | None = None
     while True:
+        if standby is None and not asked.poll(REST_MS):
+            standby = _fork_monitor(control)
         try:
             received = protocol.receive(control)
         except ConnectionResetError:
@@ -61,7 +71,8 @@ def main(control_fd: int, *needless: int) -> None:
             return
         message, fds = received
         if message.get("op") == "launch" and len(fds) >= 2:
-            _launch(control, message["care"], fds)
+            _launch(control, standby, message, fds)
+            standby = None
         close_all(fds)
 
 
@@ -88,21 +99,45 @@ def _become() -> None:
     gc.disable()
 
 
-def _launch(control: _socket.socket, care: dict[str, Any], fds: list[int]) -> None:
-    """Fork a monitor. If that fails, closing the link tells the daemon."""
+def _launch(
+    control: _socket.socket, standby: _socket.socket | None, message: dict[str, Any], fds: list[int]
+) -> None:
+    """Hand a launch to a monitor. If there can be none, closing the link tells the daemon."""
+    while True:
+        chosen = standby or _fork_monitor(control)
+        if chosen is None:
+            return
+        try:
+            protocol.send(chosen, message, fds)
+            return
+        except OSError as error:
+            monitor.warn(f"a monitor was gone before it was used: {error}")
+            if standby is None:
+                return
+            standby = None
+        finally:
+            chosen.close()
+
+
+def _fork_monitor(control: _socket.socket) -> _socket.socket | None:
+    """Fork a monitor that waits at the other end of the socket; None if that fails."""
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     try:
         pid = os.fork()
     except OSError as error:
         monitor.warn(f"the spawner cannot fork: {error}")
-        return
+        ours.close()
+        theirs.close()
+        return None
     if pid:
-        return
+        theirs.close()
+        return ours
     status = 1
     try:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         control.close()
-        document, link, *streams = fds
-        monitor.main(care, document, _socket.socket(fileno=link), streams)
+        ours.close()
+        monitor.main(theirs)
         status = 0
     except BaseException:
         # the hook written in C: nothing may be imported here
