@@ -74,19 +74,18 @@ def stages(events: list[Event], cli: int) -> dict[str, float]:
     shell, python = [event for event in executed if event.pid == cli][:2]
     program = next(event for event in executed if "filename=/bin/true" in event.rest)
     init = next(e for e in events if e.name == "sched_process_fork" and f"child_pid={program.pid}" in e.rest)
-    monitor = next(e for e in events if e.name == "sched_process_fork" and f"child_pid={init.pid}" in e.rest)
     calls = [event for event in events if event.pid == cli and event.name == "sys_enter"]
     connect = next(event for event in calls if event.rest.startswith(f"NR {CONNECT} "))
     requests = [event for event in calls if event.rest.startswith(f"NR {SENDTO} ")]
     ended = next(e for e in events if e.name == "sched_process_exit" and e.pid == program.pid)
     last = next(e for e in reversed(events) if e.name == "sched_process_exit" and e.pid == cli)
-    started = [event for event in requests if event.time < monitor.time][-1]
+    started = [event for event in requests if event.time < init.time][-1]
     return {
         "launcher (`sh`) to `exec python`": python.time - shell.time,
         "Python's start, options, up to `connect`": connect.time - python.time,
         "requests: create, attach, wait": started.time - connect.time,
-        "start request: daemon and spawner, up to the monitor's fork": monitor.time - started.time,
-        "monitor: cgroup, sources, up to the `clone3` of PID 1": init.time - monitor.time,
+        "start request: daemon, spawner, monitor: cgroup and sources, up to PID 1's `clone3`": init.time
+        - started.time,
         "PID 1: mounts, devices, masks, network, pivot_root, filter, up to `execve`": program.time
         - init.time,
         "the program itself, up to its exit": ended.time - program.time,
@@ -95,13 +94,22 @@ def stages(events: list[Event], cli: int) -> dict[str, float]:
     }
 
 
+def descendants(pid: int) -> list[int]:
+    """A process and all below it: the daemon, its spawner and what stands by."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
+    found = [pid]
+    for line in listed.splitlines() * 3:
+        child, parent = map(int, line.split())
+        if parent in found and child not in found:
+            found.append(child)
+    return found
+
+
 def measure(engine: ours.Engine, rounds: int) -> dict[str, float]:
     """The median of each stage."""
     samples: list[dict[str, float]] = []
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(engine.pid)], capture_output=True, text=True)
-    daemons = [engine.pid, *map(int, children.stdout.split())]
     for turn in range(rounds + 3):
-        with tracing([os.getpid(), *daemons]) as instance:
+        with tracing([os.getpid(), *descendants(engine.pid)]) as instance:
             command = [ours.WHARFIE, "-H", engine.host, "run", "--rm", "busybox", "true"]
             with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
                 process.wait()
