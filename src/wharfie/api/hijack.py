@@ -40,6 +40,8 @@ _HEAD_LIMIT = 1 << 16
 _BODY_LIMIT = 1 << 16
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
+# nothing else that int() takes: a negative size would lead back to chunks that were looked at already
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}(?=[ \t]*(?:;|$))")
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n")
 
 
@@ -158,10 +160,10 @@ def _chunks_end(data: bytes, at: int) -> int | None:
         line = data.find(b"\r\n", at, at + 64)
         if line < 0:
             return None
-        try:
-            size = int(data[at:line].split(b";")[0], 16)
-        except ValueError:
+        written = _CHUNK_SIZE.match(data, at, line)
+        if written is None:
             return line + 2
+        size = int(written[0], 16)
         at = line + 2 + size + 2
         if size == 0:
             return at if len(data) >= at else None

@@ -1,4 +1,4 @@
-"""The writable side of a container: overlay directories, what changed in them, and mounts without a place.
+"""The writable side of a container: its overlay directories, and mounts without a place.
 
 kernel, ``filesystems/overlayfs.rst``. A running container's overlay is mounted by the container itself, in
 its own mount namespace; for what the daemon does to a stopped one (``cp``, ``diff``, ``export``) a mount is
@@ -10,17 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from wharfie.errors import NotSupported
-from wharfie.images import whiteout
 from wharfie.linux import mount
-from wharfie.linux import path as paths
-
-# with these a file in the upper layer would lean on the lower ones, and a commit would lose it
-_PLAIN = ("redirect_dir", "metacopy", "index")
-
-MODIFIED, ADDED, DELETED = 0, 1, 2
+from wharfie.spec.mounts import OVERLAY_OFF
 
 
 def prepare(container_dir: str, lower: Sequence[str] = ()) -> tuple[str, str]:
@@ -56,7 +50,7 @@ def mount_detached(lower: Sequence[str], upper: str, work: str) -> int:
         if upper:
             mount.fsconfig_string(context, "upperdir", upper)
             mount.fsconfig_string(context, "workdir", work)
-        for option in _PLAIN:
+        for option in OVERLAY_OFF:
             mount.fsconfig_string(context, option, "off")
         mount.fsconfig_create(context)
         return mount.fsmount(context, mount.ATTR_NODEV | mount.ATTR_NOSUID)
@@ -87,122 +81,3 @@ def _add_layers(context: int, lower: Sequence[str]) -> None:
             f"this kernel cannot mount {len(lower)} layers below {prefix}; a kernel from 6.5 on can"
         )
     mount.fsconfig_string(context, "lowerdir", joined)
-
-
-def size(upper: str) -> int:
-    """Bytes of the files a container has written."""
-    total = 0
-    seen: set[int] = set()
-    for _, found in _walk(upper):
-        if stat.S_ISREG(found.st_mode) and found.st_ino not in seen:
-            if found.st_nlink > 1:
-                seen.add(found.st_ino)
-            total += found.st_size
-    return total
-
-
-def _walk(top: str) -> Iterator[tuple[bytes, os.stat_result]]:
-    """Everything below ``top`` in order, relative, no link followed; what vanishes meanwhile is left out."""
-    root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield from _walk_at(root, b"")
-    finally:
-        os.close(root)
-
-
-def _walk_at(directory: int, prefix: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-    for name in sorted(os.fsencode(name) for name in os.listdir(directory)):
-        path = prefix + b"/" + name
-        try:
-            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        yield path, found
-        if stat.S_ISDIR(found.st_mode):
-            try:
-                child = os.open(
-                    name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
-                )
-            except OSError:
-                continue
-            try:
-                yield from _walk_at(child, path)
-            finally:
-                os.close(child)
-
-
-def changes(lower: Sequence[str], upper: str) -> list[tuple[int, str]]:
-    """What a container changed: kind and absolute path, in order, as ``docker diff`` tells it."""
-    below = _Below(lower)
-    found: list[tuple[int, str]] = []
-    try:
-        for path, status in _walk(upper):
-            shown = os.fsdecode(path)
-            if whiteout.is_mark(status):
-                found.append((DELETED, shown))
-                continue
-            old = below.find(path)
-            if old is None:
-                found.append((ADDED, shown))
-            elif not (stat.S_ISDIR(status.st_mode) and _same(status, old)):
-                # a directory is in the upper layer also because something in it changed
-                found.append((MODIFIED, shown))
-            elif stat.S_ISDIR(status.st_mode):
-                found.append((MODIFIED, shown))
-    finally:
-        below.close()
-    return found
-
-
-def _same(new: os.stat_result, old: os.stat_result) -> bool:
-    return (new.st_mode, new.st_uid, new.st_gid, new.st_mtime_ns) == (
-        old.st_mode,
-        old.st_uid,
-        old.st_gid,
-        old.st_mtime_ns,
-    )
-
-
-class _Below:
-    """Looks names up in a stack of layers, as overlayfs does."""
-
-    def __init__(self, lower: Sequence[str]) -> None:
-        self._layers = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in lower]
-
-    def find(self, path: bytes) -> os.stat_result | None:
-        """What the layers together have at ``path``."""
-        relative = path.lstrip(b"/")
-        for layer in self._layers:
-            hidden = False
-            parts = relative.split(b"/")
-            for depth in range(1, len(parts) + 1):
-                try:
-                    fd = paths.openat2(
-                        layer,
-                        b"/".join(parts[:depth]),
-                        os.O_PATH | os.O_NOFOLLOW,
-                        paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS
-                        if depth < len(parts)
-                        else paths.RESOLVE_BENEATH,
-                    )
-                except OSError:
-                    break
-                try:
-                    status = os.fstat(fd)
-                    if whiteout.is_mark(status):
-                        return None
-                    if depth == len(parts):
-                        return status
-                    if not stat.S_ISDIR(status.st_mode):
-                        return None
-                    hidden = hidden or whiteout.is_opaque(fd)
-                finally:
-                    os.close(fd)
-            if hidden:
-                return None
-        return None
-
-    def close(self) -> None:
-        """Let go of the layers."""
-        for fd in self._layers:
-            os.close(fd)

@@ -13,6 +13,7 @@ import os
 from wharfie.linux import credentials, mount
 from wharfie.linux.fd import close_all
 from wharfie.linux.process import CLONE_NEWUSER, fork_into, pidfd_send_signal, wait_pidfd
+from wharfie.spec.mounts import OVERLAY_OFF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def mapped_overlay(rootfs: dict[str, Any], userns: int, userns_root: tuple[int, 
         for key, name in (("upperdir", "upper"), ("workdir", "work")):
             relative = os.path.relpath(rootfs[name], parent)
             mount.fsconfig_string(context, key, f"/proc/self/fd/{trees[-1]}/{relative}")
+        for option in OVERLAY_OFF:
+            mount.fsconfig_string(context, option, "off")
         with _FileOwner(userns_root):
             mount.fsconfig_create(context)
         return mount.fsmount(context)

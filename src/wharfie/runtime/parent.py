@@ -7,6 +7,7 @@ makes the network interfaces; nothing here waits for anything but the child's me
 
 from __future__ import annotations
 
+import errno
 import os
 
 from wharfie.errors import WharfieError
@@ -238,6 +239,9 @@ def _assist(plan: Plan, pid: int, channel: sync.Channel) -> None:
                     mtu=interface.get("mtu") or 0,
                 )
             except OSError as error:
+                if error.errno == errno.ESRCH:
+                    # the child is gone and has left its reason
+                    channel.hear()
                 raise LaunchError(
                     f"failed to create network interface {interface['name']}: {describe(error)}"
                 ) from None

@@ -83,6 +83,7 @@ def mount_all(tree: Tree, plan: Plan, cgroups: list[tuple[str, int]]) -> None:
     has_dev = True
     for step in plan.mounts:
         try:
+            _refuse_false_proc(step)
             if step.kind == "bind":
                 _mount_bind(tree, step)
                 has_dev = has_dev and step.target.rstrip("/") != "/dev"
@@ -100,6 +101,14 @@ def mount_all(tree: Tree, plan: Plan, cgroups: list[tuple[str, int]]) -> None:
         os.close(path.make_directories(tree.root, plan.process.cwd))
     except OSError as error:
         raise LaunchError(f'mkdir "{plan.process.cwd}": {describe(error)}', 126) from None
+
+
+def _refuse_false_proc(step: MountStep) -> None:
+    """A directory that only looks like /proc could redirect what is written there, and masks nothing."""
+    if step.kind == "proc" or path.split_in_root(step.target) != ("/", "proc"):
+        return
+    if step.kind != "bind" or mount.filesystem_magic(step.fd) != mount.PROC_SUPER_MAGIC:
+        raise LaunchError('"/proc" cannot be mounted because it is not of type proc')
 
 
 def _mount_bind(tree: Tree, step: MountStep) -> None:

@@ -17,6 +17,7 @@ from wharfie.runtime import idmap
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.plan import apply_attributes
 from wharfie.runtime.sync import describe
+from wharfie.spec.mounts import OVERLAY_OFF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def overlay(rootfs: dict[str, Any]) -> int:
                 mount.fsconfig_string(context, "lowerdir+", layer)
             mount.fsconfig_string(context, "upperdir", rootfs["upper"])
             mount.fsconfig_string(context, "workdir", rootfs["work"])
+            for option in OVERLAY_OFF:
+                mount.fsconfig_string(context, option, "off")
             mount.fsconfig_create(context)
             return mount.fsmount(context)
         finally:
@@ -160,6 +163,7 @@ def overlay_options(rootfs: dict[str, Any]) -> tuple[str, str]:
     common = os.path.commonpath(paths)
     relative = [_escape(os.path.relpath(path, common)) for path in paths]
     options = f"lowerdir={':'.join(relative[:-2])},upperdir={relative[-2]},workdir={relative[-1]}"
+    options += "".join(f",{option}=off" for option in OVERLAY_OFF)
     if len(options) >= 4096:
         raise LaunchError("the image has more layers than this kernel can mount at once")
     return common, options

@@ -80,7 +80,8 @@ class Channel:
         try:
             data, fds = recv_fds(self.sock, 65536, 1)
         except ConnectionResetError:
-            return None
+            # it died with a word of ours unread: the kernel says so once, before what it had sent
+            data, fds = recv_fds(self.sock, 65536, 1)
         if not data:
             return None
         message = json.loads(data)

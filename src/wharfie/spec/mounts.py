@@ -48,6 +48,10 @@ PROPAGATION = {
     "runbindable": (_UNBINDABLE, True),
 }
 
+OVERLAY_OFF = ("redirect_dir", "metacopy", "index")
+"""Overlay's options that are off whatever the module's defaults are: with them a file in an upper directory
+leans on the lower ones, a commit would lose it, and an attribute could lead it to others."""
+
 SUPERBLOCK_FLAGS = frozenset(("sync", "dirsync", "mand", "lazytime", "iversion", "silent"))
 _DEFAULTS = frozenset(("defaults", "async", "nomand", "noiversion", "nolazytime", "loud", "remount"))
 

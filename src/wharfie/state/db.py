@@ -8,6 +8,7 @@ start. The connection belongs to the thread that opened it: the daemon's event l
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,12 +30,13 @@ class Database:
         self.path = path
         self._depth = 0
         try:
+            _make_private(path)
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute("PRAGMA foreign_keys=ON")
             self._migrate()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise InternalError(f"the state database {path} cannot be used: {error}") from error
 
     def _migrate(self) -> None:
@@ -57,7 +59,7 @@ class Database:
         return found
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
-        """Run one statement, a transaction by itself outside of :meth:`transaction`; how many rows changed."""
+        """Run one statement, by itself or in a :meth:`transaction`; how many rows changed."""
         return self._connection.execute(statement, values).rowcount
 
     @contextmanager
@@ -80,3 +82,13 @@ class Database:
     def close(self) -> None:
         """Close the file; the log is folded into it."""
         self._connection.close()
+
+
+def _make_private(path: str) -> None:
+    """Environments hold passwords: nobody else reads the file. SQLite gives its log the same mode."""
+    if path != ":memory:":
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(fd, 0o600)
+        finally:
+            os.close(fd)
