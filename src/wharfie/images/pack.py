@@ -14,6 +14,7 @@ from collections.abc import Callable
 from wharfie.images import tar, tarheader, whiteout
 from wharfie.images.tar import Entry
 from wharfie.images.unpack import allowed_attribute
+from wharfie.support.trees import Descent, names
 
 CHUNK = 1 << 20
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,27 +33,59 @@ Write = Callable[[bytes], None]
 
 
 class Packer:
-    """Writes one archive with ``write``; ``layer``: overlayfs marks become ``.wh.`` names."""
+    """Writes one archive with ``write``; ``layer``: overlayfs marks become ``.wh.`` names.
 
-    def __init__(self, write: Write, *, layer: bool = False) -> None:
+    ``without``: absolute paths that are left out.
+    """
+
+    def __init__(self, write: Write, *, layer: bool = False, without: frozenset[bytes] = frozenset()) -> None:
         self._write = write
         self._layer = layer
+        self._without = without
         self._links: dict[tuple[int, int], bytes] = {}
         self._held: list[bytes] = []
         self._size = 0
 
     def tree(self, directory: int, prefix: bytes = b"") -> None:
         """All that is in an open directory (not O_PATH), named below ``prefix``; not the directory itself."""
-        for name in sorted(os.fsencode(name) for name in os.listdir(directory)):
-            self.entry(directory, name, prefix + name)
+        descent = Descent(os.open(".", _OPEN_DIRECTORY, dir_fd=directory))
+        levels = [(len(prefix), names(descent.fd))]
+        try:
+            while levels:
+                left = levels[-1][1]
+                if left:
+                    name = left.pop()
+                    if self._entry(descent, name, prefix + name):
+                        prefix += name + b"/"
+                        levels.append((len(prefix), names(descent.fd)))
+                    continue
+                levels.pop()
+                if levels:
+                    prefix = prefix[: levels[-1][0]]
+                    descent.leave()
+        finally:
+            descent.close()
 
     def entry(self, parent: int, name: bytes, shown: bytes) -> None:
-        """One name of an open directory, called ``shown`` in the archive, with all that is below it."""
+        """One name of an open directory that is no directory itself, called ``shown`` in the archive."""
+        descent = Descent(os.dup(parent))
+        try:
+            self._entry(descent, name, shown)
+        finally:
+            descent.close()
+
+    def _entry(self, descent: Descent, name: bytes, shown: bytes) -> bool:
+        """One name where ``descent`` is; whether it is a directory, which ``descent`` is in then."""
+        parent = descent.fd
+        if self._without and b"/" + shown in self._without:
+            return False
         try:
             found = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
-                self._directory(parent, name, shown)
-            elif stat.S_ISREG(found.st_mode):
+                descent.enter(name)
+                self._head(descent.fd, shown + b"/")
+                return True
+            if stat.S_ISREG(found.st_mode):
                 self._file(parent, name, shown)
             elif self._layer and whiteout.is_mark(found):
                 above, _, last = shown.rpartition(b"/")
@@ -61,7 +94,8 @@ class Packer:
                 link = os.readlink(name, dir_fd=parent) if stat.S_ISLNK(found.st_mode) else b""
                 self._put(tarheader.header(self._described(found, shown, {}, link)))
         except FileNotFoundError:
-            return
+            return False
+        return False
 
     def root(self, directory: int) -> None:
         """The entry for the top itself."""
@@ -72,10 +106,14 @@ class Packer:
     def directory(self, fd: int, shown: bytes) -> None:
         """An open directory (not O_PATH), called ``shown``, with all that is below it."""
         prefix = shown if shown.endswith(b"/") else shown + b"/"
-        self._put(tarheader.header(self._described(os.fstat(fd), prefix, _attributes(fd))))
-        if self._layer and whiteout.is_opaque(fd):
-            self._mark(prefix, whiteout.OPAQUE)
+        self._head(fd, prefix)
         self.tree(fd, prefix)
+
+    def _head(self, fd: int, shown: bytes) -> None:
+        """The entry for a directory itself; ``shown`` ends with a slash."""
+        self._put(tarheader.header(self._described(os.fstat(fd), shown, _attributes(fd))))
+        if self._layer and whiteout.is_opaque(fd):
+            self._mark(shown, whiteout.OPAQUE)
 
     def end(self) -> None:
         """Finish the archive."""
@@ -97,13 +135,6 @@ class Packer:
 
     def _mark(self, above: bytes, name: bytes) -> None:
         self._put(tarheader.header(Entry(above + name, tar.REGULAR, 0o600, 0, 0, 0, 0)))
-
-    def _directory(self, parent: int, name: bytes, shown: bytes) -> None:
-        fd = os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
-        try:
-            self.directory(fd, shown)
-        finally:
-            os.close(fd)
 
     def _file(self, parent: int, name: bytes, shown: bytes) -> None:
         fd = os.open(name, _OPEN_FILE, dir_fd=parent)
@@ -169,11 +200,13 @@ def _attributes(fd: int) -> dict[bytes, bytes]:
     return found
 
 
-def pack_root(directory: int, write: Write, *, layer: bool = False) -> None:
+def pack_root(
+    directory: int, write: Write, *, layer: bool = False, without: frozenset[bytes] = frozenset()
+) -> None:
     """In a thread: the whole tree below an open directory (O_PATH will do) as one archive."""
     top = os.open(".", _OPEN_DIRECTORY, dir_fd=directory)
     try:
-        packer = Packer(write, layer=layer)
+        packer = Packer(write, layer=layer, without=without)
         packer.root(top)
         packer.tree(top)
         packer.end()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from wharfie.support import trees
 from wharfie.support.ids import random_hex
 
 
@@ -62,47 +63,79 @@ def read_file(path: str, limit: int = 1 << 20) -> bytes:
 def remove_tree(path: str) -> None:
     """Remove ``path`` and all below it, never following a link and never leaving the tree.
 
-    Works through directory descriptors, so a name swapped for a link meanwhile cannot lead it astray.
-    What is gone already is no error. Raises OSError for the first thing that cannot be removed, after having
-    removed all the rest.
+    Works through directory descriptors, so a name swapped for a link meanwhile cannot lead it astray; any
+    depth will do. What is gone already is no error. Raises OSError for the first thing that cannot be
+    removed, after having removed all the rest.
     """
     parent, name = os.path.split(path.rstrip("/"))
     parent_fd = os.open(parent or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     problems: list[OSError] = []
     try:
-        _remove_at(parent_fd, name, problems)
+        if not _unlink(parent_fd, name, problems):
+            _empty(parent_fd, name, problems)
+            _rmdir(parent_fd, name, problems)
     finally:
         os.close(parent_fd)
     if problems:
         raise problems[0]
 
 
-def _remove_at(parent_fd: int, name: str, problems: list[OSError]) -> None:
+def _unlink(at: int, name: str | bytes, problems: list[OSError]) -> bool:
+    """Remove what is no directory; False when it is one."""
     try:
-        os.unlink(name, dir_fd=parent_fd)
-        return
+        os.unlink(name, dir_fd=at)
     except FileNotFoundError:
-        return
+        return True
     except OSError as error:
         # unlink(2): a directory gives EISDIR on Linux, EPERM on some file systems
-        if not isinstance(error, (IsADirectoryError, PermissionError)):
-            problems.append(error)
-            return
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
-    except OSError as error:
+        if isinstance(error, (IsADirectoryError, PermissionError)):
+            return False
         problems.append(error)
-        return
+    return True
+
+
+def _rmdir(at: int, name: str | bytes, problems: list[OSError]) -> None:
     try:
-        with os.scandir(fd) as entries:
-            names = [entry.name for entry in entries]
-        for child in names:
-            _remove_at(fd, child, problems)
-    finally:
-        os.close(fd)
-    try:
-        os.rmdir(name, dir_fd=parent_fd)
+        os.rmdir(name, dir_fd=at)
     except FileNotFoundError:
         return
     except OSError as error:
         problems.append(error)
+
+
+def _enter(descent: trees.Descent, name: str, problems: list[OSError]) -> bool:
+    try:
+        descent.enter(name)
+    except OSError as error:
+        problems.append(error)
+        return False
+    return True
+
+
+def _empty(at: int, name: str, problems: list[OSError]) -> None:
+    """Remove everything in a directory."""
+    try:
+        descent = trees.Descent(os.open(name, trees.OPEN, dir_fd=at))
+    except OSError as error:
+        problems.append(error)
+        return
+    try:
+        way: list[str] = []
+        levels = [os.listdir(descent.fd)]
+        while True:
+            left = levels[-1]
+            if left:
+                entry = left.pop()
+                if not _unlink(descent.fd, entry, problems) and _enter(descent, entry, problems):
+                    way.append(entry)
+                    levels.append(os.listdir(descent.fd))
+                continue
+            levels.pop()
+            if not levels:
+                return
+            descent.leave()
+            _rmdir(descent.fd, way.pop(), problems)
+    except OSError as error:
+        problems.append(error)
+    finally:
+        descent.close()
