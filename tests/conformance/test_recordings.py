@@ -25,10 +25,12 @@ def test_answers_are_docker_s(engine: ours.Engine, program: str, group: str) -> 
     for step, wanted in zip(cases.GROUPS[group], RECORDED["groups"][group], strict=True):
         assert list(step.argv) == wanted["argv"], "the cases changed: run ./check peers"
         got = record.ask(commands(engine)[program], step)
+        line = " ".join(step.argv)
+        if line in cases.DEVIATIONS:
+            _, field, ours_is = cases.DEVIATIONS[line]
+            wanted = {**wanted, field: ours_is}
         keys = ("code",) if step.compare == "code" else ("code", "stdout", "stderr")
-        differences += [
-            (" ".join(step.argv), key, wanted[key], got[key]) for key in keys if wanted[key] != got[key]
-        ]
+        differences += [(line, key, wanted[key], got[key]) for key in keys if wanted[key] != got[key]]
     assert not differences, "\n".join(
         f"{argv}\n  {key}: docker  {theirs!r}\n  {key}: wharfie {mine!r}"
         for argv, key, theirs, mine in differences

@@ -159,7 +159,7 @@ class Execs(Protocol):
     async def start_attached(self, exec_id: str, body: execs.ExecStart, fd: int, prefix: bytes) -> None:
         """Start it on a connection; ``fd`` is the callee's from now on, errors go into the stream."""
 
-    def inspect(self, exec_id: str) -> execs.ExecInspect:
+    async def inspect(self, exec_id: str) -> execs.ExecInspect:
         """Everything about it."""
 
     async def resize(self, exec_id: str, height: int, width: int) -> None:

@@ -64,8 +64,8 @@ def _volumes(options: dict[str, Any], body: dict[str, Any], host: dict[str, Any]
             source, place = mounts.volume(text)
             if source is None:
                 body.setdefault("Volumes", {})[place] = {}
-            else:
-                host.setdefault("Binds", []).append(place)
+            elif place not in host.setdefault("Binds", []):
+                host["Binds"].append(place)
         if "device" in options:
             host["Devices"] = [mounts.device(text) for text in options["device"]]
     if "tmpfs" in options:

@@ -20,7 +20,7 @@ from wharfie.engine.container import Container
 from wharfie.engine.containers import Containers
 from wharfie.engine.users import owner_in
 from wharfie.errors import WharfieError
-from wharfie.images import snapshots
+from wharfie.images import snapshots, written
 from wharfie.images.config import RunConfig
 from wharfie.images.image import Image
 from wharfie.images.pack import pack_root
@@ -106,7 +106,7 @@ class ContainerFiles:
     async def changes(self, ref: str) -> Sequence[Change]:
         """What differs from the image."""
         container = self._containers.get(ref)
-        found = await asyncio.to_thread(snapshots.changes, self._image(container).lower, container.upper)
+        found = await asyncio.to_thread(written.changes, self._image(container).lower, container.upper)
         return [Change(path=path, kind=kind) for kind, path in found]
 
     async def commit(

@@ -25,7 +25,7 @@ from wharfie.engine.oci import namespaces
 from wharfie.engine.oci.host import Host, this_host
 from wharfie.engine.registry import NameInUse
 from wharfie.errors import InternalError, InvalidArgument, NotFound
-from wharfie.images import snapshots
+from wharfie.images import snapshots, written
 from wharfie.images.image import Image
 from wharfie.linux.path import open_in_root
 from wharfie.network.model import Mode, ModeKind
@@ -149,7 +149,8 @@ class Creation:
         container = None
         made: list[str] = []
         try:
-            snapshots.prepare(directory, image.lower)
+            upper, _ = snapshots.prepare(directory, image.lower)
+            written.furnish(upper, image.lower)
             with self._context.registry.transaction():
                 record = msgspec.structs.replace(record, mounts=self._volumes(record.mounts, made))
                 container = self._add(identifier, name, record, directory)

@@ -41,7 +41,7 @@ class NoSuchExec(NotFound):
 class Exec:
     """One process, from its creation to the time it is forgotten."""
 
-    __slots__ = ("body", "container", "exit_code", "id", "keys", "pid", "running", "started")
+    __slots__ = ("body", "container", "exit_code", "handle", "id", "keys", "pid", "running", "started")
 
     def __init__(self, container: Container, body: ExecCreate, keys: bytes) -> None:
         self.id = new_id()
@@ -52,6 +52,7 @@ class Exec:
         self.running = False
         self.exit_code: int | None = None
         self.pid = 0
+        self.handle: ExecHandle | None = None
 
     @property
     def command(self) -> str:
@@ -113,9 +114,11 @@ class Execs:
         finally:
             os.close(fd)
 
-    def inspect(self, exec_id: str) -> ExecInspect:
-        """Everything about it."""
+    async def inspect(self, exec_id: str) -> ExecInspect:
+        """Everything about it: whoever saw its stream end finds its exit code here."""
         found = self._get(exec_id)
+        if found.running:
+            await self._catch_up(found)
         body = found.body
         command = body.cmd or [""]
         return ExecInspect(
@@ -183,16 +186,34 @@ class Execs:
                 raise _in_docker_words(error) from None
             raise
         found.pid = handle.pid
+        found.handle = handle
         found.running = True
         self._others.pop(found.id, None)
         self._running[found.id] = found
         spawn(f"exec {found.id[:12]}", self._watch(found, handle))
 
     async def _watch(self, found: Exec, handle: ExecHandle) -> None:
-        self._finished(found, await handle.exited)
+        await handle.exited
+        if found.running:
+            self._finished(found, handle.exited.result())
+
+    async def _catch_up(self, found: Exec) -> None:
+        """Take in all that the monitor has said by now.
+
+        It tells an exit before it ends the streams, but a client's question about the exit comes on another
+        connection and may be read first: the answer to a ping comes behind the exit.
+        """
+        if found.container.link is not None:
+            try:
+                await found.container.link.ping()
+            except WharfieError:
+                pass  # the monitor is ending: it had said all before
+        if found.running and found.handle is not None and found.handle.exited.done():
+            self._finished(found, found.handle.exited.result())
 
     def _finished(self, found: Exec, exit_code: int) -> None:
         found.running = False
+        found.handle = None
         found.exit_code = exit_code
         found.pid = 0
         self._running.pop(found.id, None)

@@ -7,7 +7,7 @@ from wharfie.engine.container import Container
 from wharfie.engine.context import Context
 from wharfie.engine.words import mount_points, state, time_text
 from wharfie.errors import NotFound
-from wharfie.images import snapshots
+from wharfie.images import written
 from wharfie.wire.containers import ContainerInspect, GraphDriver
 
 
@@ -19,7 +19,7 @@ class Inspection:
 
     def inspect(self, container: Container, size: bool) -> ContainerInspect:
         """Everything about one container; ``size`` walks its files."""
-        written = snapshots.size(container.upper) if size else None
+        own = written.size(container.upper) if size else None
         try:
             image = self._context.images.by_id(container.image_id)
         except NotFound:
@@ -49,8 +49,8 @@ class Inspection:
                     "WorkDir": container.work,
                 },
             ),
-            size_rw=written,
-            size_root_fs=written + (image.size if image else 0) if written is not None else None,
+            size_rw=own,
+            size_root_fs=own + (image.size if image else 0) if own is not None else None,
             mounts=mount_points(container),
             config=container.config,
             network_settings=endpoints.settings(self._context, container),

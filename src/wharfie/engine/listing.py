@@ -10,7 +10,7 @@ from wharfie.engine.container import Container, State
 from wharfie.engine.context import Context
 from wharfie.engine.words import mount_points, status_words
 from wharfie.errors import InvalidArgument, NotFound
-from wharfie.images import snapshots
+from wharfie.images import written
 from wharfie.wire.containers import (
     ContainerSummary,
     HostConfigSummary,
@@ -131,7 +131,7 @@ class Listing:
     def _summary(self, container: Container, size: bool) -> ContainerSummary:
         status, config = container.status, container.config
         seats = endpoints.of_container(self._context, container)
-        written = snapshots.size(container.upper) if size else 0
+        own = written.size(container.upper) if size else 0
         return ContainerSummary(
             id=container.id,
             names=[f"/{container.name}"],
@@ -140,8 +140,8 @@ class Listing:
             command=command_text(container),
             created=container.created // 1_000_000_000,
             ports=_ports(container) if status.running else [],
-            size_rw=written,
-            size_root_fs=written + self._context.images.by_id(container.image_id).size if size else 0,
+            size_rw=own,
+            size_root_fs=own + self._context.images.by_id(container.image_id).size if size else 0,
             labels=config.labels or {},
             state=status.state.value,
             status=status_words(status),

@@ -23,7 +23,7 @@ from wharfie.engine.registry import NoSuchContainer
 from wharfie.engine.stopping import Stopping
 from wharfie.engine.supervisor import Supervisor
 from wharfie.errors import Conflict, InternalError, InvalidArgument, NotFound, WharfieError
-from wharfie.images import snapshots
+from wharfie.images import written
 from wharfie.support.files import remove_tree
 from wharfie.support.tasks import spawn
 from wharfie.wire.containers import ContainerPrune
@@ -156,6 +156,6 @@ def _clear(path: str) -> None:
 
 def _size(upper: str) -> int:
     try:
-        return snapshots.size(upper)
+        return written.size(upper)
     except OSError:
         return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from wharfie.errors import InvalidArgument
 from wharfie.images import changes as dockerfile
 from wharfie.images import config as configs
-from wharfie.images import pack, reference
+from wharfie.images import pack, reference, written
 from wharfie.images.image import Image
 from wharfie.images.layers import Layer
 from wharfie.images.pipe import produce
@@ -44,7 +45,7 @@ async def commit(
         raise InvalidArgument("refusing to create a tag with a digest reference")
     run = dockerfile.apply(config if config is not None else base.config, changes)
     async with store.drafted() as draft:
-        layer = await store.fill_from(draft, produce("pack commit", lambda write: _pack(upper, write)))
+        layer = await store.fill_from(draft, produce("pack commit", partial(_pack, base.lower, upper)))
         below = [Layer(row.diff, row.size, row.blob) for row in store.catalog.layers(base.id)]
         made = format_time(time.time_ns())
         step = configs.HistoryEntry(created=made, created_by=created_by, author=author, comment=message)
@@ -62,9 +63,9 @@ async def commit(
         return store.register(configs.encode(document), [*below, layer], names=names, parent=base.id)
 
 
-def _pack(upper: str, write: pack.Write) -> None:
+def _pack(lower: list[str], upper: str, write: pack.Write) -> None:
     top = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        pack.pack_root(top, write, layer=True)
+        pack.pack_root(top, write, layer=True, without=written.of_engine(lower, upper))
     finally:
         os.close(top)

@@ -7,7 +7,7 @@ import os
 from wharfie.linux import mount, path
 from wharfie.linux.mount import AT_FDCWD, OPEN_TREE_CLONE
 from wharfie.runtime.launch import LaunchError
-from wharfie.spec.devices import LINKS
+from wharfie.spec.devices import KERNEL_CORE, LINKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def make_devices(root: int, dev: int, devices: list[Device], *, bind: bool) -> N
             if parent != dev:
                 os.close(parent)
     for name, target in LINKS:
+        if target == KERNEL_CORE and not os.path.lexists(KERNEL_CORE):
+            continue
         try:
             os.symlink(target, name, dir_fd=dev)
         except FileExistsError:

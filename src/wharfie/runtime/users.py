@@ -87,7 +87,7 @@ def _find_user(root: int, name: str) -> tuple[int, int, str, str]:
     return wanted, 0, "", ""
 
 
-def _find_group(groups: list[list[str]], name: str) -> int:
+def _find_group(groups: list[list[str]], name: str, unable: str = "unable") -> int:
     wanted = _number(name)
     for parts in groups:
         gid = _entry_id(parts[2])
@@ -96,7 +96,7 @@ def _find_group(groups: list[list[str]], name: str) -> int:
                 raise LaunchError(f"uids and gids must be in range 0-{MAX_ID}")
             return gid
     if wanted is None:
-        raise LaunchError(f"unable to find group {name}: no matching entries in group file")
+        raise LaunchError(f"{unable} to find group {name}: no matching entries in group file")
     return wanted
 
 
@@ -118,7 +118,7 @@ def resolve(root: int, text: str, additional: list[str]) -> Identity:
         ]
     # the primary group is told again, so that dropping it does not give access (CVE-2022-36109)
     found = [gid]
-    for number in [*memberships, *(_find_group(groups, item) for item in additional)]:
+    for number in [*memberships, *(_find_group(groups, item, "Unable") for item in additional)]:
         if number not in found and number >= 0:
             found.append(number)
     return Identity(uid, gid, found, home or "/")

@@ -12,11 +12,14 @@ NODES = (
     ("tty", 5, 0),
 )
 
+KERNEL_CORE = "/proc/kcore"
+"""Not there in every kernel, and then the link to it is left out."""
+
 LINKS = (
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
-    ("core", "/proc/kcore"),
+    ("core", KERNEL_CORE),
     ("ptmx", "pts/ptmx"),
 )

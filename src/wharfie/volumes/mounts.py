@@ -218,6 +218,9 @@ def _tmpfs_of(mount: Mount, _exists: Callable[[str], bool]) -> MountPoint:
 
 def from_tmpfs(destination: str, options: str) -> MountPoint:
     """One ``--tmpfs destination[:options]``; raises InvalidMount."""
+    if destination and not destination.startswith("/"):
+        # Docker names no kind of mount here
+        raise InvalidMount(f"invalid mount path: '{destination}' mount path must be absolute")
     _check_destination("tmpfs", destination)
     words = tuple(word for word in options.split(",") if word)
     validate_tmpfs(words)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wharfie.images import snapshots
+from wharfie.images import snapshots, written
 from wharfie.images.image import Image
 from wharfie.images.store import ImageStore
 from wharfie.state.db import Database
@@ -61,7 +61,7 @@ async def test_a_commit_carries_additions_deletions_and_replaced_directories(
     finally:
         os.close(root)
 
-    found = snapshots.changes(base.lower, upper)
+    found = written.changes(base.lower, upper)
     image = await store.commit(base, upper, ref="child:1", message="m", changes=['CMD ["x"]'])
 
     assert (2, "/gone") in found

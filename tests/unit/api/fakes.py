@@ -198,7 +198,7 @@ class FakeExecs:
     async def start_attached(self, exec_id: str, body: execs.ExecStart, fd: int, prefix: bytes) -> None:
         spawn("echo", echo(fd, prefix))
 
-    def inspect(self, exec_id: str) -> execs.ExecInspect:
+    async def inspect(self, exec_id: str) -> execs.ExecInspect:
         return execs.ExecInspect(
             id=exec_id, running=False, exit_code=3, process_config=execs.ProcessConfig(), container_id=ID
         )

@@ -35,6 +35,7 @@ class Link:
         self.exits: dict[str, asyncio.Future[int]] = {}
         self.error: Exception | None = None
         self.sizes: list[tuple[int, int, str]] = []
+        self.pings = 0
 
     async def exec(self, exec_id: str, process: dict[str, Any], **options: Any) -> Any:
         if self.error is not None:
@@ -42,6 +43,9 @@ class Link:
         self.started.append((exec_id, process, options))
         self.exits[exec_id] = asyncio.get_running_loop().create_future()
         return SimpleNamespace(pid=4242, exited=self.exits[exec_id])
+
+    async def ping(self) -> None:
+        self.pings += 1
 
     async def resize(self, height: int, width: int, exec_id: str) -> None:
         self.sizes.append((height, width, exec_id))
@@ -82,18 +86,18 @@ async def test_there_must_be_a_command() -> None:
 
 async def test_an_unknown_id_is_named() -> None:
     with pytest.raises(NotFound, match="No such exec instance: nope"):
-        Execs(Containers()).inspect("nope")
+        await Execs(Containers()).inspect("nope")
 
 
 async def test_from_creation_to_exit() -> None:
     containers = Containers()
     execs = Execs(containers)
     exec_id = await execs.create("box", ExecCreate(cmd=["echo", "a", "b"], attach_stdout=True))
-    before = execs.inspect(exec_id)
+    before = await execs.inspect(exec_id)
     assert (before.running, before.exit_code, before.pid) == (False, None, 0)
     assert containers.container.exec_ids == {exec_id}
     await execs.start_detached(exec_id, ExecStart(detach=True))
-    during = execs.inspect(exec_id)
+    during = await execs.inspect(exec_id)
     assert (during.running, during.exit_code, during.pid) == (True, None, 4242)
     with pytest.raises(Conflict, match="is already running"):
         execs.check_start(exec_id, ExecStart())
@@ -101,7 +105,7 @@ async def test_from_creation_to_exit() -> None:
     for _ in range(3):
         # the watching task's turns
         await asyncio.sleep(0)
-    after = execs.inspect(exec_id)
+    after = await execs.inspect(exec_id)
     assert (after.running, after.exit_code, after.can_remove) == (False, 3, True)
     assert after.process_config.entrypoint == "echo"
     assert after.process_config.arguments == ["a", "b"]
@@ -150,7 +154,7 @@ async def test_what_cannot_start_says_so_in_the_stream(tty: bool) -> None:
     )
     assert ours.recv(1000) == (text if tty else frame(1, text))
     assert ours.recv(10) == b""
-    assert execs.inspect(exec_id).exit_code == 127
+    assert (await execs.inspect(exec_id)).exit_code == 127
     assert containers.events[-1] == ("exec_die", {"execID": exec_id, "exitCode": "127"})
 
 
@@ -160,7 +164,7 @@ async def test_finished_ones_are_forgotten_in_time(monkeypatch: pytest.MonkeyPat
     execs = Execs(containers)
     ids = [await execs.create("box", ExecCreate(cmd=["true"])) for _ in range(3)]
     with pytest.raises(NotFound):
-        execs.inspect(ids[0])
+        await execs.inspect(ids[0])
     assert containers.container.exec_ids == set(ids[1:])
 
 

@@ -30,7 +30,7 @@ def routes(execs: Execs) -> list[Route]:
         return TakenOver()
 
     async def inspect(call: Call) -> Answer:
-        return json_answer(execs.inspect(call.argument))
+        return json_answer(await execs.inspect(call.argument))
 
     async def resize(call: Call) -> Answer:
         await execs.resize(call.argument, *terminal_size(call))
