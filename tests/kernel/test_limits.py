@@ -50,8 +50,10 @@ def test_a_container_over_its_memory_is_killed_and_says_so(engine: ours.Engine) 
 
 
 def test_a_fork_bomb_meets_its_limit(engine: ours.Engine) -> None:
-    script = "for i in $(seq 60); do sleep 20 & done; wait"
-    engine.cli("run", "-d", "--name", "bomb", "--pids-limit", "20", "busybox", "sh", "-c", script)
+    # a shell that cannot fork ends: that is the inner one
+    script = "(for i in $(seq 60); do sleep 20 & done; wait); exec sleep 20"
+    done = engine.cli("run", "-d", "--name", "bomb", "--pids-limit", "20", "busybox", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
     try:
         deadline = time.monotonic() + 10
         while int(cgroup_file(engine, "bomb", "pids", "pids.events").read_text().split()[1]) == 0:

@@ -18,7 +18,7 @@ from typing import Any
 
 from wharfie.errors import InternalError, Unavailable, WharfieError
 from wharfie.linux.fd import close_all
-from wharfie.monitor import aftermath, protocol
+from wharfie.monitor import aftermath, protocol, succession
 from wharfie.monitor.interpreter import start_spawner
 from wharfie.monitor.protocol import Attachment, ExitRecord, LaunchRequest
 from wharfie.runtime.cgroups.select import open_cgroup
@@ -370,14 +370,16 @@ class Spawner:
     async def start(cls, *, exec_root: str, interpreter: list[str], log_path: str | None = None) -> Spawner:
         """Start one and wait until it serves; raises SpawnerDied. ``interpreter``: [sys.executable]."""
         log_path = log_path or f"{exec_root}/spawner.log"
+        lock = await succession.take(exec_root)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            process = start_spawner(interpreter, log_path, theirs.fileno())
+            process = start_spawner(interpreter, log_path, theirs.fileno(), lock)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
+            os.close(lock)
         spawner = cls(process, ours)
         events: list[asyncio.Future[Any]] = [spawner._ready, spawner.died]
         await asyncio.wait(events, timeout=READY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)

@@ -29,14 +29,17 @@ _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
-def start_spawner(interpreter: list[str], log_path: str, control: int) -> subprocess.Popen[bytes]:
-    """Start the fork server with ``control`` as its end of the daemon's socket; raises OSError."""
+def start_spawner(interpreter: list[str], log_path: str, control: int, lock: int) -> subprocess.Popen[bytes]:
+    """Start the fork server with ``control`` as its end of the daemon's socket; raises OSError.
+
+    ``lock`` is held by it and, until they can be found, by its monitors (``succession.py``).
+    """
     program = shutil.which(interpreter[0]) or interpreter[0]
     copy = read_only_copy(program)
     log = -1
     try:
         log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        passed = [control] if copy is None else [control, copy]
+        passed = [control, lock] if copy is None else [control, lock, copy]
         return subprocess.Popen(
             [program, *interpreter[1:], "-I", "-S", "-c", _START, _SOURCE, *map(str, passed)],
             executable=None if copy is None else f"/proc/self/fd/{copy}",

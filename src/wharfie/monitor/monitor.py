@@ -274,8 +274,10 @@ def warn(message: str) -> None:
     os.write(2, f"monitor {os.getpid()}: {message}\n".encode("utf-8", "backslashreplace"))
 
 
-def main(spawner: _socket.socket) -> None:
+def main(spawner: _socket.socket, lock: int) -> None:
     """The life of a monitor, in the process forked for it: on standby until the spawner hands it a launch.
+
+    ``lock`` is held until a daemon can find the container (``succession.py``).
 
     The child that will create the container is forked ahead too: what a fork and the first writes to shared
     pages cost (3 to 5 ms for the two) is paid before anybody waits for it.
@@ -305,6 +307,7 @@ def main(spawner: _socket.socket) -> None:
         except OSError as unsent:
             warn(f"nobody to tell ({unsent}): {error}")
         return
+    os.close(lock)
     os.close(document)
     monitor.loop.run()
 

@@ -47,9 +47,13 @@ OOM_SCORE = b"-500"
 """As containerd and dockerd choose for themselves."""
 
 
-def main(control_fd: int, *needless: int) -> None:
-    """Serve until the daemon's end of the socket closes; ``needless`` descriptors served the start only."""
+def main(control_fd: int, lock: int, *needless: int) -> None:
+    """Serve until the daemon's end of the socket closes; ``needless`` descriptors served the start only.
+
+    ``lock`` is only held: see ``succession.py``.
+    """
     close_all(needless)
+    os.set_inheritable(lock, False)
     control = _socket.socket(fileno=control_fd)
     control.setblocking(True)
     _become()
@@ -59,7 +63,7 @@ def main(control_fd: int, *needless: int) -> None:
     standby: _socket.socket | None = None
     while True:
         if standby is None and not asked.poll(REST_MS):
-            standby = _fork_monitor(control)
+            standby = _fork_monitor(control, lock)
         try:
             received = protocol.receive(control)
         except ConnectionResetError:
@@ -71,7 +75,7 @@ def main(control_fd: int, *needless: int) -> None:
             return
         message, fds = received
         if message.get("op") == "launch" and len(fds) >= 2:
-            _launch(control, standby, message, fds)
+            _launch(control, lock, standby, message, fds)
             standby = None
         close_all(fds)
 
@@ -100,11 +104,15 @@ def _become() -> None:
 
 
 def _launch(
-    control: _socket.socket, standby: _socket.socket | None, message: dict[str, Any], fds: list[int]
+    control: _socket.socket,
+    lock: int,
+    standby: _socket.socket | None,
+    message: dict[str, Any],
+    fds: list[int],
 ) -> None:
     """Hand a launch to a monitor. If there can be none, closing the link tells the daemon."""
     while True:
-        chosen = standby or _fork_monitor(control)
+        chosen = standby or _fork_monitor(control, lock)
         if chosen is None:
             return
         try:
@@ -119,7 +127,7 @@ def _launch(
             chosen.close()
 
 
-def _fork_monitor(control: _socket.socket) -> _socket.socket | None:
+def _fork_monitor(control: _socket.socket, lock: int) -> _socket.socket | None:
     """Fork a monitor that waits at the other end of the socket; None if that fails."""
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     try:
@@ -137,7 +145,7 @@ def _fork_monitor(control: _socket.socket) -> _socket.socket | None:
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         control.close()
         ours.close()
-        monitor.main(theirs)
+        monitor.main(theirs, lock)
         status = 0
     except BaseException:
         # the hook written in C: nothing may be imported here
