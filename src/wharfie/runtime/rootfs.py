@@ -111,13 +111,17 @@ def _refuse_false_proc(step: MountStep) -> None:
         raise LaunchError('"/proc" cannot be mounted because it is not of type proc')
 
 
+def _refuse_inside_proc(step: MountStep, place: int) -> None:
+    if mount.filesystem_magic(place) == mount.PROC_SUPER_MAGIC and step.target not in _PROC_TARGETS:
+        raise LaunchError(f'"{step.target}" cannot be mounted because it is inside /proc')
+
+
 def _mount_bind(tree: Tree, step: MountStep) -> None:
     if step.directory:
         place = path.make_directories(tree.root, step.target)
     else:
         place = path.make_file(tree.root, step.target)
-    if mount.filesystem_magic(place) == mount.PROC_SUPER_MAGIC and step.target not in _PROC_TARGETS:
-        raise LaunchError(f'"{step.target}" cannot be mounted because it is inside /proc')
+    _refuse_inside_proc(step, place)
     mount.move_mount(step.fd, place)
     os.close(place)
 
@@ -135,6 +139,7 @@ def _mount_filesystem(tree: Tree, step: MountStep) -> None:
         os.close(place)
         resolve = path.RESOLVE_IN_ROOT | path.RESOLVE_NO_SYMLINKS | path.RESOLVE_NO_MAGICLINKS
         place = path.openat2(tree.root, step.target, os.O_PATH | os.O_DIRECTORY, resolve)
+    _refuse_inside_proc(step, place)
     attributes = step.options.set
     late = step.target.rstrip("/") == "/dev" and attributes & ATTR_RDONLY
     if late:
@@ -203,6 +208,7 @@ def _copy_directory(source: int, target: int) -> None:
 
 def _mount_cgroup(tree: Tree, step: MountStep, cgroups: list[tuple[str, int]]) -> None:
     place = path.make_directories(tree.root, step.target)
+    _refuse_inside_proc(step, place)
     attributes = step.options.set & ~ATTR_RDONLY
     if not cgroups:
         made = mount.new_filesystem("cgroup2", (("source", "cgroup"),), step.options.set)
