@@ -128,7 +128,12 @@ class Starting:
             bundle=container.directory,
             directory=container.run_directory,
             log=log_request(container),
-            rootfs={"lower": image.lower, "upper": container.upper, "work": container.work},
+            rootfs={
+                "lower": image.lower,
+                "upper": container.upper,
+                "work": container.work,
+                "volatile": asked.auto_remove,
+            },
             cgroup=cgroup,
             interfaces=[item for item in (seat.interface() for seat in endpoints) if item is not None],
             seccomp_path=self._filters.path(security, names, privileged=asked.privileged),

@@ -38,7 +38,11 @@ def create(_request: dict[str, Any], fds: list[int]) -> tuple[dict[str, Any], li
             item["type"] == "pid" and not item.get("path") for item in linux.get("namespaces") or ()
         ),
     }
-    return facts, [container.pidfd] if container.console is None else [container.pidfd, container.console]
+    made = [container.pidfd] if container.console is None else [container.pidfd, container.console]
+    if container.mounts >= 0:
+        # the monitor keeps it until its own end
+        made.append(container.mounts)
+    return facts, made
 
 
 def _launch(request: LaunchRequest, stdio: tuple[int, int, int] | None) -> Launch:

@@ -27,8 +27,10 @@ class Launch:
     ``spec`` is an OCI config.json (runtime-spec 1.2) and ``bundle`` the directory that its relative paths are
     resolved against. ``rootfs`` is None when ``spec["root"]["path"]`` is a directory already, otherwise our
     overlay, ``{"lower": [topmost, …], "upper": path, "work": path}``: it is mounted inside the container's
-    own mount namespace alone. ``cgroup`` is the path below each hierarchy's root (``linux.cgroupsPath`` if
-    empty). ``interfaces`` are made when the network namespace is new::
+    own mount namespace alone. ``"volatile": True`` in it means that nothing that is written need survive:
+    its end does not sync the disk then, and ``Container.mounts`` keeps it from the first process's end.
+    ``cgroup`` is the path below each hierarchy's root (``linux.cgroupsPath`` if empty).
+    ``interfaces`` are made when the network namespace is new::
 
         {"host": "vethab12", "name": "eth0", "bridge": "wharfie0", "mac": "02:…",
          "addresses": ["172.30.0.2/16"], "gateway": "172.30.0.1", "mtu": 1500}

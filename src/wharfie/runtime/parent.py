@@ -47,6 +47,7 @@ class Container:
         "cgroup",
         "console",
         "id",
+        "mounts",
         "pid",
         "pidfd",
         "spec",
@@ -63,6 +64,12 @@ class Container:
         """In clock ticks since boot."""
         self.console: int | None = None
         """The terminal's master."""
+        self.mounts = -1
+        """The mount namespace of a container with a volatile root.
+
+        Whoever leaves it last takes it down, which waits for the kernel's grace periods (2 to 5 ms); that
+        need not be the first process, for whose end somebody waits. (Another root may be mounted again at
+        once, and an upper directory is for one mount at a time.)"""
         self._channel: sync.Channel | None = None
         self._hooks = plan.hooks
         self._state = plan.state
@@ -100,8 +107,9 @@ class Container:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
-        close_all(fd for fd in (self.pidfd, -1 if self.console is None else self.console) if fd >= 0)
-        self.pidfd, self.console = -1, None
+        console = -1 if self.console is None else self.console
+        close_all(fd for fd in (self.pidfd, console, self.mounts) if fd >= 0)
+        self.pidfd, self.console, self.mounts = -1, None, -1
 
 
 def create(launch: Launch, *, start: bool) -> Container:
@@ -184,6 +192,8 @@ def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) 
         finally:
             inner.close()
             entry.close()
+        if plan.rootfs is not None and plan.rootfs.get("volatile"):
+            container.mounts = os.open(f"/proc/{container.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         _assist(plan, container.pid, channel)
         container.start_time = process.start_time(container.pid)
         if start:

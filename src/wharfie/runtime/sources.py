@@ -140,6 +140,9 @@ def overlay(rootfs: dict[str, Any]) -> int:
             mount.fsconfig_string(context, "workdir", rootfs["work"])
             for option in OVERLAY_OFF:
                 mount.fsconfig_string(context, option, "off")
+            if rootfs.get("volatile"):
+                _forget_volatile(rootfs["work"])
+                mount.fsconfig_flag(context, "volatile")
             mount.fsconfig_create(context)
             return mount.fsmount(context)
         finally:
@@ -150,6 +153,14 @@ def overlay(rootfs: dict[str, Any]) -> int:
             _many_layers = False
             return -1
         raise LaunchError(f"mounting the container's root file system failed: {describe(error)}") from None
+
+
+def _forget_volatile(work: str) -> None:
+    """Let a volatile overlay be mounted once more: its last mount left a mark that forbids it."""
+    try:
+        os.rmdir(f"{work}/work/incompat/volatile")
+    except FileNotFoundError:
+        pass  # the first mount
 
 
 def _is_old_kernel() -> bool:
