@@ -104,6 +104,7 @@ async def _build(daemon: RunningDaemon) -> None:
         config.data_root, database, insecure_registries=config.insecure_registries
     )
     volumes = VolumeManager(database, f"{config.data_root}/volumes")
+    volumes.recover()
     networks = _networks(config, database)
     events = EventBus()
     spawner = SpawnerHolder(

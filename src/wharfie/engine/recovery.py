@@ -5,6 +5,7 @@
     for each container   a monitor answers             it runs: taken in care again
                          an exit record is there       it ended meanwhile: its true exit code
                          nothing, but it ran           the machine was rebooted: exit code 255
+                         its files are gone            its removal was cut short: it is finished
     afterwards           directories, monitors and control groups of nobody's are removed,
                          networks repaired, restart policies applied
 """
@@ -17,7 +18,7 @@ import os
 import time
 from collections.abc import Callable
 
-from wharfie.engine import lifecycle, restart
+from wharfie.engine import lifecycle, restart, sharing
 from wharfie.engine.container import Container, State
 from wharfie.engine.context import Context
 from wharfie.engine.removal import Removal, discard
@@ -53,11 +54,17 @@ class Recovery:
         registry.load(lambda identifier: (paths.container(identifier), paths.run(identifier)))
         containers = registry.all()
         was_active = {container.id for container in containers if container.status.active}
+        self._supervisor.recovering = True
         await asyncio.gather(*(self._find(container) for container in containers))
         await self._clear_orphans()
         self._context.networks.recover({item.id for item in containers if item.status.running})
         for container in containers:
+            if not container.status.running and not os.path.isdir(container.directory):
+                await self._removal.finish(container)
+        self._supervisor.recovering = False
+        for container in registry.all():
             self._settle(container, container.id in was_active)
+        self._context.images.collect(self._removal.image_users)
 
     def let_go(self) -> None:
         """Leave all containers to their monitors."""
@@ -70,9 +77,7 @@ class Recovery:
         try:
             found = await reconnect(container.run_directory)
         except FileNotFoundError:
-            if container.status.running:
-                ended = lifecycle.Exited(exit_code=REBOOTED, at=time.time_ns())
-                self._supervisor.apply(container, ended)
+            await self._nothing(container)
             return
         except (OSError, WharfieError) as error:
             _log.warning("container %s cannot be found again: %s", container.short_id, error)
@@ -81,6 +86,15 @@ class Recovery:
             self._ended(container, found)
         else:
             self._alive(container, found)
+
+    async def _nothing(self, container: Container) -> None:
+        """No monitor and no trace of one's end: a reboot, or a launch that was cut short at its beginning."""
+        parent = container.host_config.cgroup_parent or self._context.defaults.cgroup_parent
+        await _remove_cgroup(f"/{parent.strip('/')}/{container.id}")
+        if container.status.running:
+            self._supervisor.apply(container, lifecycle.Exited(exit_code=REBOOTED, at=time.time_ns()))
+        elif os.path.isdir(container.run_directory):
+            self._supervisor.release(container)
 
     def _ended(self, container: Container, record: ExitRecord) -> None:
         if not container.status.running:
@@ -103,9 +117,9 @@ class Recovery:
         status = container.status
         if status.running:
             return
-        if container.restart is None and status.state is State.RESTARTING:
-            # its wait was under way when the daemon ended
-            spawn(f"restart {container.short_id}", self._start(container, by_policy=True))
+        if status.state is State.RESTARTING:
+            # its wait was under way when the daemon ended, or it ended meanwhile
+            self._supervisor.restart_after(container, status.backoff_ms)
             return
         if status.state is not State.EXITED:
             return
@@ -117,14 +131,11 @@ class Recovery:
             manually_stopped=status.manually_stopped,
             exit_code=status.exit_code,
         ):
-            spawn(f"start {container.short_id}", self._start(container, by_policy=False))
+            spawn(f"start {container.short_id}", self._start(container))
 
-    async def _start(self, container: Container, *, by_policy: bool) -> None:
+    async def _start(self, container: Container) -> None:
         try:
-            if by_policy:
-                await self._starting.restart_by_policy(container)
-            else:
-                await self._starting.start(container)
+            await self._starting.start(container)
         except WharfieError as error:
             _log.warning("container %s was not started again: %s", container.short_id, error)
 
@@ -138,9 +149,10 @@ class Recovery:
         for name in _strangers(f"{paths.data_root}/containers", registry.knows):
             _log.info("removing what is left of container %s", name[:12])
             discard(paths.tmp, f"{paths.data_root}/containers/{name}")
-        left = [name for name in os.listdir(paths.tmp) if name.startswith("removed-")]
+        # nobody works yet, and the data root is ours alone: whatever is there was left by a crash
+        left = [f"{paths.tmp}/{name}" for name in os.listdir(paths.tmp)]
         if left:
-            await asyncio.to_thread(_clear, [f"{paths.tmp}/{name}" for name in left])
+            await asyncio.to_thread(_clear, left)
 
     async def _end(self, directory: str) -> None:
         """Kill a container that no row speaks of: its creation or removal was cut short."""
@@ -151,13 +163,28 @@ class Recovery:
                 await found.signal(9)
                 await found.exited
                 found.close()
-                await asyncio.to_thread(open_cgroup(cgroup).destroy)
+                await _remove_cgroup(cgroup)
         except FileNotFoundError:
-            pass
+            # it may have died before it could say where its control group is
+            parent = self._context.defaults.cgroup_parent
+            await _remove_cgroup(f"/{parent.strip('/')}/{os.path.basename(directory)}")
         except (OSError, WharfieError) as error:
             _log.warning("what runs in %s cannot be ended: %s", directory, error)
             return
+        try:
+            sharing.unmount(directory)
+        except OSError as error:
+            _log.warning("%s stays mounted: %s", sharing.directory(directory), error)
         _clear([directory])
+
+
+async def _remove_cgroup(path: str) -> None:
+    try:
+        cgroup = open_cgroup(path)
+        if cgroup.exists():
+            await asyncio.to_thread(cgroup.destroy)
+    except (OSError, WharfieError) as error:
+        _log.warning("control group %s is left: %s", path, error)
 
 
 def _strangers(directory: str, known: Callable[[str], bool]) -> list[str]:

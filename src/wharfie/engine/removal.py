@@ -24,6 +24,7 @@ from wharfie.engine.stopping import Stopping
 from wharfie.engine.supervisor import Supervisor
 from wharfie.errors import Conflict, InternalError, InvalidArgument, NotFound, WharfieError
 from wharfie.images import written
+from wharfie.images.image import ContainerUse
 from wharfie.support.files import remove_tree
 from wharfie.support.tasks import spawn
 from wharfie.wire.containers import ContainerPrune
@@ -71,6 +72,19 @@ class Removal:
             if self._context.registry.knows(container.id) and not container.status.active:
                 await self._remove(container, volumes=True)
 
+    async def finish(self, container: Container) -> None:
+        """At the daemon's start: complete a removal that the last daemon began."""
+        async with container.lock:
+            await self._remove(container, volumes=container.host_config.auto_remove)
+
+    def image_users(self, image_id: str) -> list[ContainerUse]:
+        """The containers made from an image."""
+        return [
+            ContainerUse(container.id, container.status.active, container.config.image)
+            for container in self._context.registry.all()
+            if container.image_id == image_id
+        ]
+
     async def prune(self, given: Mapping[str, Sequence[str]]) -> ContainerPrune:
         """Remove all that do not run and pass the filters."""
         chosen = filters.pruned(given)
@@ -100,6 +114,7 @@ class Removal:
             self._supervisor.apply(container, lifecycle.RemovalFailed(str(error)))
             raise InternalError(f"cannot remove container {container.id}: {error}") from error
         self._context.registry.remove(container)
+        self._context.images.release(container.image_id, self.image_users)
         if volumes:
             self._remove_volumes(container)
         self._context.registry.emit(container, "destroy")

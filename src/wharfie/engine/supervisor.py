@@ -34,6 +34,8 @@ class Supervisor:
         self._context = context
         self._verbs: tuple[Verb, Verb] | None = None
         self._closed = False
+        self.recovering = False
+        """While the daemon starts: what a policy or ``--rm`` asks for is left to the recovery's end."""
 
     def connect(self, *, restart: Verb, remove: Verb) -> None:
         """Say how a container is started again and removed: the verbs need a supervisor themselves."""
@@ -95,16 +97,20 @@ class Supervisor:
             self.release(container)
         elif isinstance(command, lifecycle.WakeWaiters):
             waiting.wake(container)
-        elif isinstance(command, lifecycle.RestartAfter):
-            self._restart_after(container, command.wait_ms)
         elif isinstance(command, lifecycle.CancelRestart):
             if container.restart is not None:
                 container.restart.cancel()
                 container.restart = None
+        elif self.recovering:
+            return
+        elif isinstance(command, lifecycle.RestartAfter):
+            self.restart_after(container, command.wait_ms)
         elif self._verbs is not None:
             spawn(f"remove {container.short_id}", self._quietly(self._verbs[1], container))
 
-    def _restart_after(self, container: Container, wait_ms: int) -> None:
+    def restart_after(self, container: Container, wait_ms: int) -> None:
+        """Start it again by its policy, in so many milliseconds."""
+
         def due() -> None:
             container.restart = None
             if self._verbs is not None and not self._closed:

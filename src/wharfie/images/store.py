@@ -20,7 +20,7 @@ from wharfie.images import changes as dockerfile
 from wharfie.images import committing, disk, reference, removal
 from wharfie.images import config as configs
 from wharfie.images import filters as listing
-from wharfie.images.catalog import Catalog, ImageRow, LayerRow
+from wharfie.images.catalog import GHOST, Catalog, ImageRow, LayerRow
 from wharfie.images.history import created_seconds, history_of
 from wharfie.images.image import (
     ContainerUse,
@@ -164,6 +164,12 @@ class ImageStore:
     def prune(self, filters: listing.Filters | None, in_use: InUse) -> Pruned:
         """Docker's ``image prune``."""
         return removal.prune(self, filters or {}, in_use)
+
+    def release(self, image_id: str, in_use: InUse) -> None:
+        """A container of the image is gone: if nothing but containers needed it, it may go with the last."""
+        row = self.catalog.image(image_id, ghosts=True)
+        if row is not None and row.manifest == GHOST and not in_use(image_id):
+            self.collect(in_use)
 
     def collect(self, in_use: InUse) -> int:
         """Drop ghosts whose containers are gone, and unused layers; the bytes that were freed."""

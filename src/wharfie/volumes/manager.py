@@ -140,6 +140,7 @@ class VolumeManager:
         """
         if self._load(name) is None:
             if force:
+                self._discard_empty(name)
                 return
             raise VolumeNotFound(name)
         if users:
@@ -163,8 +164,15 @@ class VolumeManager:
         except FileNotFoundError:
             return
         left = [os.path.join(self._root, entry) for entry in entries if entry.startswith(_REMOVED)]
+        for volume in self.list():
+            if not volume.options and not os.path.isdir(os.path.join(self._root, volume.name)):
+                # its removal came as far as the directory
+                self._db.execute("DELETE FROM volumes WHERE name = ?", (volume.name,))
         for entry in entries:
             directory = os.path.join(self._root, entry)
+            if entry.startswith(".") or (self._load(entry) is None and self._discard_empty(entry)):
+                # without a row and empty: a creation that was cut short
+                continue
             if _NAME.fullmatch(entry) and os.path.isdir(os.path.join(directory, "_data")):
                 if self._load(entry) is None:
                     self._make(entry, {}, {}, os.stat(directory).st_mtime_ns)
@@ -178,6 +186,19 @@ class VolumeManager:
                 remove_tree(path)
             except OSError as error:
                 _log.warning("what is left of a removed volume cannot be cleared: %s", error)
+
+    def _discard_empty(self, name: str) -> bool:
+        """Remove the directory of a volume whose row was never written, if nothing is in it."""
+        if not _NAME.fullmatch(name):
+            return False
+        directory = os.path.join(self._root, name)
+        try:
+            for path in (f"{directory}/_data", directory):
+                if os.path.lexists(path):
+                    os.rmdir(path)
+        except OSError:
+            return False
+        return True
 
     @staticmethod
     def _clear(name: str, directory: str) -> None:
