@@ -21,16 +21,19 @@ def commands(engine: ours.Engine) -> dict[str, list[str]]:
 @pytest.mark.parametrize("group", cases.GROUPS)
 @pytest.mark.parametrize("program", ["docker", "wharfie"])
 def test_answers_are_docker_s(engine: ours.Engine, program: str, group: str) -> None:
+    steps, recorded = cases.GROUPS[group], RECORDED["groups"][group]
+    assert [list(step.argv) for step in steps] == [answer["argv"] for answer in recorded], (
+        "the cases changed: run ./check peers"
+    )
     differences = []
-    for step, wanted in zip(cases.GROUPS[group], RECORDED["groups"][group], strict=True):
-        assert list(step.argv) == wanted["argv"], "the cases changed: run ./check peers"
-        got = record.ask(commands(engine)[program], step)
-        line = " ".join(step.argv)
-        if line in cases.DEVIATIONS:
-            _, field, ours_is = cases.DEVIATIONS[line]
-            wanted = {**wanted, field: ours_is}
+    for step, wanted, got in zip(
+        steps, recorded, record.ask_all(commands(engine)[program], steps), strict=True
+    ):
+        if step.line in cases.DEVIATIONS:
+            _, field, value = cases.DEVIATIONS[step.line]
+            wanted = {**wanted, field: value}
         keys = ("code",) if step.compare == "code" else ("code", "stdout", "stderr")
-        differences += [(line, key, wanted[key], got[key]) for key in keys if wanted[key] != got[key]]
+        differences += [(step.line, key, wanted[key], got[key]) for key in keys if wanted[key] != got[key]]
     assert not differences, "\n".join(
         f"{argv}\n  {key}: docker  {theirs!r}\n  {key}: wharfie {mine!r}"
         for argv, key, theirs, mine in differences

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -10,22 +12,39 @@ from pathlib import Path
 from typing import Any
 
 from tests.peers import cases, docker
+from tests.peers.step import SHELL, Step
 
 RECORDINGS = Path(__file__).parent / "recordings"
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def ask(program: list[str], step: cases.Step) -> dict[str, Any]:
-    """Run one step with ``program`` as the docker command; its comparable answer."""
+def ask(program: list[str], step: Step, directory: Path) -> dict[str, Any]:
+    """Run one step with ``program`` as the docker command in ``directory``; its comparable answer."""
+    words = [*program, *step.argv]
+    if step.argv[0] == SHELL:
+        words = ["sh", "-c", f'docker() {{ {shlex.join(program)} "$@"; }}; {step.argv[1]}']
     done = subprocess.run(
-        [*program, *step.argv], input=step.stdin, capture_output=True, text=True, timeout=60
+        words,
+        input=step.stdin,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        errors="backslashreplace",
+        cwd=directory,
+        env={**os.environ, "DOCKER": shlex.join(program)},
     )
     return {
         "argv": list(step.argv),
         "code": done.returncode,
-        "stdout": cases.normalise(done.stdout),
-        "stderr": cases.normalise(done.stderr),
+        "stdout": cases.normalise(done.stdout, step.compare),
+        "stderr": cases.normalise(done.stderr, step.compare),
     }
+
+
+def ask_all(program: list[str], steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+    """All of a group's answers, in a new directory."""
+    with tempfile.TemporaryDirectory(prefix="steps-") as directory:
+        return [ask(program, step, Path(directory)) for step in steps]
 
 
 def record_docker(state: Path) -> dict[str, Any]:
@@ -38,7 +57,7 @@ def record_docker(state: Path) -> dict[str, Any]:
         return {
             "client": version[0],
             "server": version[1],
-            "groups": {name: [ask(program, step) for step in steps] for name, steps in cases.GROUPS.items()},
+            "groups": {name: ask_all(program, steps) for name, steps in cases.GROUPS.items()},
         }
 
 
