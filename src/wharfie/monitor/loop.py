@@ -7,6 +7,7 @@ the same however many there are. Handlers get the ready events and must not bloc
 from __future__ import annotations
 
 import select
+import sys
 import time
 
 TYPE_CHECKING = False
@@ -22,22 +23,30 @@ GONE = select.EPOLLHUP | select.EPOLLERR
 class Loop:
     """Calls handlers of ready descriptors until it is stopped."""
 
-    __slots__ = ("_deadlines", "_epoll", "_fresh", "_handlers", "_masks", "_running")
+    __slots__ = ("_deadlines", "_epoll", "_fresh", "_handlers", "_masks", "_running", "_vital")
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._masks: dict[int, int] = {}
         self._fresh: set[int] = set()
+        self._vital: set[int] = set()
         self._deadlines: dict[Callable[[], None], float] = {}
         self._running = True
 
-    def watch(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
-        """Call ``handler`` with the events of ``fd``; hang-ups and errors are always among them."""
+    def watch(self, fd: int, mask: int, handler: Callable[[int], None], *, vital: bool = False) -> None:
+        """Call ``handler`` with the events of ``fd``; hang-ups and errors are always among them.
+
+        A handler that raises loses its descriptor, and the rest goes on: a fault with one client's stream
+        must not be the container's end. Unless it is ``vital``: then the process ends, and a daemon settles
+        what is left.
+        """
         self._epoll.register(fd, mask)
         self._handlers[fd] = handler
         self._masks[fd] = mask
         self._fresh.add(fd)
+        if vital:
+            self._vital.add(fd)
 
     def change(self, fd: int, mask: int) -> None:
         """Wait for other events of a watched descriptor."""
@@ -49,6 +58,7 @@ class Loop:
         """Watch ``fd`` no longer; to be called before it is closed. Not watched is fine."""
         if self._handlers.pop(fd, None) is not None:
             del self._masks[fd]
+            self._vital.discard(fd)
             self._epoll.unregister(fd)
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> None:
@@ -70,10 +80,20 @@ class Loop:
                 # a handler called before may have forgotten it, and even have opened another under its number
                 handler = self._handlers.get(fd)
                 if handler is not None and fd not in self._fresh:
-                    handler(events)
+                    self._call(fd, handler, events)
                 if not self._running:
                     return
             self._call_due()
+
+    def _call(self, fd: int, handler: Callable[[int], None], events: int) -> None:
+        try:
+            handler(events)
+        except Exception:
+            if fd in self._vital:
+                raise
+            # the hook written in C: nothing may be imported here
+            sys.__excepthook__(*sys.exc_info())
+            self.forget(fd)
 
     def _call_due(self) -> None:
         if not self._deadlines:

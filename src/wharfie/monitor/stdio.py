@@ -108,7 +108,6 @@ class Output:
         """Nobody listens any more, but others still write: read and forget, so that they do not die of it."""
         self.finish_log()
         self.clients = []
-        self._held = True
         self.release()
 
     def close(self) -> None:
