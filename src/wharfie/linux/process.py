@@ -8,6 +8,7 @@ code (:func:`clone3` is called by :func:`fork_into`, which sees to that).
 from __future__ import annotations
 
 import os
+import select
 import struct
 
 from wharfie.linux.libc import (
@@ -133,6 +134,15 @@ def wait_pidfd(pidfd: int, *, block: bool = True) -> int | None:
     if found is None:
         return None
     return found.si_status if found.si_code == os.CLD_EXITED else 128 + found.si_status
+
+
+def wait_end(pidfd: int, *, reap: bool) -> None:
+    """Wait for the end of a process (pidfd_open(2): it becomes readable) and reap it if it is our child."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll()
+    if reap:
+        wait_pidfd(pidfd)
 
 
 def start_time(pid: int) -> int:

@@ -2,8 +2,8 @@
 
 Making a container or joining one touches a megabyte of the heap that a monitor otherwise shares with all
 others (every look at a Python object writes its reference count). So a child does it and sends what it made:
-pids and descriptors. The processes it made become the monitor's children when it ends: the monitor is their
-nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER).
+pids and descriptors. The monitor reaps them: a container's first process is made its child at once (clone(2),
+CLONE_PARENT), an exec'd one comes to it when the helper ends (prctl(2), PR_SET_CHILD_SUBREAPER).
 
 ::
 
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     Work = Callable[[dict[str, Any], list[int]], Made]
 
 
+ASIDE_END = 0.1
+"""Seconds after which a child that has answered is certainly gone and can be waited for."""
+
+
 class Aside:
-    """A child that does one piece of work: ``ask`` for it, and ``wait`` for its end before its processes'."""
+    """A child that does one piece of work: ``ask`` for it, later ``wait`` for its end."""
 
     __slots__ = ("_pid", "_sock", "fds", "made")
 
@@ -73,7 +77,10 @@ class Aside:
 
     def wait(self) -> None:
         """Wait for the child's end."""
-        os.waitpid(self._pid, 0)
+        try:
+            os.waitpid(self._pid, 0)
+        except ChildProcessError:
+            pass  # reaped among the orphans of a container without a pid namespace
 
 
 def _socketpair() -> tuple[_socket.socket, _socket.socket]:

@@ -59,4 +59,5 @@ def _launch(request: LaunchRequest, stdio: tuple[int, int, int] | None) -> Launc
         stdio=stdio,
         init_path=request.init_path,
         console_size=request.console_size,
+        sibling=True,
     )

@@ -58,6 +58,7 @@ class Execs:
             if pipes is not None:
                 pipes.close()
             raise
+        # what it made is its own child until it ends: one that failed must not stay a zombie of the container
         aside.wait()
         process = Process(self._monitor.loop, aside.made["pid"], aside.fds[0])
         if pipes is None:

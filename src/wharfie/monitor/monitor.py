@@ -29,7 +29,7 @@ from wharfie.linux.credentials import set_process_name, set_subreaper
 from wharfie.linux.process import wait_pidfd
 from wharfie.logs.jsonfile import JsonFile
 from wharfie.monitor import protocol
-from wharfie.monitor.aside import Aside, sentence
+from wharfie.monitor.aside import ASIDE_END, Aside, sentence
 from wharfie.monitor.creation import create
 from wharfie.monitor.execs import Execs
 from wharfie.monitor.links import Link, Links
@@ -107,8 +107,8 @@ class Monitor:
         for key, (attachment, fd) in enumerate(zip(attachments, streams, strict=True)):
             self._requests.attach(first, key, self.process, attachment, fd)
         first.send({"event": "started", **self.status()})
-        self._aside.wait()
-        self.loop.watch(self.process.pidfd, READ, self._container_gone)
+        self.loop.call_later(ASIDE_END, self._aside.wait)
+        self.loop.watch(self.process.pidfd, READ, self._container_gone, vital=True)
         self.links.serve()
 
     def _take_over(self, aside: Aside, pipes: Stdio | None) -> None:

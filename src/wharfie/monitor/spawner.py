@@ -38,7 +38,7 @@ else:
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
-REST_MS = 20
+REST_MS = 40
 """How long nothing must be asked for before a standby is forked: a start has both processors until then."""
 THRESHOLD = 32 * 1024
 """Chunks of output and their encodings are larger than this: they go back to the kernel at once."""

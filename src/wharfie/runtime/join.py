@@ -84,7 +84,7 @@ def exec_process(
     if console_size is not None:
         plan.size = console_size
     try:
-        entry = open_cgroup(target.cgroup).entry()
+        entry = open_cgroup(target.cgroup).entry(target.pid)
     except WharfieError as error:
         raise LaunchError(error.message) from None
     return _fork(target, plan, flags, entry)

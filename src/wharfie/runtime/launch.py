@@ -56,6 +56,7 @@ class Launch:
         "preserve_fds",
         "rootfs",
         "seccomp",
+        "sibling",
         "spec",
         "stdio",
     )
@@ -77,6 +78,7 @@ class Launch:
         gate: int = -1,
         pivot: bool = True,
         keyring: bool = True,
+        sibling: bool = False,
     ) -> None:
         self.id = id
         self.spec = spec
@@ -93,3 +95,5 @@ class Launch:
         self.gate = gate
         self.pivot = pivot
         self.keyring = keyring
+        self.sibling = sibling
+        """The container's first process becomes a child of the creator's parent, not of the creator."""

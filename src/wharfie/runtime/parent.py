@@ -50,6 +50,7 @@ class Container:
         "mounts",
         "pid",
         "pidfd",
+        "sibling",
         "spec",
         "start_time",
     )
@@ -60,6 +61,8 @@ class Container:
         self.cgroup = cgroup
         self.pid = 0
         self.pidfd = -1
+        self.sibling = False
+        """Its first process is our parent's child: theirs to reap."""
         self.start_time = 0
         """In clock ticks since boot."""
         self.console: int | None = None
@@ -130,6 +133,7 @@ def create(launch: Launch, *, start: bool) -> Container:
     try:
         _create_cgroup(cgroup, launch.spec)
         container = Container(plan, launch.spec, cgroup)
+        container.sibling = launch.sibling
         try:
             _launch(plan, sources, container, start=start)
         except BaseException as error:
@@ -188,6 +192,8 @@ def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) 
                 init.run(plan, sources, entry, trees, inner)
 
             flags = plan.clone_flags & ~process.CLONE_NEWTIME
+            if container.sibling:
+                flags |= process.CLONE_PARENT
             container.pid, container.pidfd = fork_in(child, flags, sources.pid_namespace, entry.clone_fd)
         finally:
             inner.close()
@@ -291,7 +297,7 @@ def _abandon(container: Container, error: BaseException) -> None:
             process.pidfd_send_signal(container.pidfd, 9)
         except OSError:
             pass  # gone already, which is what is wanted
-        process.wait_pidfd(container.pidfd)
+        process.wait_end(container.pidfd, reap=not container.sibling)
     try:
         container.cgroup.destroy()
     except WharfieError as problem:
