@@ -28,6 +28,7 @@ from wharfie.images import decompress, tarsplit
 from wharfie.images.limits import Budget, check_ratio
 from wharfie.images.tar import TarReader
 from wharfie.images.unpack import Rules, Unpacker
+from wharfie.linux.fd import sync_filesystem
 from wharfie.support.files import remove_tree, write_all
 from wharfie.support.ids import random_hex
 
@@ -98,6 +99,10 @@ class LayerStore:
             if not os.path.isdir(self.diff(layer.directory)):
                 raise
             draft.discard()
+
+    def sync(self) -> None:
+        """In a thread: what was placed survives a power cut, before a row says that it is there."""
+        sync_filesystem(self._layers)
 
     def put_blob(self, digest: str, data: bytes) -> None:
         """Keep a small blob (a manifest); the digest is the caller's to have checked."""

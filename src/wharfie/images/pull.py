@@ -113,6 +113,7 @@ class Pull:
             raise errors.exceptions[0] from None
         done = {diff_id: task.result() for diff_id, task in work.items()}
         self._store.layers.put_blob(digest, body)
+        await asyncio.to_thread(self._store.layers.sync)
         with self._store.catalog.db.transaction():
             self._store.catalog.add_blob(digest, len(body), "manifest")
             return self._store.register(

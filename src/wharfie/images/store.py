@@ -244,7 +244,7 @@ class ImageStore:
             await asyncio.shield(spawn("drop layer draft", asyncio.to_thread(draft.discard)))
 
     async def fill_from(self, draft: Draft, stream: AsyncIterator[bytes]) -> Layer:
-        """Unpack a stream of the event loop's into a draft, and place it."""
+        """Unpack a stream of the event loop's into a draft, and place it on the disk for good."""
         pipe = InwardPipe()
         feeder = spawn("feed layer", pipe.feed(stream))
 
@@ -252,6 +252,7 @@ class ImageStore:
             try:
                 layer = draft.fill(pipe.read, keep_blob=False)
                 self.layers.place(draft, layer)
+                self.layers.sync()
                 return layer
             finally:
                 pipe.abandon()

@@ -25,6 +25,7 @@ _MSG_CTRUNC = 8
 MAX_FDS = 253
 """SCM_MAX_FD: as many descriptors as one message may carry."""
 
+_syncfs = function("syncfs", Int)
 _signalfd = function("signalfd", Int, Pointer, Int)
 _eventfd = function("eventfd", ULong, Int)
 
@@ -88,6 +89,16 @@ def close_all(fds: Iterable[int]) -> None:
                 os.close(fd)
             except OSError:
                 continue
+
+
+def sync_filesystem(path: str) -> None:
+    """Have everything written to the disk that is on the file system of ``path`` (syncfs(2))."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _syncfs(fd) < 0:
+            raise failure(path)
+    finally:
+        os.close(fd)
 
 
 def signalfd(numbers: Iterable[int]) -> int:
