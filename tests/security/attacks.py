@@ -7,6 +7,7 @@ import io
 import json
 import socket
 import tarfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,17 @@ def connect(path: str, timeout: float = 30) -> socket.socket:
     sock.settimeout(timeout)
     sock.connect(path)
     return sock
+
+
+def connect_patiently(path: str) -> socket.socket:
+    """The same, where we are faster than the daemon takes connections (EAGAIN: its queue is full)."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return connect(path)
+        except BlockingIOError:
+            assert time.monotonic() < deadline, "no connection is taken any more"
+            time.sleep(0.005)
 
 
 def socket_path(engine: ours.Engine) -> str:

@@ -85,7 +85,7 @@ class Call:
             return {}
         try:
             found = msgspec.json.decode(value, type=dict[str, list[str] | dict[str, bool]])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidArgument(f"invalid filter: {error}") from error
         return {name: list(items) for name, items in found.items()}
 

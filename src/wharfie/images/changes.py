@@ -59,7 +59,7 @@ def _json_list(text: str) -> list[str] | None:
         return None
     try:
         return msgspec.json.decode(text.encode(), type=list[str])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

@@ -100,7 +100,7 @@ def decode(document: bytes) -> ImageConfig:
         raise InvalidImageConfig(f"the image configuration is longer than {CONFIG_LIMIT} bytes")
     try:
         found = _decoder.decode(document)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidImageConfig(f"the image configuration is invalid: {error}") from error
     if found.rootfs.type != "layers":
         raise InvalidImageConfig(f'the image has a root file system of unknown type "{found.rootfs.type}"')

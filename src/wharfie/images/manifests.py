@@ -86,7 +86,7 @@ def parse(body: bytes, media_type: str) -> Manifest | list[Descriptor]:
         raise _schema_1()
     try:
         document = msgspec.json.decode(body, type=_Document)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise BadManifest(f"the manifest is invalid: {error}") from error
     if document.schema_version == 1 or document.fs_layers is not None:
         raise _schema_1()

@@ -246,7 +246,7 @@ class Registry:
         try:
             body = await answer.content.read(1 << 16)
             said = msgspec.json.decode(body, type=_Errors).errors or []
-        except (msgspec.MsgspecError, aiohttp.ClientError, TimeoutError):
+        except (msgspec.MsgspecError, RecursionError, aiohttp.ClientError, TimeoutError):
             said = []
         text = (
             f"{said[0].code.replace('_', '').lower()}: {said[0].message}"

@@ -124,7 +124,7 @@ async def _token(
             )
     try:
         decoded = msgspec.json.decode(body, type=_Token)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise RegistryDenied(f"{realm} answered with something that is no token: {error}") from error
     token = decoded.token or decoded.access_token or ""
     if not token or not token.isascii() or any(ord(letter) <= 32 for letter in token):

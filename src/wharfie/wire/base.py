@@ -66,15 +66,14 @@ def decode(body: bytes, kind: type[S]) -> S:
         InvalidArgument: it is not JSON, or a field has a value of the wrong type.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError:
-        loose = _forgive(msgspec.json.decode(body))
-    except msgspec.DecodeError as error:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.ValidationError:
+            return msgspec.convert(_forgive(msgspec.json.decode(body)), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidArgument(f"invalid JSON: {error}") from error
-    try:
-        return msgspec.convert(loose, type=kind)
-    except msgspec.ValidationError as error:
-        raise InvalidArgument(f"invalid JSON: {error}") from error
+    except RecursionError:
+        raise InvalidArgument("invalid JSON: it is nested too deeply") from None
 
 
 def _forgive(value: Any) -> Any:

@@ -28,7 +28,7 @@ def registry_auth(header: str) -> AuthConfig | None:
     try:
         text = urlsafe_b64decode(header + "=" * (-len(header) % 4))
         found = msgspec.json.decode(text, type=AuthConfig) if text.strip() else AuthConfig()
-    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError) as error:
         raise InvalidArgument(f"invalid X-Registry-Auth header: {error}") from None
     return None if found == AuthConfig() else found
 
