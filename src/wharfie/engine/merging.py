@@ -114,7 +114,7 @@ def host_config(asked: HostConfig, defaults: EngineDefaults, host: Host) -> Host
     if asked.oom_kill_disable is None and host.oom_kill_disable:
         changes["oom_kill_disable"] = False
     if not asked.runtime:
-        changes["runtime"] = "runc"
+        changes["runtime"] = "wharfie-runtime"
     return msgspec.structs.replace(asked, **changes)
 
 

@@ -127,7 +127,7 @@ class System:
             containers_paused=paused,
             containers_stopped=len(states) - running - paused,
             images=len(self._images.images()),
-            driver="overlay",
+            driver="overlay2",
             driver_status=[("Backing Filesystem", _file_system(self._facts.data_root))],
             plugins=Plugins(volume=["local"], network=["bridge", "host", "null"], log=["json-file", "none"]),
             memory_limit=host.unified or "memory" in groups.controllers,

@@ -98,7 +98,7 @@ def host_config(asked: HostConfig, host: Host) -> list[str]:
     parse_security(asked.security_opt or [], host)
     check_sysctls(asked)
     check_ulimits(asked.ulimits or [], host)
-    if asked.runtime not in ("", "wharfie", "runc", "io.containerd.runc.v2"):
+    if asked.runtime not in ("", "wharfie-runtime", "runc", "io.containerd.runc.v2"):
         raise InvalidArgument(f"unknown or invalid runtime name: {asked.runtime}")
     if asked.isolation not in ("", "default"):
         raise InvalidArgument(f"invalid isolation '{asked.isolation}' on linux")

@@ -217,6 +217,8 @@ async def _debian(top: str, suite: str, say: Say) -> None:
     words = [
         debootstrap,
         "--variant=minbase",
+        # ps(1): the first thing that many type in a container
+        "--include=procps",
         *mirrors.keyring_option(),
         suite,
         top,

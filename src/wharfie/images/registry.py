@@ -266,6 +266,8 @@ class Registry:
         )
         if isinstance(error, TimeoutError):
             reason = "no answer in time"
+        elif isinstance(error, aiohttp.ClientConnectorError):
+            reason = str(error.os_error.strerror or error.os_error)
         return RegistryUnreachable(
             f"the registry {self._host} cannot be reached ({reason}); without a registry, "
             "`wharfie image bootstrap debian` makes an image from packages"
