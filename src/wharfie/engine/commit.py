@@ -76,8 +76,6 @@ class ContainerFiles:
     ) -> None:
         """Unpack an archive below a path; with ``copy_uid_gid`` for the user that the container runs as."""
         container = self._containers.get(ref)
-        if container.host_config.readonly_rootfs and not container.status.running:
-            raise copy.ReadOnly("container rootfs is marked read-only")
         with self._containers.rootfs_fd(container) as root, _named(ref):
             owner = None
             if copy_uid_gid and container.config.user:
