@@ -20,7 +20,7 @@ _HEALTH = (
 _NAMESPACES = (
     ("pid", "PID", ("", "host"), True),
     ("uts", "UTS", ("", "host"), False),
-    ("userns", "USER", ("", "host"), False),
+    ("userns", "USER", ("", "host", "private"), False),
     ("cgroupns", "CGROUP", ("", "host", "private"), False),
 )
 

@@ -18,6 +18,7 @@ from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.plan import apply_attributes
 from wharfie.runtime.sync import describe
 from wharfie.spec.mounts import OVERLAY_OFF
+from wharfie.support.files import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,10 +158,10 @@ def overlay(rootfs: dict[str, Any]) -> int:
 
 def _forget_volatile(work: str) -> None:
     """Let a volatile overlay be mounted once more: its last mount left a mark that forbids it."""
-    try:
-        os.rmdir(f"{work}/work/incompat/volatile")
-    except FileNotFoundError:
-        pass  # the first mount
+    mark = f"{work}/work/incompat/volatile"
+    # lstat first: nearly always it is the first mount
+    if os.path.lexists(mark):
+        remove_tree(mark)
 
 
 def _is_old_kernel() -> bool:
