@@ -213,3 +213,50 @@ def test_a_working_directory_of_an_image_is_no_descriptor_either(engine: ours.En
         engine, "evil-cwd", attacks.busybox_with(), f"WORKDIR /proc/self/fd/{number}"
     )
     assert engine.cli("run", "--rm", direct, "ls").returncode != 0
+
+
+SPY = """
+import json, os, sys, time
+marker, own, found = sys.argv[1], set(os.listdir("/proc")), set()
+while not os.path.exists("/stop"):
+    for pid in os.listdir("/proc"):
+        if pid in own or not pid.isdigit():
+            continue
+        for way in ("root", "cwd"):
+            if os.path.exists(f"/proc/{pid}/{way}{marker}"):
+                found.add(way)
+        try:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                found.add(os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0])
+        except OSError:
+            pass
+print(json.dumps(sorted(found)))
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--cap-add", "SYS_PTRACE")], ids=str)
+@pytest.mark.parametrize("terminal", [(), ("-t",)], ids=str)
+def test_a_process_that_joins_brings_nothing_of_the_host(
+    engine: ours.Engine, tmp_path: Path, options: tuple[str, ...], terminal: tuple[str, ...]
+) -> None:
+    """Who may trace sees a joining process's root and descriptors from its first moment on (CVE-2016-9962)."""
+    (tmp_path / "marker").touch()
+    image = attacks.python_image(engine)
+    started = engine.cli(
+        "run", "-d", "--name", "spy", *attacks.HOST_PROGRAMS, *options, image,
+        "python3", "-I", "-S", "-c", SPY, str(tmp_path / "marker"),
+    )  # fmt: skip
+    assert started.returncode == 0, started.stderr
+    try:
+        for _ in range(40):
+            assert engine.cli("exec", *terminal, "spy", "true").returncode == 0
+        engine.cli("exec", "spy", "touch", "/stop")
+        assert engine.cli("wait", "spy").stdout == "0\n"
+        found = json.loads(engine.cli("logs", "spy").stdout)
+        assert found, "the spy saw nothing"
+        assert "root" not in found
+        assert "cwd" not in found
+        fine = ("/usr/", "/dev/", "/etc/passwd", "/etc/ld.so.cache", "/stop", "pipe", "socket", "anon_inode")
+        assert [name for name in found if name != "/" and not name.startswith(fine)] == []
+    finally:
+        engine.cli("rm", "-f", "spy")

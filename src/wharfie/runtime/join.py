@@ -1,13 +1,14 @@
 """A further process in a running container.
 
-The caller forks straight into the container's pid namespace (where its children are born is set and put back
-The caller forks straight into the container's pid namespace (where its children are born is set and put back
-the other namespaces in one call (setns(2) with a pidfd)::
+A stand-in joins the container's namespaces in one call (setns(2) with a pidfd), lets go of everything of the
+host, and only then forks the process into the pid namespace as its own sibling (CLONE_PARENT): what the
+container's processes can see from the first moment on has the container's root and no descriptor of ours. One
+of them with CAP_SYS_PTRACE would find the host's root behind /proc/PID/root otherwise::
 
-    parent: setns(pidfd, pid) ─ clone3 ─ setns(own pid)
-    child:  cgroup ─> setns(pidfd, the rest) ─> user ids ─> terminal ─> user, capabilities, filter ─> execve
+    caller ── fork ── stand-in: cgroup ─> setns ─> close ── clone3(CLONE_PARENT) ── {"born"} + pidfd, ends
+    caller ── "j" ──> process:  terminal ─> user, capabilities, filter ─> execve
 
-Until execve the child is not dumpable: the container's own processes see it, but not what it has open.
+Until execve the process is not dumpable: the container's ordinary processes cannot look into it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.runtime.console import Console
 from wharfie.runtime.init import join_keyring
 from wharfie.runtime.launch import LaunchError
-from wharfie.runtime.parent import fork_in, own_bounding_set
+from wharfie.runtime.parent import own_bounding_set
 from wharfie.runtime.processplan import ProcessPlan
 from wharfie.runtime.sync import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from wharfie.runtime.cgroups.entry import Entry
@@ -114,19 +116,19 @@ def _namespaces(target: Target) -> int:
 def _fork(target: Target, plan: ProcessPlan, flags: int, entry: Entry) -> Process:
     made = Process()
     channel, inner = sync.pair()
-    pid_namespace = target.pidfd if flags & process.CLONE_NEWPID else -1
+    stand_in = -1
     try:
         try:
 
-            def child() -> None:
+            def join() -> None:
                 channel.close()
-                _run(target, plan, flags & ~process.CLONE_NEWPID, entry, inner)
+                _guard(inner, lambda: _stand_in(target, plan, flags, entry, inner))
 
-            made.pid, made.pidfd = fork_in(child, 0, pid_namespace, entry.clone_fd)
+            credentials.set_dumpable(False)
+            _, stand_in = process.fork_into(join, cgroup=entry.clone_fd)
         finally:
             inner.close()
             entry.close()
-        made.start_time = process.start_time(made.pid)
         _until_exec(channel, made)
     except BaseException as error:
         if made.pidfd >= 0:
@@ -137,6 +139,9 @@ def _fork(target: Target, plan: ProcessPlan, flags: int, entry: Entry) -> Proces
         raise
     finally:
         channel.close()
+        if stand_in >= 0:
+            process.wait_pidfd(stand_in)
+            os.close(stand_in)
     return made
 
 
@@ -149,15 +154,19 @@ def _until_exec(channel: sync.Channel, made: Process) -> None:
                 raise LaunchError("the process died before it could run its program")
             return
         message, fds = heard
-        if fds:
+        if "born" in message:
+            made.pid, made.pidfd = message["born"], fds[0]
+            made.start_time = process.start_time(made.pid)
+            channel.go(sync.JOINED)
+        elif fds:
             made.console = fds[0]
         executed = "exec" in message
 
 
-def _run(target: Target, plan: ProcessPlan, flags: int, entry: Entry, channel: sync.Channel) -> None:
-    """The child; returns never."""
+def _guard(channel: sync.Channel, work: Callable[[], None]) -> None:
+    """Do the work of a child and tell what goes wrong; returns never."""
     try:
-        _join(target, plan, flags, entry, channel)
+        work()
     except LaunchError as error:
         channel.tell({"error": error.message, "code": error.exit_code})
     except OSError as error:
@@ -168,7 +177,7 @@ def _run(target: Target, plan: ProcessPlan, flags: int, entry: Entry, channel: s
         os._exit(255)
 
 
-def _join(target: Target, plan: ProcessPlan, flags: int, entry: Entry, channel: sync.Channel) -> None:
+def _stand_in(target: Target, plan: ProcessPlan, flags: int, entry: Entry, channel: sync.Channel) -> None:
     channel.doing = "entering the container's cgroup"
     entry.enter()
     if plan.oom_score_adj is not None:
@@ -177,12 +186,34 @@ def _join(target: Target, plan: ProcessPlan, flags: int, entry: Entry, channel: 
         os.write(fd, str(plan.oom_score_adj).encode())
         os.close(fd)
     channel.doing = "joining the container's namespaces"
+    if plan.terminal:
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        plan.stdio = null, null, null
     if flags:
         process.setns(target.pidfd, flags)
     if flags & process.CLONE_NEWUSER:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
         credentials.set_dumpable(False)
+    if plan.stdio is not None:
+        setup.connect(plan.stdio)
+        plan.stdio = None
+    _close_but(plan, channel)
+    born = process.fork_into(lambda: _guard(channel, lambda: _become(plan, channel)), process.CLONE_PARENT)
+    channel.tell({"born": born[0]}, born[1:])
+    os._exit(0)
+
+
+def _close_but(plan: ProcessPlan, channel: sync.Channel) -> None:
+    """Close every descriptor that the new process does not need."""
+    first, kept = 3 + plan.preserve_fds, channel.sock.fileno()
+    if kept > first:
+        process.close_range(first, kept - 1)
+    process.close_range(max(first, kept + 1))
+
+
+def _become(plan: ProcessPlan, channel: sync.Channel) -> None:
+    channel.wait(sync.JOINED)
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     console = None
     if plan.terminal:

@@ -130,10 +130,15 @@ def connect_streams(plan: ProcessPlan, console: Console | None) -> None:
         return
     os.setsid()
     if plan.stdio is not None:
-        # first out of each other's way: what becomes 1 may be 0 now
-        copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in plan.stdio]
-        for number, fd in enumerate(copies):
-            os.dup2(fd, number)
+        connect(plan.stdio)
+
+
+def connect(stdio: tuple[int, int, int]) -> None:
+    """Make three descriptors the standard streams."""
+    # first out of each other's way: what becomes 1 may be 0 now
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in stdio]
+    for number, fd in enumerate(copies):
+        os.dup2(fd, number)
 
 
 def execute(plan: ProcessPlan, program: str, channel: Channel) -> None:
