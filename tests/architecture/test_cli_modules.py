@@ -13,7 +13,7 @@ from tests.unit.cli.launch import command
 FORBIDDEN = {
     "json", "re", "enum", "typing", "dataclasses", "argparse", "socket", "subprocess", "pathlib", "click",
     "rich", "collections", "functools", "contextlib", "logging", "shutil", "tempfile", "traceback", "signal",
-    "selectors", "msgspec", "aiohttp", "asyncio", "string", "urllib", "inspect",
+    "os", "selectors", "msgspec", "aiohttp", "asyncio", "string", "urllib", "inspect",
 }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ CHEAP = {
     "math",
     "os",
     "resource",
+    "posix",
     "select",
     "stat",
     "struct",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from wharfie.client.api import Api
 
@@ -60,7 +60,7 @@ def write(fd: int, data: bytes) -> None:
     """Write all of it."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        view = view[posix.write(fd, view) :]
 
 
 def say(text: str) -> None:

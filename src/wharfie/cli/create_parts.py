@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from wharfie.errors import InvalidArgument
+from wharfie.support.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,8 +103,8 @@ def read_lines(path: str, *, environment: bool) -> list[str]:
             raise InvalidArgument(f"invalid env file ({path}): no variable name on line '{line}'")
         if equals or not environment:
             lines.append(f"{name}={value}" if equals else name.strip())
-        elif name.strip() in os.environ:
-            lines.append(f"{name.strip()}={os.environ[name.strip()]}")
+        elif (inherited := variable(name.strip())) is not None:
+            lines.append(f"{name.strip()}={inherited}")
     return lines
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from wharfie.cli.context import Context
 from wharfie.cli.errors import CommandError
@@ -66,7 +66,7 @@ def run(context: Context, arguments: list[str]) -> int:
     options, words = EXEC.parse(arguments)
     body = _body(options, words, context.detach_keys(options))
     tty, stdin = body["Tty"], body["AttachStdin"]
-    if tty and stdin and not os.isatty(0):
+    if tty and stdin and not posix.isatty(0):
         raise CommandError("the input device is not a TTY")
     start: dict[str, Any] = {"Detach": not body["AttachStdout"], "Tty": tty}
     if tty and not start["Detach"]:

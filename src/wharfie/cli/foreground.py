@@ -7,7 +7,7 @@ may be waiting in a write to a pipe that nobody reads.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from wharfie.cli.context import warn
 from wharfie.cli.errors import CommandError
@@ -94,7 +94,7 @@ class Foreground:
                 if self._ends >= _PATIENCE:
                     self.leave()
                     warn("\ngot 3 SIGTERM/SIGINTs, forcefully exiting")
-                    os._exit(1)
+                    posix._exit(1)
             self._post(f"{target}/kill{query(signal=signal_name(number))}")
 
         for number in range(1, 32):

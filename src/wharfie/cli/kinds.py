@@ -7,8 +7,8 @@ Every reader takes the text and returns the value; it raises ValueError with the
 from __future__ import annotations
 
 import _socket
-import os
 
+from wharfie.support.environment import variable
 from wharfie.support.units import parse_duration, parse_size
 
 TYPE_CHECKING = False
@@ -93,8 +93,8 @@ def environment(text: str) -> str:
     name, equals, _ = text.partition("=")
     if not name:
         raise ValueError(f"invalid environment variable: {text}")
-    if not equals and name in os.environ:
-        return f"{name}={os.environ[name]}"
+    if not equals and (inherited := variable(name)) is not None:
+        return f"{name}={inherited}"
     return text
 
 

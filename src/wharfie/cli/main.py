@@ -1,17 +1,19 @@
 """The command line's front door: global options, then one function of one module for the command.
 
-Everything imported here is paid for by every command, so commands are named in a table and loaded by need.
+Everything imported here is paid for by every command, so commands are named in a table and loaded by need,
+and ``posix`` stands for ``os`` on the way of the quick ones (see ``support/environment.py``).
 The process ends by ``_exit`` after its output is written: tearing down the interpreter costs 2 ms.
 """
 
 from __future__ import annotations
 
-import os
+import posix
 import sys
 
 from wharfie.cli.errors import PROGRAM, CommandError, NeedsHelp
 from wharfie.cli.options import Command
 from wharfie.errors import WharfieError
+from wharfie.support.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,11 +160,11 @@ def _context(options: dict[str, Any], function: str) -> Context:
     from wharfie.cli.context import Context
     from wharfie.client.address import Address
 
-    host = options.get("host") or os.environ.get("WHARFIE_HOST") or None
-    directory = options.get("config") or os.environ.get("DOCKER_CONFIG")
+    host = options.get("host") or variable("WHARFIE_HOST") or None
+    directory = options.get("config") or variable("DOCKER_CONFIG")
     return Context(
         Address(host),
-        directory or os.environ.get("HOME", "") + "/.docker",
+        directory or (variable("HOME") or "") + "/.docker",
         bool(options.get("debug")),
         may_start=function not in _WITHOUT_DAEMON and function != "stop_daemon",
     )
@@ -222,7 +224,7 @@ def guarded(arguments: list[str]) -> int:
 
 def _complain(text: str) -> None:
     sys.stdout.flush()
-    os.write(2, text.encode("utf-8", "surrogateescape") + b"\n")
+    posix.write(2, text.encode("utf-8", "surrogateescape") + b"\n")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -242,4 +244,4 @@ def main(argv: list[str] | None = None) -> None:
             raise
         error = sys.exc_info()[1]
         _complain(f"{PROGRAM}: unexpected failure: {type(error).__name__}: {error} (more with --debug)")
-    os._exit(code)
+    posix._exit(code)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from wharfie.cli.kinds import boolean, integer
+from wharfie.support.environment import variable
 from wharfie.support.units import parse_size
 
 TYPE_CHECKING = False
@@ -74,7 +73,7 @@ def _mount_field(mount: dict[str, Any], key: str, value: str, field: str) -> Non
     if key == "type":
         mount["Type"] = value.lower()
     elif key in ("source", "src"):
-        mount["Source"] = os.path.abspath(value) if value.startswith("." + os.sep) or value == "." else value
+        mount["Source"] = _absolute(value) if value.startswith("./") or value == "." else value
     elif key in ("target", "dst", "destination"):
         mount["Target"] = value
     elif key in ("readonly", "ro"):
@@ -194,9 +193,9 @@ def volume(text: str) -> tuple[str | None, str]:
     if not source or not parts[1]:
         raise ValueError(f"invalid spec: {text}: empty section between colons")
     if source.startswith("."):
-        source = os.path.abspath(source)
+        source = _absolute(source)
     elif source == "~" or source.startswith("~/"):
-        source = os.environ.get("HOME", "") + source[1:]
+        source = (variable("HOME") or "") + source[1:]
     return source, ":".join([source, *parts[1:]])
 
 
@@ -222,3 +221,9 @@ def device(text: str) -> dict[str, str]:
 
 def _is_mode(text: str) -> bool:
     return bool(text) and not text.strip("rwm") and len(set(text)) == len(text)
+
+
+def _absolute(path: str) -> str:
+    import os  # only who gives a relative path pays for it
+
+    return os.path.abspath(path)

@@ -13,7 +13,7 @@ life is missed.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from wharfie.cli.context import Context, say, warn
 from wharfie.cli.create_body import build
@@ -63,7 +63,7 @@ def run(context: Context, arguments: list[str]) -> int:
     except InvalidArgument as error:
         raise run_error("run", error) from None
     tty = body.get("Tty", False)
-    if body["AttachStdin"] and tty and not os.isatty(0):
+    if body["AttachStdin"] and tty and not posix.isatty(0):
         raise CommandError("the input device is not a TTY")
     if tty and not detach:
         from wharfie.cli.terminal import size
@@ -100,7 +100,7 @@ def _prepare(options: dict[str, Any], words: list[str]) -> dict[str, Any]:
 def _create(context: Context, options: dict[str, Any], body: dict[str, Any]) -> str:
     """Make the container, pulling its image where that is wanted; its id."""
     cidfile = options.get("cidfile")
-    if cidfile and os.path.exists(cidfile):
+    if cidfile and posix.access(cidfile, posix.F_OK):
         raise run_error(
             "run",
             InvalidArgument(

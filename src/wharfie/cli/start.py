@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from wharfie.cli.context import Context, say, warn
 from wharfie.cli.errors import CommandError
@@ -94,7 +94,7 @@ def attach(context: Context, arguments: list[str]) -> int:
 
 
 def _need_terminal(config: dict[str, Any], *, stdin: bool) -> None:
-    if stdin and config["Tty"] and not os.isatty(0):
+    if stdin and config["Tty"] and not posix.isatty(0):
         raise CommandError("the input device is not a TTY")
 
 

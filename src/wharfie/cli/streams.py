@@ -7,7 +7,7 @@ a run of frames of one stream by one writev(2).
 
 from __future__ import annotations
 
-import os
+import posix
 import select
 
 from wharfie.wire.stdcopy import STDERR, STDOUT, SYSTEM_ERROR, Demultiplexer
@@ -36,7 +36,7 @@ def write_parts(fd: int, parts: list[memoryview]) -> None:
     """Write all parts, however many calls that takes; a descriptor that does not block is waited for."""
     while parts:
         try:
-            written = os.writev(fd, parts[:_VECTORS])
+            written = posix.writev(fd, parts[:_VECTORS])
         except BlockingIOError:
             waiting = select.poll()
             waiting.register(fd, select.POLLOUT)
@@ -136,7 +136,7 @@ class Relay:
 
     def _read_input(self) -> bool:
         try:
-            data = os.read(self._stdin, INPUT)
+            data = posix.read(self._stdin, INPUT)
         except OSError:
             # a terminal that hung up (EIO) is at its end
             data = b""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import os
+import posix
 import struct
 import termios
 
@@ -29,7 +29,7 @@ class Raw:
     def __init__(self) -> None:
         """Does nothing when standard input is no terminal."""
         self._saved = None
-        if not os.isatty(0):
+        if not posix.isatty(0):
             return
         self._saved = termios.tcgetattr(0)
         mode = termios.tcgetattr(0)

@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import _socket
-import os
+import posix
 
 from wharfie.client.errors import DaemonUnreachable, InvalidHost
+from wharfie.support.environment import variable
 
 ROOT_SOCKET = "/run/wharfie/wharfie.sock"
 
 
 def default_socket() -> str:
     """The socket of this user's own daemon: root's is the system's."""
-    if os.geteuid() == 0:
+    if posix.geteuid() == 0:
         return ROOT_SOCKET
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    runtime = variable("XDG_RUNTIME_DIR") or f"/run/user/{posix.getuid()}"
     return f"{runtime}/wharfie/wharfie.sock"
 
 

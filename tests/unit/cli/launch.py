@@ -13,9 +13,8 @@ def command(host: str, *words: str, before: str = "", after: str = "") -> list[s
     """The argv; ``before`` is Python run first, ``after`` just before the process ends."""
     program = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); {before}\n"
     if after:
-        program += (
-            f"import os\nleave = os._exit\ndef _end(code):\n    {after}\n    leave(code)\nos._exit = _end\n"
-        )
+        end = f"def _end(code):\n    {after}\n    leave(code)\n"
+        program += f"import posix\nleave = posix._exit\n{end}posix._exit = _end\n"
     program += "from wharfie.cli.main import main; main()"
     return [sys.executable, "-I", "-S", "-c", program, "-H", host, *words]
 
