@@ -143,7 +143,11 @@ def failure(path: str | bytes | None = None, second: str | bytes | None = None) 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 try:
     _mallopt = function("mallopt", Int, Int)
+    _malloc_trim = function("malloc_trim", ULong)
 except OSError:  # musl has no such knob
+
+    def _malloc_trim(_pad: int) -> int:
+        return 0
 
     def _mallopt(*_arguments: int) -> int:
         return 0
@@ -152,3 +156,8 @@ except OSError:  # musl has no such knob
 def mallopt(parameter: int, value: int) -> bool:
     """Tune malloc (mallopt(3)); False where the C library has no such knob."""
     return _mallopt(parameter, value) != 0
+
+
+def trim_memory() -> None:
+    """Give what malloc holds free back to the kernel (malloc_trim(3)), where the C library can."""
+    _malloc_trim(0)

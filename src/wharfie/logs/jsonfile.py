@@ -155,6 +155,11 @@ def _end_of_short_lines(text: bytes, at: int) -> int:
         at = newline + 1
 
 
+def open_file(path: str) -> int:
+    """Open a log to write at its end."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+
 class JsonFile:
     """The log file of one container: ``path``, and older parts of it as ``path.1`` (newest) and so on.
 
@@ -165,21 +170,23 @@ class JsonFile:
     __slots__ = ("_encoders", "_fd", "_max_file", "_max_size", "_path", "_size", "lost")
 
     def __init__(
-        self, path: str, *, max_size: int = 0, max_file: int = 1, attrs: Mapping[str, str] | None = None
+        self,
+        path: str,
+        *,
+        max_size: int = 0,
+        max_file: int = 1,
+        attrs: Mapping[str, str] | None = None,
+        fd: int | None = None,
     ) -> None:
+        """``fd``: the file, if ``open_file`` opened it already."""
         self._path = path
         self._max_size = max_size
         self._max_file = max_file
         self._encoders = {stream: Encoder(stream, attrs) for stream in ("stdout", "stderr")}
-        self._fd = -1
-        self._size = 0
+        self._fd = open_file(path) if fd is None else fd
+        self._size = os.fstat(self._fd).st_size
         self.lost = 0
         """Bytes of the log that could not be written."""
-        self._open()
-
-    def _open(self) -> None:
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        self._size = os.fstat(self._fd).st_size
 
     def write(self, stream: str, data: bytes | memoryview, now_ns: int) -> None:
         """Log a chunk of output of ``stream`` ("stdout" or "stderr")."""
@@ -234,6 +241,7 @@ class JsonFile:
             # a log that grows beyond its size is better than none
             self._max_size += self._max_size
             return
-        old = self._fd
-        self._open()
-        os.close(old)
+        fresh = open_file(self._path)
+        os.close(self._fd)
+        self._fd = fresh
+        self._size = os.fstat(fresh).st_size

@@ -43,19 +43,9 @@ class Aside:
 
     def __init__(self, work: Work) -> None:
         """Fork the child; it waits for the request, or ends with its parent."""
-        self._sock, theirs = _socketpair()
         self.made: dict[str, Any] = {}
         self.fds: list[int] = []
-        try:
-            self._pid = os.fork()
-            if not self._pid:
-                self._sock.close()
-                _child(work, theirs)
-        except BaseException:
-            self._sock.close()
-            raise
-        finally:
-            theirs.close()
+        self._pid, self._sock = fork_child(lambda sock: _answer(work, sock))
 
     def ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Have it done: ``made`` and ``fds`` are the result then. Raises LaunchError when the work did."""
@@ -77,27 +67,48 @@ class Aside:
 
     def wait(self) -> None:
         """Wait for the child's end."""
-        try:
-            os.waitpid(self._pid, 0)
-        except ChildProcessError:
-            pass  # reaped among the orphans of a container without a pid namespace
+        reap(self._pid)
 
 
-def _socketpair() -> tuple[_socket.socket, _socket.socket]:
-    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+def reap(pid: int) -> None:
+    """Wait for a child's end. With a container that has no pid namespace it may be reaped as an orphan."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
 
 
-def _child(work: Work, sock: _socket.socket) -> None:
+def _answer(work: Work, sock: _socket.socket) -> None:
+    received = protocol.receive(sock)
+    if received is None:
+        return
+    try:
+        made, fds = work(*received)
+    except (WharfieError, OSError, ValueError, KeyError) as error:
+        made, fds = {"error": sentence(error), "code": getattr(error, "exit_code", 125)}, []
+    protocol.send(sock, made, fds)
+
+
+def fork_child(body: Callable[[_socket.socket], None]) -> tuple[int, _socket.socket]:
+    """Run ``body`` in a child with one end of a socket: its pid and the other end. Raises OSError."""
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    try:
+        pid = os.fork()
+        if not pid:
+            ours.close()
+            _run(body, theirs)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return pid, ours
+
+
+def _run(body: Callable[[_socket.socket], None], sock: _socket.socket) -> None:
     status = 1
     try:
-        received = protocol.receive(sock)
-        if received is None:
-            os._exit(0)
-        try:
-            made, fds = work(*received)
-        except (WharfieError, OSError, ValueError, KeyError) as error:
-            made, fds = {"error": sentence(error), "code": getattr(error, "exit_code", 125)}, []
-        protocol.send(sock, made, fds)
+        body(sock)
         status = 0
     except BaseException:
         # the hook written in C: nothing may be imported here

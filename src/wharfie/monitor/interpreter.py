@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 # -S hides the packages; ours are put behind the standard library's
 _START = (
     "import sys; sys.path.append(sys.argv[1]); from wharfie.monitor.spawner import main; "
-    "main(*map(int, sys.argv[2:]))"
+    "main(sys.argv[2], *map(int, sys.argv[3:]))"
 )
 _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
@@ -40,8 +40,9 @@ def start_spawner(interpreter: list[str], log_path: str, control: int, lock: int
     try:
         log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         passed = [control, lock] if copy is None else [control, lock, copy]
+        words = [_SOURCE, os.path.dirname(log_path), *map(str, passed)]
         return subprocess.Popen(
-            [program, *interpreter[1:], "-I", "-S", "-c", _START, _SOURCE, *map(str, passed)],
+            [program, *interpreter[1:], "-I", "-S", "-c", _START, *words],
             executable=None if copy is None else f"/proc/self/fd/{copy}",
             pass_fds=passed,
             stdin=subprocess.DEVNULL,

@@ -95,39 +95,22 @@ class Links:
 
     __slots__ = ("_all", "_directory", "_handler", "_listener", "_loop", "_on_new")
 
-    def __init__(self, loop: Loop, directory: int, handler: Handler, on_new: Callable[[Link], None]) -> None:
-        """``directory`` is the open <exec-root>/containers/<id>; nothing is accepted before ``serve``."""
+    def __init__(
+        self,
+        loop: Loop,
+        directory: int,
+        listener: int,
+        handler: Handler,
+        on_new: Callable[[Link], None],
+    ) -> None:
+        """``directory`` is the open <exec-root>/containers/<id>, ``listener`` comes from ``listen``."""
         self._loop = loop
         self._directory = directory
         self._handler = handler
         self._on_new = on_new
         self._all: list[Link] = []
-        self._listener: _socket.socket | None = None
-
-    def listen(self) -> None:
-        """Make monitor.sock, in place of one that a dead monitor left."""
-        try:
-            os.unlink(protocol.SOCKET_NAME, dir_fd=self._directory)
-        except FileNotFoundError:
-            pass
-        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-        try:
-            listener.setblocking(False)
-            mask = os.umask(0o177)
-            try:
-                listener.bind(protocol.socket_address(self._directory))
-            finally:
-                os.umask(mask)
-            listener.listen(8)
-        except BaseException:
-            listener.close()
-            raise
-        self._listener = listener
-
-    def serve(self) -> None:
-        """Accept connections from now on."""
-        assert self._listener is not None
-        self._loop.watch(self._listener.fileno(), READ, self._accept)
+        self._listener: _socket.socket | None = _socket.socket(fileno=listener)
+        loop.watch(listener, READ, self._accept)
 
     def add(self, sock: _socket.socket) -> Link:
         """Take over a connection that is there already."""
@@ -165,7 +148,30 @@ class Links:
             self._loop.forget(self._listener.fileno())
             self._listener.close()
             self._listener = None
-            try:
-                os.unlink(protocol.SOCKET_NAME, dir_fd=self._directory)
-            except FileNotFoundError:
-                pass  # the directory was removed first
+            remove_socket(self._directory)
+
+
+def listen(directory: int) -> int:
+    """Make monitor.sock in an open directory, in place of one that a dead monitor left; its descriptor."""
+    remove_socket(directory)
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    try:
+        listener.setblocking(False)
+        mask = os.umask(0o177)
+        try:
+            listener.bind(protocol.socket_address(directory))
+        finally:
+            os.umask(mask)
+        listener.listen(8)
+    except BaseException:
+        listener.close()
+        raise
+    return listener.detach()
+
+
+def remove_socket(directory: int) -> None:
+    """Remove monitor.sock; that it is gone already is no error."""
+    try:
+        os.unlink(protocol.SOCKET_NAME, dir_fd=directory)
+    except FileNotFoundError:
+        return

@@ -2,7 +2,7 @@
 
 ::
 
-    launching ──failed──▶ "failed", all undone, end          (a child does it: see aside.py)
+    launching ──failed──▶ "failed", all undone, end          (a child does it: see launching.py)
         │ status.json, "started"
         ▼
     running   streams, log, attachments, exec'd processes, requests of daemons
@@ -25,18 +25,19 @@ import os
 import time
 
 from wharfie.errors import WharfieError
-from wharfie.linux.credentials import set_process_name, set_subreaper
+from wharfie.linux.credentials import set_subreaper
 from wharfie.linux.process import wait_pidfd
 from wharfie.logs.jsonfile import JsonFile
 from wharfie.monitor import protocol
-from wharfie.monitor.aside import ASIDE_END, Aside, sentence
-from wharfie.monitor.creation import create
+from wharfie.monitor.aside import ASIDE_END, fork_child, reap
 from wharfie.monitor.execs import Execs
+from wharfie.monitor.launching import launch
 from wharfie.monitor.links import Link, Links
 from wharfie.monitor.loop import READ, URGENT, Loop
-from wharfie.monitor.process import Process, Stdio
+from wharfie.monitor.process import Process
 from wharfie.monitor.protocol import Attachment, ExitRecord
 from wharfie.monitor.requests import Requests
+from wharfie.monitor.warn import warn
 from wharfie.runtime import join
 from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.support import json
@@ -51,86 +52,54 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+_SIGNALS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP)
+REHEARSALS = 12
 LINGER = 10.0
 """Seconds that a client may take nothing of what is left before it is cut off."""
 
 
 class Monitor:
-    """One container's monitor, from before its launch to the end.
+    """A running container's monitor, made of what ``launching.py`` sends."""
 
-    ``care`` is LaunchRequest.care(); ``aside`` is the child that will create the container.
-    """
-
-    def __init__(self, care: dict[str, Any], aside: Aside) -> None:
+    def __init__(self, launched: dict[str, Any], fds: list[int]) -> None:
+        names: list[str] = launched["fds"]
+        owned = dict(zip(names, fds, strict=False))
         self.loop = Loop()
-        self.id: str = care["id"]
-        self.directory: str = care["directory"]
-        self.process: Process
-        self._care = care
-        self._aside = aside
-        self._directory_fd = os.open(self.directory, os.O_DIRECTORY | os.O_PATH | os.O_CLOEXEC)
-        self._requests = Requests(self)
-        self.links = Links(self.loop, self._directory_fd, self._requests.handle, self._greet)
-        self.execs = Execs(self)
-        self._log: JsonFile | None = None
-        self._cgroup: Cgroup
-        self._status: dict[str, Any] = {}
-        self._oom_fd: int | None = None
+        self.id: str = launched["id"]
+        self.directory: str = launched["directory"]
+        self._status: dict[str, Any] = launched["status"]
+        self._log = None if "log" not in owned else _log(launched["log"], owned["log"])
         self._oom_kills = 0
         self._left_at_check = -1
-
-    # launching
-
-    def launch(self, document: int, link: _socket.socket, streams: list[int]) -> None:
-        """Create and start the container; raises WharfieError or OSError with everything undone."""
-        for name in (protocol.STATUS_NAME, protocol.EXIT_NAME):
-            try:
-                os.unlink(name, dir_fd=self._directory_fd)
-            except FileNotFoundError:
-                continue
-        self._log = _open_log(self._care["log"])
-        self.links.listen()
-        pipes = None if self._care["tty"] else Stdio(open_stdin=self._care["open_stdin"])
-        try:
-            self._aside.ask({}, (document, *(() if pipes is None else pipes.theirs)))
-        except BaseException:
-            if pipes is not None:
-                pipes.close()
-            self.links.close()
-            raise
-        self._take_over(self._aside, pipes)
-        atomic_write(
-            f"{self.directory}/{protocol.STATUS_NAME}", json.dumps(self.status()).encode("ascii"), sync=False
-        )
-        first = self.links.add(link)
-        attachments = [Attachment.from_json(item) for item in self._care.pop("attachments")]
-        for key, (attachment, fd) in enumerate(zip(attachments, streams, strict=True)):
-            self._requests.attach(first, key, self.process, attachment, fd)
-        first.send({"event": "started", **self.status()})
-        self.loop.call_later(ASIDE_END, self._aside.wait)
+        self._mounts = owned.get("mounts")
+        self.execs = Execs(self)
+        self._requests = Requests(self)
+        self.process = self._process(owned, stdin_once=launched["stdin_once"])
         self.loop.watch(self.process.pidfd, READ, self._container_gone, vital=True)
-        self.links.serve()
-
-    def _take_over(self, aside: Aside, pipes: Stdio | None) -> None:
-        made = aside.made
-        own_pids = made.pop("own_pids")
-        self._status = {
-            "version": protocol.VERSION,
-            "id": self.id,
-            "monitor_pid": os.getpid(),
-            "seccomp_path": self._care["seccomp_path"],
-            **made,
-        }
-        self._cgroup = open_cgroup(made["cgroup"])
-        self.process = Process(self.loop, made["pid"], aside.fds[0])
-        if pipes is None:
-            self.process.use_terminal(aside.fds[1], log=self._log)
-        else:
-            self.process.use_pipes(pipes.started(), stdin_once=self._care["stdin_once"], log=self._log)
-        self._watch_oom()
-        if not own_pids:
+        self._oom_fd = owned.get("oom")
+        if self._oom_fd is not None:
+            # v1: an eventfd; v2: memory.events, always readable, a change is POLLPRI
+            counts = os.readlink(f"/proc/self/fd/{self._oom_fd}").startswith("anon_inode:")
+            self.loop.watch(self._oom_fd, READ if counts else URGENT, self._oom)
+        if not launched["own_pids"]:
             # with a pid namespace of its own, the container's first process adopts orphans; here we do
             self.loop.call_later(1.0, self._reap_orphans)
+        self.links = Links(
+            self.loop, owned["directory"], owned["listener"], self._requests.handle, self._greet
+        )
+        first = self.links.add(_socket.socket(fileno=owned["link"]))
+        attachments = [Attachment.from_json(item) for item in launched["attachments"]]
+        for key, (attachment, fd) in enumerate(zip(attachments, fds[len(names) :], strict=True)):
+            self._requests.attach(first, key, self.process, attachment, fd)
+
+    def _process(self, owned: dict[str, int], *, stdin_once: bool) -> Process:
+        process = Process(self.loop, self._status["pid"], owned["pidfd"])
+        if "console" in owned:
+            process.use_terminal(owned["console"], log=self._log)
+        else:
+            ours = (owned.get("stdin", -1), owned["stdout"], owned["stderr"])
+            process.use_pipes(ours, stdin_once=stdin_once, log=self._log)
+        return process
 
     def status(self) -> dict[str, Any]:
         """What a daemon wants to know first."""
@@ -147,32 +116,25 @@ class Monitor:
             id=self.id,
             pid=self.process.pid,
             pidfd=self.process.pidfd,
-            cgroup=self._cgroup.path,
+            cgroup=self._status["cgroup"],
             spec=self._status["join_spec"],
         )
 
-    def _watch_oom(self) -> None:
-        try:
-            self._oom_fd = self._cgroup.oom_notifier()
-        except (OSError, WharfieError) as error:
-            warn(f"no notice of memory shortage: {error}")
-            return
-        if self._oom_fd is not None:
-            # v1: an eventfd; v2: memory.events, always readable, a change is POLLPRI
-            counts = os.readlink(f"/proc/self/fd/{self._oom_fd}").startswith("anon_inode:")
-            self.loop.watch(self._oom_fd, READ if counts else URGENT, self._oom)
+    def _cgroup(self) -> Cgroup:
+        """Made when it is needed: it would take 100 KiB of every monitor."""
+        return open_cgroup(self._status["cgroup"])
 
     def _oom(self, _events: int) -> None:
         assert self._oom_fd is not None
         try:
-            self._cgroup.oom_acknowledge(self._oom_fd)
+            self._cgroup().oom_acknowledge(self._oom_fd)
         except OSError:
             pass  # the cgroup is being removed
         self._check_oom()
 
     def _check_oom(self) -> bool:
         try:
-            kills = self._cgroup.oom_kills()
+            kills = self._cgroup().oom_kills()
         except (OSError, WharfieError):
             kills = 0
         if kills > self._oom_kills:
@@ -231,7 +193,7 @@ class Monitor:
             os.close(self._oom_fd)
             self._oom_fd = None
         try:
-            self._cgroup.destroy()
+            self._cgroup().destroy()
         except (OSError, WharfieError) as error:
             warn(f"cannot remove what is left of {self.id}: {error}")
         self.process.close_streams()
@@ -258,58 +220,61 @@ class Monitor:
         return self.process.exit_code is not None
 
 
-def _open_log(log: dict[str, Any]) -> JsonFile | None:
-    if log["driver"] == "none":
-        return None
+def _log(log: dict[str, Any], fd: int) -> JsonFile:
     return JsonFile(
         log["path"],
         max_size=log.get("max_size") or 0,
         max_file=log.get("max_file") or 1,
         attrs=log.get("attrs") or None,
+        fd=fd,
     )
 
 
-def warn(message: str) -> None:
-    """Into the spawner's log, which is our standard error."""
-    os.write(2, f"monitor {os.getpid()}: {message}\n".encode("utf-8", "backslashreplace"))
-
-
 def main(spawner: _socket.socket, lock: int) -> None:
-    """The life of a monitor, in the process forked for it: on standby until the spawner hands it a launch.
+    """The life of a monitor, in the process forked for it: on standby until a container was launched for it.
 
     ``lock`` is held until a daemon can find the container (``succession.py``).
 
-    The child that will create the container is forked ahead too: what a fork and the first writes to shared
+    The child that will launch the container is forked ahead too: what a fork and the first writes to shared
     pages cost (3 to 5 ms for the two) is paid before anybody waits for it.
     """
     os.setsid()
-    os.chdir("/")
-    set_subreaper()
-    set_process_name(b"wharfie-monitor")
-    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
-        # a handler, not SIG_IGN: execve(2) resets handlers
-        _signal.signal(number, _nothing)
-    gc.enable()
-    aside = Aside(create)
-    received = protocol.receive(spawner)
+    become()
+    child, sock = fork_child(lambda sock: launch(spawner, sock))
     spawner.close()
+    received = protocol.receive(sock)
+    sock.close()
     if received is None:
-        return
-    message, (document, link_fd, *streams) = received
-    link = _socket.socket(fileno=link_fd)
-    try:
-        monitor = Monitor(message["care"], aside)
-        monitor.launch(document, link, streams)
-    except (WharfieError, OSError, ValueError, KeyError) as error:
-        code = getattr(error, "exit_code", 125)
-        try:
-            protocol.send(link, {"event": "failed", "message": sentence(error), "code": code})
-        except OSError as unsent:
-            warn(f"nobody to tell ({unsent}): {error}")
+        os.waitpid(child, 0)
         return
     os.close(lock)
-    os.close(document)
+    monitor = Monitor(*received)
+    del received
+    monitor.loop.call_later(ASIDE_END, lambda: reap(child))
+    gc.enable()
     monitor.loop.run()
+
+
+def become() -> None:
+    """Adopt orphans, and survive what is sent to whole sessions."""
+    os.chdir("/")
+    set_subreaper()
+    # prctl(2) would do, but making memory for its argument takes 80 KiB of every monitor
+    comm = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(comm, b"wharfie-monitor")
+    os.close(comm)
+    for number in _SIGNALS:
+        # a handler, not SIG_IGN: execve(2) resets handlers
+        _signal.signal(number, _nothing)
+
+
+def rehearse_become() -> None:
+    """Do that, and undo it, until the interpreter has made all it makes of often used code."""
+    for _ in range(REHEARSALS):
+        become()
+    set_subreaper(False)
+    for number in _SIGNALS:
+        _signal.signal(number, _signal.SIG_DFL)
 
 
 def _nothing(_number: int, _frame: object) -> None:

@@ -52,7 +52,9 @@ EXIT_NAME = "exit.json"
 
 PACKET_LIMIT = 48 * 1024
 DOCUMENT_LIMIT = 16 << 20
-FDS_LIMIT = 64
+FDS_LIMIT = 80
+LAUNCH_FDS_LIMIT = 64
+"""For a request to launch: what becomes of it is handed on with some more."""
 
 DETACHED = "detached"
 """An attachment ended by its detach keys."""

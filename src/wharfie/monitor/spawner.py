@@ -7,7 +7,7 @@ frozen (a collection would touch, and so copy, every page it shares with its mon
 ::
 
     daemon ──"launch", fds [document, link, stream...]──▶ spawner ──the same──▶ monitor on standby
-    spawner: closes its copies, goes on at once; the monitor parses the document and answers on its link
+    spawner: looks at nothing of it (what it wrote to, its next monitor would have a copy of), goes on at once
 
 One monitor is forked ahead and stands by; when nothing was asked for some time after it was used, the next
 one is. In a burst, a launch that finds none waits for its fork. The end of the daemon's socket is the end of
@@ -24,40 +24,44 @@ import sys
 
 from wharfie.linux import libc
 from wharfie.linux.credentials import set_process_name
-from wharfie.linux.fd import close_all
+from wharfie.linux.fd import close_all, recv_fds, send_fds
 from wharfie.monitor import monitor, protocol
+from wharfie.monitor.rehearsal import fill_holes, rehearse
+from wharfie.monitor.warn import warn
 from wharfie.runtime import parent
 from wharfie.runtime.cgroups.select import open_cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from typing import Any
 else:
     import _signal
 
-M_TRIM_THRESHOLD = -1
-M_MMAP_THRESHOLD = -3
 REST_MS = 40
 """How long nothing must be asked for before a standby is forked: a start has both processors until then."""
-THRESHOLD = 32 * 1024
-"""Chunks of output and their encodings are larger than this: they go back to the kernel at once."""
+
+THRESHOLD = 128 * 1024
+"""What a burst of output takes is reused while it lasts, and given back when it is over (``stdio.py``)."""
 
 OOM_SCORE = b"-500"
 """As containerd and dockerd choose for themselves."""
 
+_filling: list[object] = []
+"""What fills the holes of the heap; never looked at."""
 
-def main(control_fd: int, lock: int, *needless: int) -> None:
+
+def main(directory: str, control_fd: int, lock: int, *needless: int) -> None:
     """Serve until the daemon's end of the socket closes; ``needless`` descriptors served the start only.
 
-    ``lock`` is only held: see ``succession.py``.
+    ``lock`` is only held: see ``succession.py``. ``directory`` is one of ours, for the rehearsal.
     """
     close_all(needless)
     os.set_inheritable(lock, False)
     control = _socket.socket(fileno=control_fd)
     control.setblocking(True)
-    _become()
+    # before the rehearsal, which takes 0.1 s: the daemon has other things to do meanwhile
     protocol.send(control, {"event": "ready", "pid": os.getpid()})
+    _become(directory)
     asked = select.poll()
     asked.register(control, select.POLLIN)
     standby: _socket.socket | None = None
@@ -65,28 +69,26 @@ def main(control_fd: int, lock: int, *needless: int) -> None:
         if standby is None and not asked.poll(REST_MS):
             standby = _fork_monitor(control, lock)
         try:
-            received = protocol.receive(control)
+            request, fds = recv_fds(control, protocol.PACKET_LIMIT + 1, protocol.LAUNCH_FDS_LIMIT)
         except ConnectionResetError:
             return
-        except (OSError, ValueError) as error:
-            monitor.warn(f"the spawner got a wrong request: {error}")
+        except OSError as error:
+            warn(f"the spawner got a wrong request: {error}")
             continue
-        if received is None:
+        if not request:
             return
-        message, fds = received
-        if message.get("op") == "launch" and len(fds) >= 2:
-            _launch(control, lock, standby, message, fds)
-            standby = None
+        _launch(control, lock, standby, request, fds)
+        standby = None
         close_all(fds)
 
 
-def _become() -> None:
+def _become(directory: str) -> None:
     set_process_name(b"wharfie-spawner")
     os.umask(0o022)
     _signal.signal(_signal.SIGCHLD, _reap)
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    libc.mallopt(M_MMAP_THRESHOLD, THRESHOLD)
-    libc.mallopt(M_TRIM_THRESHOLD, THRESHOLD)
+    libc.mallopt(libc.M_MMAP_THRESHOLD, THRESHOLD)
+    libc.mallopt(libc.M_TRIM_THRESHOLD, THRESHOLD)
     try:
         fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -98,7 +100,13 @@ def _become() -> None:
     # facts about the machine that every monitor would look up again
     parent.own_bounding_set()
     open_cgroup("/wharfie")
+    try:
+        rehearse(f"{directory}/rehearsal.{os.getpid()}")
+    except OSError as error:
+        warn(f"no rehearsal, monitors will take more memory: {error}")
     gc.collect()
+    _filling.extend(fill_holes())
+    libc.trim_memory()
     gc.freeze()
     gc.disable()
 
@@ -107,7 +115,7 @@ def _launch(
     control: _socket.socket,
     lock: int,
     standby: _socket.socket | None,
-    message: dict[str, Any],
+    request: bytes,
     fds: list[int],
 ) -> None:
     """Hand a launch to a monitor. If there can be none, closing the link tells the daemon."""
@@ -116,10 +124,10 @@ def _launch(
         if chosen is None:
             return
         try:
-            protocol.send(chosen, message, fds)
+            send_fds(chosen, request, fds)
             return
         except OSError as error:
-            monitor.warn(f"a monitor was gone before it was used: {error}")
+            warn(f"a monitor was gone before it was used: {error}")
             if standby is None:
                 return
             standby = None
@@ -133,7 +141,7 @@ def _fork_monitor(control: _socket.socket, lock: int) -> _socket.socket | None:
     try:
         pid = os.fork()
     except OSError as error:
-        monitor.warn(f"the spawner cannot fork: {error}")
+        warn(f"the spawner cannot fork: {error}")
         ours.close()
         theirs.close()
         return None
@@ -164,4 +172,4 @@ def _reap(_number: int, _frame: object) -> None:
         if not pid:
             return
         if status:
-            monitor.warn(f"monitor {pid} ended with status {status}")
+            warn(f"monitor {pid} ended with status {status}")

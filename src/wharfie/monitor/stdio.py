@@ -16,6 +16,7 @@ import errno
 import os
 import time
 
+from wharfie.linux.libc import trim_memory
 from wharfie.monitor.loop import GONE, READ, WRITE
 from wharfie.wire import stdcopy
 
@@ -30,11 +31,33 @@ HOLD_LIMIT = 1 << 20
 DRAIN_LIMIT = 64 << 20
 """How much is still read once the process is gone, should somebody else keep writing."""
 
-# made before the fork, so that a monitor has its own copy only of the pages it ever read into
-_buffer = bytearray(CHUNK)
-_view = memoryview(_buffer)
+REST = 0.2
+"""Seconds without output after which the memory that a burst of it took is given back."""
 
 STREAM_NAMES = {stdcopy.STDOUT: "stdout", stdcopy.STDERR: "stderr"}
+
+
+class _Buffer:
+    """What output is read into, one for all: there while there is output, some 200 KiB with its encodings."""
+
+    __slots__ = ("view",)
+
+    def __init__(self) -> None:
+        self.view: memoryview | None = None
+
+    def take(self, loop: Loop) -> memoryview:
+        """Make it, and see to its end."""
+        self.view = view = memoryview(bytearray(CHUNK))
+        loop.call_later(REST, self.drop)
+        return view
+
+    def drop(self) -> None:
+        """Give it back."""
+        self.view = None
+        trim_memory()
+
+
+buffer = _Buffer()
 
 
 class Output:
@@ -57,8 +80,9 @@ class Output:
 
     def _read(self) -> int:
         """Read one chunk and pass it on: its length, 0 at the end, -1 if there is none now."""
+        view = buffer.view or buffer.take(self._loop)
         try:
-            length = os.readv(self._fd, [_buffer])
+            length = os.readv(self._fd, (view,))
         except BlockingIOError:
             return -1
         except OSError as error:
@@ -69,7 +93,7 @@ class Output:
         if not length:
             self.close()
             return 0
-        chunk = _view[:length]
+        chunk = view[:length]
         if self._log is not None:
             self._log.write(STREAM_NAMES[self.stream], chunk, time.time_ns())
         for client in tuple(self.clients):

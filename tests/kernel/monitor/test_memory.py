@@ -1,0 +1,24 @@
+"""A monitor stays small: most of its memory is the spawner's, shared by all."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.monitor_memory import all_logged, pss_kib
+from tests.kernel.monitor.bench import Bench
+
+MONITORS = 20
+LINES = 1000
+LIMIT_KIB = 1536
+
+
+@pytest.mark.asyncio
+async def test_twenty_monitors_take_little_memory_each_after_a_thousand_lines(bench: Bench) -> None:
+    script = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done; sleep 1000"
+    links = [await bench.run("sh", "-c", script) for _ in range(MONITORS)]
+    await all_logged(bench, links, LINES)
+    sizes = [pss_kib(link.monitor_pid) for link in links]
+    for link in links:
+        await link.signal(9)
+        await link.exited
+    assert sum(sizes) / len(sizes) <= LIMIT_KIB
