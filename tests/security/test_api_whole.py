@@ -57,7 +57,8 @@ def test_the_socket_is_for_root_and_one_group(engine: ours.Engine) -> None:
     assert found.st_uid == 0
     nobody = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c",
-         "import socket,sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])", attacks.socket_path(engine)],
+         "import socket,sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])",
+         attacks.socket_path(engine)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "PermissionError" in nobody.stderr
@@ -128,7 +129,8 @@ def test_an_ordinary_user_reaches_no_file_of_an_image_or_a_container(engine: our
         known = [
             *state.glob("data/layers/*/diff/suid"), *state.glob("data/containers/*/upper/made"),
             *state.glob("data/containers/*/*-json.log"), *state.glob("data/blobs/sha256/*"),
-            *state.glob("data/volumes/kept/_data"), *state.glob("exec/containers/*/*"), *state.glob("data/seccomp/*"),
+            *state.glob("data/volumes/kept/_data"), *state.glob("exec/containers/*/*"),
+            *state.glob("data/seccomp/*"),
             *state.glob("data/state.db*"), state / "exec/spawner.log", *state.glob("data/containers/*/hosts"),
         ]  # fmt: skip
         assert len(known) > 8, known
@@ -174,7 +176,7 @@ def test_directories_and_files_have_the_modes_they_need_and_no_more(engine: ours
         engine.cli("rm", "-f", "modes")
 
 
-# -- rude requests --------------------------------------------------------------------------------------------
+# -- rude requests ----------------------------------------------------------------------------------
 
 
 def test_a_body_of_a_gibibyte_is_not_read_into_memory(engine: ours.Engine) -> None:
@@ -212,8 +214,10 @@ def test_deeply_nested_json_is_an_error_and_nothing_more(engine: ours.Engine, op
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"Image": 7}', b"nonsense", b'"text"', b"[]", b"null", b'{"HostConfig": {"Memory": 1e400}}', b"\xff\xfe",
-        b'{"HostConfig": {"Memory": 99999999999999999999999999}}', b'{"HostConfig":{"ConsoleSize":[-1,99999999999]}}',
+        b'{"Image": 7}', b"nonsense", b'"text"', b"[]", b"null", b'{"HostConfig": {"Memory": 1e400}}',
+        b"\xff\xfe",
+        b'{"HostConfig": {"Memory": 99999999999999999999999999}}',
+        b'{"HostConfig":{"ConsoleSize":[-1,99999999999]}}',
         b'{"Image":"busybox","Cmd":["a\\u0000b"]}', b'{"Image":"busybox","Env":["\\ud800=x"]}',
         b'{"Image":"../../../etc"}', b'{"Image":"busybox","HostConfig":{"Binds":["/\\u0000:/x"]}}',
         b'{"Image":"busybox","Hostname":"' + b"x" * 100_000 + b'"}',
@@ -238,8 +242,10 @@ def test_a_nonsensical_body_is_the_clients_fault(engine: ours.Engine, body: byte
 RUDE = {
     "a line of a megabyte": b"GET /" + b"x" * (1 << 20) + b" HTTP/1.1\r\n\r\n",
     "a header of a megabyte": b"GET /_ping HTTP/1.1\r\nX: " + b"x" * (1 << 20) + b"\r\n\r\n",
-    "headers of 64 MiB": b"GET /_ping HTTP/1.1\r\n" + b"".join(b"X%d: %s\r\n" % (i, b"y" * 4000) for i in range(16000)),
-    "a turning request without end": b"POST /v1.51/containers/x/attach?a HTTP/1.1\r\n" + b"X: y\r\n" * 2_000_000,
+    "headers of 64 MiB": b"GET /_ping HTTP/1.1\r\n"
+    + b"".join(b"X%d: %s\r\n" % (i, b"y" * 4000) for i in range(16000)),
+    "a turning request without end": b"POST /v1.51/containers/x/attach?a HTTP/1.1\r\n"
+    + b"X: y\r\n" * 2_000_000,
     "chunk sizes that go back": (
         b"POST /v1.51/exec/x/start HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nX\r\n-c\r\n"
     ),
@@ -310,7 +316,8 @@ def test_a_thousand_half_open_connections_leave_it_responsive(engine: ours.Engin
     try:
         for number in range(1000):
             sock = attacks.connect_patiently(attacks.socket_path(engine))
-            sock.sendall((b"", b"GET /_pi", b"POST /v1.51/containers/create HTTP/1.1\r\nContent-Length: 99\r\n\r\n{",
+            sock.sendall((b"", b"GET /_pi",
+                          b"POST /v1.51/containers/create HTTP/1.1\r\nContent-Length: 99\r\n\r\n{",
                           b"POST /v1.51/exec/x/start HTTP/1.1\r\n")[number % 4])  # fmt: skip
             held.append(sock)
         assert responsive(engine)
@@ -345,7 +352,7 @@ def test_clients_that_do_not_read_do_not_fill_the_daemon(engine: ours.Engine) ->
         engine.cli("rm", "-f", "chatty")
 
 
-# -- TCP ------------------------------------------------------------------------------------------------------
+# -- TCP --------------------------------------------------------------------------------------------
 
 
 def free_port() -> int:
@@ -386,7 +393,8 @@ def test_on_tcp_no_page_of_a_browser_is_served(tmp_path: Path) -> None:
         assert ask(Host="localhost") == 200
         for headers in (
             {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": f"http://127.0.0.1:{port}"},
-            {"Sec_Fetch_Site": "cross-site"}, {"Host": "evil.example"}, {"Host": f"rebound.evil.example:{port}"},
+            {"Sec_Fetch_Site": "cross-site"}, {"Host": "evil.example"},
+            {"Host": f"rebound.evil.example:{port}"},
             {"Host": "127.0.0.1.evil.example"}, {"Host": ""},
         ):  # fmt: skip
             assert ask(**headers) == 403, headers

@@ -16,11 +16,12 @@ FOURTEEN = 0x00000000A80425FB
 """CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD
 AUDIT_WRITE SETFCAP."""
 
-# Each call is made with arguments that would fail in another way (EFAULT, EINVAL, EBADF …) were it let through.
+# Each call gets arguments that would fail in another way (EFAULT, EINVAL, EBADF …) were it let through.
 CALLS = """
 import ctypes, errno, json, os, platform
 libc = ctypes.CDLL(None, use_errno=True)
-numbers = {"x86_64": dict(mount=165, umount2=166, ptrace=101, keyctl=250, add_key=248, request_key=249, bpf=321,
+numbers = {"x86_64": dict(mount=165, umount2=166, ptrace=101, keyctl=250, add_key=248, request_key=249,
+    bpf=321,
     userfaultfd=323, perf_event_open=298, io_uring_setup=425, io_uring_enter=426, io_uring_register=427,
     unshare=272, setns=308, clone3=435, kexec_load=246, init_module=175, finit_module=313, delete_module=176,
     open_by_handle_at=304, name_to_handle_at=303, move_pages=279, pivot_root=155, swapon=167, reboot=169,
@@ -36,7 +37,7 @@ for name, number in numbers.items():
     if name == "personality":
         arguments = [ctypes.c_long(0x0400000)] + [ctypes.c_long(0)] * 5     # READ_IMPLIES_EXEC
     if name == "ptrace":
-        arguments = [ctypes.c_long(16), ctypes.c_long(1)] + [ctypes.c_long(0)] * 4  # ATTACH to 1, which we are
+        arguments = [ctypes.c_long(16), ctypes.c_long(1)] + [ctypes.c_long(0)] * 4  # ATTACH to ourselves
     ctypes.set_errno(0)
     result = libc.syscall(number, *arguments)
     found[name] = "ok" if result >= 0 else errno.errorcode[ctypes.get_errno()]
@@ -56,12 +57,13 @@ print(json.dumps({"calls": found, "sockets": sockets,
                   "clone": "ok" if clone > 0 else errno.errorcode[clone_errno]}))
 """
 DENIED = (
-    "mount umount2 keyctl add_key request_key bpf userfaultfd perf_event_open io_uring_setup io_uring_enter"
-    " io_uring_register unshare setns kexec_load init_module finit_module delete_module open_by_handle_at"
-    " pivot_root swapon reboot settimeofday clock_settime iopl ioperm acct quotactl lookup_dcookie fsopen"
-    " open_tree move_mount mount_setattr fanotify_init syslog nfsservctl vhangup sethostname personality"
-    " move_pages"
-).split()
+    "mount", "umount2", "keyctl", "add_key", "request_key", "bpf", "userfaultfd", "perf_event_open",
+    "io_uring_setup", "io_uring_enter", "io_uring_register", "unshare", "setns", "kexec_load",
+    "init_module", "finit_module", "delete_module", "open_by_handle_at", "pivot_root", "swapon",
+    "reboot", "settimeofday", "clock_settime", "iopl", "ioperm", "acct", "quotactl", "lookup_dcookie",
+    "fsopen", "open_tree", "move_mount", "mount_setattr", "fanotify_init", "syslog", "nfsservctl",
+    "vhangup", "sethostname", "personality", "move_pages",
+)  # fmt: skip
 
 
 def fields(status: str) -> dict[str, str]:
@@ -160,7 +162,8 @@ def test_disks_and_memory_of_the_host_cannot_be_opened(engine: ours.Engine) -> N
         ("c", 1, 11),
     ]
     script = "".join(
-        f"mknod /tmp/d{number} {kind} {major} {minor}; (: < /tmp/d{number}) 2>/dev/null && echo opened {kind} {major};"
+        f"mknod /tmp/d{number} {kind} {major} {minor}; "
+        f"(: < /tmp/d{number}) 2>/dev/null && echo opened {kind};"
         f" (: >> /tmp/d{number}) 2>/dev/null && echo written {kind} {major};"
         for number, (kind, major, minor) in enumerate(nodes)
     )
@@ -169,7 +172,8 @@ def test_disks_and_memory_of_the_host_cannot_be_opened(engine: ours.Engine) -> N
 
 
 SYSCTLS = ("kernel.core_pattern=|/evil", "vm.drop_caches=1", "kernel.modprobe=/evil", "fs.file-max=9",
-           "kernel.shmmax/../core_pattern=x", "net/../kernel/core_pattern=x", "net.ipv4/../../kernel/hostname=x",
+           "kernel.shmmax/../core_pattern=x", "net/../kernel/core_pattern=x",
+           "net.ipv4/../../kernel/hostname=x",
            "kernel.hostname=x", "net..ipv4=1")  # fmt: skip
 
 
@@ -184,11 +188,12 @@ def test_only_parameters_of_its_own_namespaces_are_set(engine: ours.Engine, sysc
 
 
 def test_the_kernels_secrets_are_hidden_by_default(engine: ours.Engine) -> None:
-    masked = ("/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/acpi",
-              "/proc/asound", "/proc/scsi", "/proc/latency_stats", "/sys/firmware",
+    masked = ("/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug",
+              "/proc/acpi", "/proc/asound", "/proc/scsi", "/proc/latency_stats", "/sys/firmware",
               "/sys/devices/virtual/powercap")  # fmt: skip
     throttle = [str(path) for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle")]
-    script = 'for p in "$@"; do if test -d $p; then ls -A $p | head -1; elif test -e $p; then head -c 1 $p; fi; done'
+    script = 'for p in "$@"; do'
+    script += " if test -d $p; then ls -A $p | head -1; elif test -e $p; then head -c 1 $p; fi; done"
     done = engine.cli("run", "--rm", "busybox", "sh", "-c", script, "sh", *masked, *throttle)
     assert done.stdout == "", done.stdout
     assert done.returncode == 0

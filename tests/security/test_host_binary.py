@@ -239,7 +239,7 @@ print(json.dumps(sorted(found)))
 def test_a_process_that_joins_brings_nothing_of_the_host(
     engine: ours.Engine, tmp_path: Path, options: tuple[str, ...], terminal: tuple[str, ...]
 ) -> None:
-    """Who may trace sees a joining process's root and descriptors from its first moment on (CVE-2016-9962)."""
+    """Who may trace sees a joining process's root and descriptors from its first moment (CVE-2016-9962)."""
     (tmp_path / "marker").touch()
     image = attacks.python_image(engine)
     started = engine.cli(

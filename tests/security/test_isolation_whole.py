@@ -28,7 +28,7 @@ def test_containers_of_two_daemons_do_not_reach_each_other(engine: ours.Engine, 
                 assert (
                     each.cli("run", "-d", "--name", "server", "busybox", "sh", "-c", LISTEN).returncode == 0
                 )
-            try_it = "for i in 1 2 3 4 5 6 7 8 9 10; do nc -w 1 {0} 7000 < /dev/null && exit 0; usleep 100000; done; exit 1"
+            try_it = "for i in 1 2 3 4 5 6; do nc -w 1 {0} 7000 < /dev/null && break; usleep 100000; done"
             for mine, theirs in ((engine, other), (other, engine)):
                 own = mine.cli("run", "--rm", "busybox", "sh", "-c", try_it.format(address(mine, "server")))
                 assert own.stdout == "hello\n", "a neighbour on the same bridge answers"
@@ -56,7 +56,8 @@ def test_without_a_network_there_is_none(engine: ours.Engine) -> None:
 
 def test_a_container_cannot_change_how_it_is_wired(engine: ours.Engine) -> None:
     script = (
-        "ip addr add 10.99.0.1/24 dev eth0 && echo added; ip link set eth0 address 02:00:00:00:00:01 && echo renamed;"
+        "ip addr add 10.99.0.1/24 dev eth0 && echo added;"
+        " ip link set eth0 address 02:00:00:00:00:01 && echo renamed;"
         " ip link set eth0 down && echo down; ip route add default via 10.0.0.1 && echo routed;"
         " (: >> /proc/sys/net/ipv4/ip_forward) && echo sysctl; iptables -L && echo tables; true"
     )
@@ -64,7 +65,7 @@ def test_a_container_cannot_change_how_it_is_wired(engine: ours.Engine) -> None:
     assert done.stdout == "", done.stdout
 
 
-# -- resources ------------------------------------------------------------------------------------------------
+# -- resources --------------------------------------------------------------------------------------
 
 
 def latency(engine: ours.Engine) -> float:
@@ -84,9 +85,10 @@ def latency(engine: ours.Engine) -> float:
         ("--pids-limit", "60", "busybox", "sh", "-c", "bomb() { bomb | bomb & }; bomb; sleep 1000"),
         ("-m", "64m", "--memory-swap", "64m", "busybox", "sh", "-c",
          "while true; do dd if=/dev/zero of=/dev/null bs=200M count=1; done"),
-        ("-m", "32m", "--memory-swap", "32m", "busybox", "sh", "-c", "dd if=/dev/zero of=/dev/shm/x bs=1M; sleep 1000"),
+        ("-m", "32m", "--memory-swap", "32m", "busybox", "sh", "-c",
+         "dd if=/dev/zero of=/dev/shm/x bs=1M; sleep 1000"),
         ("--cpus", "0.5", "busybox", "sh", "-c", "while true; do :; done & while true; do :; done"),
-        ("--log-opt", "max-size=1m", "--log-opt", "max-file=2", "busybox", "sh", "-c", "yes aaaaaaaaaaaaaaaaaaaaaaa"),
+        ("--log-opt", "max-size=1m", "--log-opt", "max-file=2", "busybox", "sh", "-c", "yes aaaaaaaaaaa"),
         ("--log-opt", "max-size=1m", "busybox", "sh", "-c", "cat /dev/zero"),
     ],
     ids=["forks", "memory", "shared memory", "cpu", "log of lines", "log without line ends"],

@@ -16,7 +16,8 @@ from tests.security.attacks import busybox_with, link, member
 LABELS = (
     "wharfie.privileged", "wharfie.annotations", "io.wharfie.mounts", "com.docker.compose.project",
     "com.docker.volume.anonymous", "run.oci.hooks.stdout", "io.kubernetes.cri-o.Devices",
-    "io.kubernetes.cri-o.userns-mode", "org.criu.config", "module.wasm.image/variant", "run.oci.keep_original_groups",
+    "io.kubernetes.cri-o.userns-mode", "org.criu.config", "module.wasm.image/variant",
+    "run.oci.keep_original_groups",
 )  # fmt: skip
 ENVIRONMENT = (
     "LD_PRELOAD=/evil.so", "LD_LIBRARY_PATH=/evil", "PYTHONPATH=/evil", "PYTHONSTARTUP=/evil.py",
@@ -70,8 +71,8 @@ def test_no_process_of_ours_has_the_images_environment(engine: ours.Engine) -> N
     "volume", ["/proc", "/proc/sys", "/", "/../../etc", "relative/../../etc", "/dev/../proc"]
 )
 def test_volumes_of_an_image_do_not_cover_what_protects(engine: ours.Engine, volume: str) -> None:
-    done = engine.cli("import", "--change", f'VOLUME ["{volume}"]', "--change", "ENV PATH=/bin", "-", "voluminous",
-                      stdin=busybox_with())  # fmt: skip
+    done = engine.cli("import", "--change", f'VOLUME ["{volume}"]', "--change", "ENV PATH=/bin", "-",
+                      "voluminous",                      stdin=busybox_with())  # fmt: skip
     if done.returncode:
         return  # refused at once
     ran = engine.cli("run", "--rm", "voluminous", "sh", "-c", "cat /proc/self/stat; mount | grep ' /etc '")

@@ -181,6 +181,7 @@ def _cgroup_trees(plan: Plan, cgroup: Cgroup, sources: Sources) -> list[tuple[st
 
 
 def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) -> None:
+    """Clone, help, wait. Where the child turns out to be gone, the reason that it left counts."""
     entry = container.cgroup.entry()
     channel, inner = sync.pair()
     try:
@@ -212,6 +213,8 @@ def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) 
     except WharfieError as error:
         raise LaunchError(error.message) from None
     except OSError as error:
+        if container.pid and error.errno in (errno.ENOENT, errno.ESRCH):
+            _hear(channel, container, until="end")
         raise LaunchError(f"creating the container's process failed: {describe(error)}") from None
     finally:
         if container._channel is None:
@@ -256,8 +259,7 @@ def _assist(plan: Plan, pid: int, channel: sync.Channel) -> None:
                 )
             except OSError as error:
                 if error.errno == errno.ESRCH:
-                    # the child is gone and has left its reason
-                    channel.hear()
+                    raise
                 raise LaunchError(
                     f"failed to create network interface {interface['name']}: {describe(error)}"
                 ) from None
