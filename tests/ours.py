@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +77,7 @@ def describe(state: Path, bridge: str) -> Engine:
         "--exec-root", str(state / "exec"),
         "--pidfile", str(state / "wharfie.pid"),
         "--bridge", bridge,
+        "--cgroup-parent", f"/{bridge}",
     ]  # fmt: skip
     return Engine(host, state, bridge, arguments)
 
@@ -100,6 +102,9 @@ def engine(state: Path, *, bridge: str = "wht") -> Iterator[Engine]:
             process.terminate()
         process.wait(30)
         subprocess.run(["ip", "link", "del", bridge], capture_output=True, check=False)
+        for parent in [f"/sys/fs/cgroup/{bridge}", *glob.glob(f"/sys/fs/cgroup/*/{bridge}")]:
+            with suppress(OSError):  # not made, or a group of a container that another failure left in it
+                os.rmdir(parent)
         for table in subprocess.run(
             ["nft", "list", "tables"], capture_output=True, text=True
         ).stdout.splitlines():
@@ -119,3 +124,11 @@ def processes() -> dict[int, str]:
             except OSError:
                 continue
     return found
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+    """Wait until ``condition()`` is true; ``what`` is wrong if that takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)

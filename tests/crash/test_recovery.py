@@ -7,10 +7,10 @@ import random
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,17 +64,12 @@ def kill(engine: ours.Engine) -> None:
     gone(fd)
 
 
-def until(condition: object, what: str, seconds: float = 20) -> None:
-    """Wait until ``condition()`` is true."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 def state(engine: ours.Engine, name: str) -> str:
     return engine.cli("inspect", "-f", "{{.State.Status}}", name).stdout.strip()
+
+
+def runs(engine: ours.Engine, name: str) -> bool:
+    return state(engine, name) == "running"
 
 
 def listed(engine: ours.Engine) -> dict[str, tuple[str, str]]:
@@ -147,8 +142,8 @@ def test_a_kill_amid_twenty_runs_loses_and_doubles_nothing(tmp_path: Path, seed:
             done = engine.cli("rm", "-f", "-v", *known)
             assert done.returncode == 0, done.stderr
         assert listed(engine) == {}
-        nothing = {what: [] for what in leftovers(engine)}
-        until(lambda: leftovers(engine) == nothing, str(leftovers(engine)))
+        nothing: dict[str, list[str]] = {what: [] for what in leftovers(engine)}
+        ours.until(lambda: leftovers(engine) == nothing, str(leftovers(engine)))
         assert cgroups_of(ids) == []
 
 
@@ -179,13 +174,13 @@ def test_policies_hold_across_a_kill(tmp_path: Path) -> None:
             gone(fd)
         engine.start()
         for name in ("always", "unless", "failure", "by-hand-always"):
-            until(lambda name=name: state(engine, name) == "running", f"{name} was not started again")
+            ours.until(partial(runs, engine, name), f"{name} was not started again")
         assert state(engine, "no") == "exited"
         assert engine.cli("inspect", "-f", "{{.State.ExitCode}}", "no").stdout == "137\n"
         assert state(engine, "by-hand") == "exited"
         assert state(engine, "stays") == "running"
         assert int(engine.cli("inspect", "-f", "{{.State.Pid}}", "stays").stdout) == pids["stays"]
-        until(lambda: engine.cli("inspect", "removed").returncode == 1, "--rm was forgotten")
+        ours.until(lambda: engine.cli("inspect", "removed").returncode == 1, "--rm was forgotten")
 
 
 @pytest.mark.timeout(120)
@@ -218,7 +213,7 @@ def test_what_a_power_cut_leaves_is_swept(tmp_path: Path) -> None:
         (data / "volumes" / ".removed-1" / "_data").mkdir(parents=True)
         (run / "containers" / stranger).mkdir()
         (run / "containers" / whole).mkdir()
-        groups = [Path(f"/sys/fs/cgroup/{kind}/wharfie/{stranger}") for kind in ("freezer", "pids")]
+        groups = [Path(f"/sys/fs/cgroup/{kind}/{engine.bridge}/{stranger}") for kind in ("freezer", "pids")]
         for group in groups:
             group.mkdir(parents=True)
         # layers, blobs and files in the middle of being written

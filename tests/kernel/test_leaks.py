@@ -28,26 +28,38 @@ LIVES = (
 
 
 def facts(engine: ours.Engine) -> dict[str, object]:
-    """What must be the same before and after."""
-    cgroups = [root for root, _, _ in os.walk("/sys/fs/cgroup")]
-    links = subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True).stdout
-    rules = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
+    """What must be the same before and after; only what is this engine's, others may be at work too."""
+    cgroups = [root for root, _, _ in os.walk("/sys/fs/cgroup") if f"/{engine.bridge}" in root]
+    links = os.listdir(f"/sys/class/net/{engine.bridge}/brif")
+    tables = subprocess.run(["nft", "list", "tables"], check=True, capture_output=True, text=True).stdout
+    own = [line.split()[1:] for line in tables.splitlines() if engine.bridge in line]
+    rules = [subprocess.run(["nft", "list", "table", *table], check=True, capture_output=True).stdout
+             for table in own]  # fmt: skip
     state = str(engine.state)
     daemon = engine.pid
     return {
-        "mounts": sorted(Path("/proc/self/mounts").read_text().splitlines()),
+        "mounts": [line for line in Path("/proc/self/mounts").read_text().splitlines() if state in line],
         "daemon's mounts": len(Path(f"/proc/{daemon}/mounts").read_text().splitlines()),
         "cgroups": sorted(cgroups),
-        "links": sorted(line.split(":")[1].split("@")[0].strip() for line in links.splitlines()),
-        "rules": len(rules.splitlines()),
+        "links": links,
+        "rules": rules,
         "processes": sorted(line for line in ours.processes().values() if state in line),
         "descriptors": len(os.listdir(f"/proc/{daemon}/fd")),
+        "spawner's descriptors": [len(os.listdir(f"/proc/{pid}/fd")) for pid in children(daemon)],
         "directories": sorted(
             str(path.relative_to(engine.state))
             for directory in ("data/containers", "exec/containers", "data/volumes", "data/tmp")
             for path in (engine.state / directory).glob("*")
         ),
     }
+
+
+def children(pid: int) -> list[str]:
+    """The processes that a process has forked: the daemon's one child is its spawner."""
+    found: list[str] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += (task / "children").read_text().split()
+    return found
 
 
 def live(engine: ours.Engine, number: int) -> None:

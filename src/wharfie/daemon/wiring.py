@@ -129,7 +129,7 @@ async def _build(daemon: RunningDaemon) -> None:
     daemon.on_close("let go of the monitors", containers.close)
     await containers.recover()
     backends = _backends(daemon, networks, volumes, events)
-    spawn("repair the firewall", _keep_repaired(networks))
+    spawn("keep in order", _keep_in_order(networks, containers))
     await _listen(daemon, backends, events)
 
 
@@ -225,10 +225,11 @@ def _defaults(config: Config) -> EngineDefaults:
     )
 
 
-async def _keep_repaired(networks: NetworkManager) -> None:
-    """Put the firewall back when another program flushed it."""
+async def _keep_in_order(networks: NetworkManager, containers: Containers) -> None:
+    """Put the firewall back when another program flushed it; write what a full disk did not take."""
     while True:
         await asyncio.sleep(_REPAIR_INTERVAL)
+        containers.registry.save()
         try:
             networks.repair()
         except Exception as error:

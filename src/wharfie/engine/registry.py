@@ -5,6 +5,7 @@ Everything here runs on the event loop's thread without awaiting: a name is free
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,7 +15,9 @@ from wharfie.engine.container import Container, Record, State, Status
 from wharfie.engine.events import EventBus
 from wharfie.errors import Conflict, InvalidArgument, NotFound
 from wharfie.state.containers import ContainerRow, ContainerStore
+from wharfie.state.db import StateUnwritable
 
+_log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 _records = msgspec.json.Decoder(Record)
 _statuses = msgspec.json.Decoder(Status)
@@ -53,6 +56,7 @@ class Registry:
         self._events = events
         self._by_id: dict[str, Container] = {}
         self._by_name: dict[str, str] = {}
+        self._unsaved: set[str] = set()
 
     def load(self, place: Place) -> None:
         """Read the database; ``place`` gives a container's directories."""
@@ -121,11 +125,27 @@ class Registry:
         self._by_name[container.name] = container.id
 
     def set_status(self, container: Container, status: Status) -> None:
-        """Replace a status, in memory and in the database."""
+        """Replace a status, in memory and in the database.
+
+        What happened has happened: a disk that is full only delays that it is written down.
+        """
         container.status = status
         # REMOVING lives in memory only: after a crash the container is what it was
         if status.state is not State.REMOVING and container.id in self._by_id:
-            self._store.set_status(container.id, _text(status))
+            self._unsaved.add(container.id)
+            self.save()
+
+    def save(self) -> None:
+        """Write the statuses that are not written yet, if that is possible now."""
+        for identifier in tuple(self._unsaved):
+            container = self._by_id.get(identifier)
+            try:
+                if container is not None and container.status.state is not State.REMOVING:
+                    self._store.set_status(identifier, _text(container.status))
+            except StateUnwritable as error:
+                _log.warning("the state of container %s is not saved: %s", identifier[:12], error)
+                return
+            self._unsaved.discard(identifier)
 
     def set_record(self, container: Container, record: Record) -> None:
         """Replace a record, in memory and in the database."""

@@ -113,14 +113,30 @@ class Removal:
         except OSError as error:
             self._supervisor.apply(container, lifecycle.RemovalFailed(str(error)))
             raise InternalError(f"cannot remove container {container.id}: {error}") from error
-        self._context.registry.remove(container)
-        self._context.images.release(container.image_id, self.image_users)
+        try:
+            self._context.registry.remove(container)
+        except WharfieError as error:
+            # a full disk: its tree goes all the same, which may make the room that the next try needs
+            self._clear_later(container, doomed)
+            self._supervisor.apply(container, lifecycle.RemovalFailed(error.message))
+            raise
+        self._give_up_image(container)
         if volumes:
             self._remove_volumes(container)
         self._context.registry.emit(container, "destroy")
         waiting.wake_removed(container)
+        self._clear_later(container, doomed)
+
+    @staticmethod
+    def _clear_later(container: Container, doomed: str) -> None:
         if doomed:
             spawn(f"clear {container.short_id}", asyncio.to_thread(_clear, doomed))
+
+    def _give_up_image(self, container: Container) -> None:
+        try:
+            self._context.images.release(container.image_id, self.image_users)
+        except WharfieError as error:
+            _log.warning("image %s stays until it is pruned: %s", container.image_id, error)
 
     def _remove_volumes(self, container: Container) -> None:
         for point in container.record.mounts:

@@ -69,7 +69,10 @@ class Supervisor:
 
     def release(self, container: Container) -> None:
         """Give back what a run holds: its address, its link, its directory below the exec root."""
-        self._context.networks.disconnect(container.id)
+        try:
+            self._context.networks.disconnect(container.id)
+        except WharfieError as error:
+            _log.warning("the address of container %s is not given back: %s", container.short_id, error)
         if container.link is not None:
             container.link.close()
             container.link = None

@@ -199,9 +199,9 @@ class NetworkManager:
         endpoint = self._store.endpoints.get(container_id)
         if endpoint is None:
             return
-        self._store.delete_endpoint(container_id)
         if endpoint.address and self._pool is not None:
             self._pool.release(endpoint.address, container_id)
+        self._store.delete_endpoint(container_id)
 
     def endpoints(self, container_id: str) -> list[Endpoint]:
         """The seats of a container; empty when it is not connected."""

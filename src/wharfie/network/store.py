@@ -78,5 +78,6 @@ class Store:
 
     def delete_endpoint(self, container: str) -> None:
         """Forget the endpoint of a container."""
-        self._db.execute("DELETE FROM endpoints WHERE container = ?", (container,))
+        # a row that a full disk keeps collides with the next one, which looks again, or ends with the daemon
         self.endpoints.pop(container, None)
+        self._db.execute("DELETE FROM endpoints WHERE container = ?", (container,))

@@ -14,8 +14,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from wharfie.errors import InternalError
+from wharfie.errors import InternalError, Unavailable
 from wharfie.state.schema import MIGRATIONS
+
+
+class StateUnwritable(Unavailable):
+    """The disk is full, or broken."""
 
 
 class Database:
@@ -59,25 +63,45 @@ class Database:
         return found
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
-        """Run one statement, by itself or in a :meth:`transaction`; how many rows changed."""
-        return self._connection.execute(statement, values).rowcount
+        """Run one statement, by itself or in a :meth:`transaction`; how many rows changed.
+
+        Raises:
+            StateUnwritable: the disk is full, or broken; nothing has changed.
+            sqlite3.IntegrityError: what is written is at odds with what is there.
+        """
+        try:
+            return self._connection.execute(statement, values).rowcount
+        except sqlite3.OperationalError as error:
+            raise self._unwritable(error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is written inside is there together or not at all; inner ones join the outer one."""
         if self._depth == 0:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self.execute("BEGIN IMMEDIATE")
         self._depth += 1
         try:
             yield
         except BaseException:
             self._depth -= 1
             if self._depth == 0:
-                self._connection.execute("ROLLBACK")
+                self._roll_back()
             raise
         self._depth -= 1
         if self._depth == 0:
-            self._connection.execute("COMMIT")
+            try:
+                self.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        # a full disk may have ended the transaction already (sqlite.org/lang_transaction.html)
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _unwritable(self, error: sqlite3.Error) -> StateUnwritable:
+        return StateUnwritable(f"the state database {self.path} cannot be written: {error}")
 
     def close(self) -> None:
         """Close the file; the log is folded into it."""
