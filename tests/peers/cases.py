@@ -8,6 +8,7 @@ from tests.peers import steps_files, steps_inside, steps_life, steps_looking, st
 
 DEVIATIONS: dict[str, tuple[str, str, str | int]] = {
     # the command line: why ours is another answer, the field, ours
+    "exec -w /nosuch j1 pwd": ("the same, for a directory", "code", 127),
     "exec run1 nosuchcommand": (
         "a command that is not found is 127, as with run",
         "code",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.peers.step import code, exact
+from tests.peers.step import code, exact, shell
 
 REFUSED = (
     exact("run --name bad! busybox true"),
@@ -102,4 +102,5 @@ REFUSED = (
     exact("tag busybox Bad:Name"),
     exact("ps --filter nosuch=1"),
     exact("images --filter nosuch=1"),
+    shell("docker rm -f -v $(docker ps -aq) | wc -l"),
 )

@@ -189,7 +189,7 @@ def _send(context: Context, options: dict[str, Any], source: str, container: str
         try:
             is_directory = stat.S_ISDIR(os.lstat(source).st_mode)
         except OSError as error:
-            raise CommandError(f"lstat {source}: {(error.strerror or '').lower()}") from None
+            raise CommandError(f"lstat {os.path.abspath(source)}: {(error.strerror or '').lower()}") from None
         directory, name = _inner_place(source, destination, found, into=into, is_directory=is_directory)
         counter = _Counter(archive(source, name))
     target = f"/containers/{quote(container)}/archive" + query(

@@ -77,7 +77,7 @@ def _volumes(options: dict[str, Any], body: dict[str, Any], host: dict[str, Any]
 def read_lines(path: str, *, environment: bool) -> list[str]:
     """The ``NAME=value`` lines of an environment or label file; raises InvalidArgument.
 
-    A name alone takes the value it has here, or is left out; in a label file it is a label without value.
+    A name alone takes the value it has here, or is left out; in a label file it is left out.
     """
     try:
         with open(path, "rb") as file:
@@ -101,9 +101,9 @@ def read_lines(path: str, *, environment: bool) -> list[str]:
             raise InvalidArgument(f"invalid env file ({path}): variable '{name}' contains whitespaces")
         if equals and not name:
             raise InvalidArgument(f"invalid env file ({path}): no variable name on line '{line}'")
-        if equals or not environment:
-            lines.append(f"{name}={value}" if equals else name.strip())
-        elif (inherited := variable(name.strip())) is not None:
+        if equals:
+            lines.append(f"{name}={value}")
+        elif environment and (inherited := variable(name.strip())) is not None:
             lines.append(f"{name.strip()}={inherited}")
     return lines
 

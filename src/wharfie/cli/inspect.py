@@ -26,6 +26,8 @@ _PLACES = {
     "network": "/networks/{}",
     "volume": "/volumes/{}",
 }
+_CONFIG = {"ExposedPorts": None, "Healthcheck": None, "StopSignal": "", "StopTimeout": None, "Shell": None}
+_MOUNT = {"Name": "", "Driver": ""}
 _KNOWN = ("config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume")
 
 
@@ -86,6 +88,15 @@ def _find(context: Context, name: str, kinds: list[str], *, size: bool, typed: b
     raise CommandError(f"Error: No such object: {name}")
 
 
+def _complete(value: Any) -> Any:
+    """The object with the fields that its JSON leaves out when they are empty."""
+    if not isinstance(value, dict):
+        return value
+    config = {**_CONFIG, **value["Config"]} if isinstance(value.get("Config"), dict) else None
+    mounts = [{**_MOUNT, **mount} for mount in value.get("Mounts") or []]
+    return {**value, **({"Config": config} if config else {}), **({"Mounts": mounts} if mounts else {})}
+
+
 def _show(
     context: Context, options: dict[str, Any], names: list[str], kinds: list[str], *, typed: bool
 ) -> int:
@@ -103,7 +114,13 @@ def _show(
             problems.append(str(error))
     if template is not None:
         for value in found:
-            sys.stdout.write(template.render(value) + "\n")
+            try:
+                text = template.render(_complete(value))
+            except CommandError:
+                sys.stdout.write("\n")
+                sys.stdout.flush()
+                raise
+            sys.stdout.write(text + "\n")
         if not found:
             sys.stdout.write("\n")
     elif form == "json":

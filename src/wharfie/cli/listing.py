@@ -34,26 +34,32 @@ def show(rows: list[dict[str, Any]], columns: list[tuple[str, str]], form: str |
         lines += [[str(row[field]) for field, _ in columns] for row in rows]
         sys.stdout.write(table(lines))
         return
+    from wharfie.cli.format.syntax import TemplateError
     from wharfie.cli.format.template import Template, to_json
 
     if form == "json":
         for row in rows:
             sys.stdout.write(to_json(dict(sorted(row.items()))) + "\n")
         return
-    if form.startswith("table "):
-        template = Template(form[6:].lstrip())
+    tabular = form.startswith("table ")
+    try:
+        template = Template(form[6:].lstrip() if tabular else form)
+    except TemplateError as error:
+        raise CommandError(f"failed to parse template: {str(error).partition('error: ')[2]}") from None
+    if tabular:
         headings = Headings(columns, rows)
         text = [template.render(headings)] + [template.render(row) for row in rows]
         sys.stdout.write(table([line.split("\t") for line in text]))
         return
-    template = Template(form)
     for row in rows:
         sys.stdout.write(template.render(row) + "\n")
 
 
-class Headings(dict[str, str]):
+class Headings(dict[str, object]):
     """A row of headings: a field that is in no column is called by its own name in capitals."""
 
     def __init__(self, columns: list[tuple[str, str]], rows: list[dict[str, Any]]) -> None:
         super().__init__({name: name.upper() for row in rows[:1] for name in row})
         self.update(columns)
+        # a field with an argument, as .Label, has that as its heading
+        super().update({name: str for row in rows[:1] for name, value in row.items() if callable(value)})

@@ -76,23 +76,31 @@ def row(one: dict[str, Any], *, whole: bool) -> dict[str, Any]:
     if one.get("SizeRootFs"):
         size += f" (virtual {units.format_size(one['SizeRootFs'])})"
     moment = one["Created"] * units.SECOND
+    image = one["Image"] or "<no image>"
     return {
         "Command": quoted(one["Command"] if whole else ellipsis(one["Command"], 20)),
         "CreatedAt": local_time(one["Created"]),
         "ID": one["Id"] if whole else one["Id"][:12],
-        "Image": one["Image"] or "<no image>",
+        "Image": image if whole else image_name(image),
         "Label": lambda name: labels.get(name, ""),
         "Labels": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
         "LocalVolumes": str(sum(mount.get("Driver") == "local" for mount in one.get("Mounts") or [])),
         "Mounts": ",".join(mount if whole else ellipsis(mount, 15) for mount in mounts),
         "Names": ",".join(names if whole else [name for name in names if "/" not in name]),
         "Networks": ",".join(sorted(networks)),
+        "Platform": None,
         "Ports": ports(one.get("Ports") or []),
         "RunningFor": units.ago(moment),
         "Size": size,
         "State": one["State"],
         "Status": one["Status"],
     }
+
+
+def image_name(name: str) -> str:
+    """The image's name; an id is shortened."""
+    digest = name.removeprefix("sha256:")
+    return digest[:12] if len(digest) == 64 and not digest.strip("0123456789abcdef") else name
 
 
 def local_time(seconds: int) -> str:

@@ -101,11 +101,8 @@ def _create(context: Context, options: dict[str, Any], body: dict[str, Any]) -> 
     """Make the container, pulling its image where that is wanted; its id."""
     cidfile = options.get("cidfile")
     if cidfile and posix.access(cidfile, posix.F_OK):
-        raise run_error(
-            "run",
-            InvalidArgument(
-                "container ID file found, make sure the other container isn't running or delete " + cidfile
-            ),
+        raise InvalidArgument(
+            "container ID file found, make sure the other container isn't running or delete " + cidfile
         )
     target = "/containers/create" + query(name=options.get("name"), platform=options.get("platform"))
     pull = options.get("pull", "missing")

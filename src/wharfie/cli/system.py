@@ -49,7 +49,8 @@ def version(context: Context, arguments: list[str]) -> int:
     except WharfieError as error:
         problem = str(error)
     if options.get("format"):
-        _print({"Client": client, "Server": server}, options["format"])
+        known = None if server is None else {"Experimental": False, **server}
+        _print({"Client": client, "Server": known}, options["format"])
     else:
         rows = [
             ("Version", client["Version"]),

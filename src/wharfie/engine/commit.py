@@ -139,6 +139,8 @@ class ContainerFiles:
         finally:
             if held:
                 await self._containers.unpause(container.id)
+        if image.repo_tags:
+            self._containers.emit_for("image", "tag", image.id, {"name": image.repo_tags[0]})
         self._containers.emit(container, "commit", comment=message, imageID=image.id, imageRef=reference)
         return image.id
 

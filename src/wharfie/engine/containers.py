@@ -184,6 +184,10 @@ class Containers:
         with rootfs_fd(self._context, container) as fd:
             yield fd
 
+    def emit_for(self, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:
+        """Say that something happened to an image, network or volume."""
+        self._context.events.emit(kind, action, actor, attributes)
+
     def emit(self, container: Container, action: str, **attributes: str) -> None:
         """Say that something happened to a container (attach, exec_start, …)."""
         self._context.registry.emit(container, action, attributes)

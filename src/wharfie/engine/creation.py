@@ -113,7 +113,7 @@ class Creation:
                 self._context.registry.get(other.removeprefix("container:"))
 
     def _default_hostname(self, identifier: str, asked: HostConfig) -> str:
-        if asked.network_mode == "host" or asked.uts_mode == "host":
+        if asked.network_mode == "host":
             return socket.gethostname()
         mode = Mode.parse(asked.network_mode)
         if mode.kind is ModeKind.CONTAINER:
@@ -254,8 +254,8 @@ def _check_platform(image: Image, ref: str, platform: str) -> list[str]:
         wanted = platform if "/" in platform else f"linux/{platform}"
         if "/".join(wanted.split("/")[:2]) != actual:
             raise WrongPlatform(
-                f"image with reference {ref} was found but its platform ({actual}) does not match the "
-                f"specified platform ({wanted})"
+                f"image with reference {ref} was found but does not match the specified platform: "
+                f"wanted {wanted}, actual: {actual}"
             )
         return []
     if actual != own:

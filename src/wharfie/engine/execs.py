@@ -57,7 +57,8 @@ class Exec:
     @property
     def command(self) -> str:
         """The command as events show it."""
-        return " ".join(self.body.cmd or ())
+        program, *arguments = self.body.cmd or [""]
+        return f"{program} {' '.join(arguments)}"
 
 
 class Execs:

@@ -96,7 +96,9 @@ def exit_codes(given: Given) -> frozenset[int]:
         try:
             found.add(int(value))
         except ValueError:
-            raise InvalidArgument(f"invalid filter 'exited={value}'") from None
+            raise InvalidArgument(
+                f"invalid filter 'exited={value}': strconv.Atoi: parsing \"{value}\": invalid syntax"
+            ) from None
     return frozenset(found)
 
 

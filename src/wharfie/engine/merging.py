@@ -57,7 +57,7 @@ def config(asked: Config, image: RunConfig, hostname: str) -> Config:
 
 def _joined(image: NameSet | None, asked: NameSet | None) -> NameSet | None:
     if not image and not asked:
-        return asked
+        return None
     return {name: {} for name in (*(image or ()), *(asked or ()))}
 
 
@@ -111,6 +111,10 @@ def host_config(asked: HostConfig, defaults: EngineDefaults, host: Host) -> Host
             changes["masked_paths"] = masked_paths(range(host.cpus))
         if asked.readonly_paths is None:
             changes["readonly_paths"] = list(READONLY_PATHS)
+    if asked.memory_swappiness == -1:
+        changes["memory_swappiness"] = None
+    if asked.pids_limit is not None and asked.pids_limit <= 0:
+        changes["pids_limit"] = None
     if asked.oom_kill_disable is None and host.oom_kill_disable:
         changes["oom_kill_disable"] = False
     if not asked.runtime:

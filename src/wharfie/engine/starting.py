@@ -31,6 +31,12 @@ from wharfie.monitor.client import LaunchRequest, MonitorLink
 from wharfie.network.model import Endpoint, Mode, ModeKind
 from wharfie.volumes.model import MountPoint
 
+_NOT_RUNNING = {
+    "network": "cannot join network of a non running container: {}",
+    "ipc": "cannot join IPC of a non running container: {0}: container {0} is not running",
+    "pid": "failed to join PID namespace: container {} is not running",
+}
+
 
 class Starting:
     """The verb ``start``."""
@@ -147,16 +153,16 @@ class Starting:
     def _joins(self, container: Container) -> Joins:
         asked = container.host_config
         return Joins(
-            network=self._joined(asked.network_mode),
-            ipc=self._joined(asked.ipc_mode, ipc=True),
-            pid=self._joined(asked.pid_mode),
+            network=self._joined(asked.network_mode, "network"),
+            ipc=self._joined(asked.ipc_mode, "ipc"),
+            pid=self._joined(asked.pid_mode, "pid"),
         )
 
-    def _joined(self, mode: str, *, ipc: bool = False) -> int:
+    def _joined(self, mode: str, what: str) -> int:
         if not mode.startswith("container:"):
             return 0
         other = self._context.registry.get(mode.removeprefix("container:"))
-        if ipc and other.host_config.ipc_mode != "shareable":
+        if what == "ipc" and other.host_config.ipc_mode != "shareable":
             raise Conflict(
                 f"cannot join IPC of a container {other.id}: non-shareable IPC (hint: use IpcMode:shareable "
                 "for the donor container)"
@@ -164,8 +170,7 @@ class Starting:
         if other.status.state is State.RESTARTING:
             raise Conflict(f"Container {other.id} is restarting, wait until the container is running")
         if not other.status.running:
-            what = "join IPC" if ipc else "join namespace"
-            raise Conflict(f"cannot {what} of a non running container: container {other.id} is not running")
+            raise Conflict(_NOT_RUNNING[what].format(other.id))
         return other.status.pid
 
     def _network(self, container: Container) -> tuple[list[Endpoint], dict[str, str]]:

@@ -40,7 +40,7 @@ def _apply(config: RunConfig, line: str) -> None:
     word, _, rest = line.partition(" ")
     instruction = _INSTRUCTIONS.get(word.upper())
     if instruction is None:
-        raise InvalidChange(f"{word.lower()} is not a valid change command")
+        raise InvalidChange(f"{word} is not a valid change command")
     rest = rest.strip()
     if not rest:
         raise InvalidChange(f"{word.upper()} requires at least one argument")

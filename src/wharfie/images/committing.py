@@ -7,6 +7,7 @@ unpacking as every other layer, so that there is one way in which layers come to
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from functools import partial
@@ -45,10 +46,15 @@ async def commit(
         raise InvalidArgument("refusing to create a tag with a digest reference")
     run = dockerfile.apply(config if config is not None else base.config, changes)
     async with store.drafted() as draft:
-        layer = await store.fill_from(draft, produce("pack commit", partial(_pack, base.lower, upper)))
-        below = [Layer(row.diff, row.size, row.blob) for row in store.catalog.layers(base.id)]
+        layers = [Layer(row.diff, row.size, row.blob) for row in store.catalog.layers(base.id)]
+        changed = bool(await asyncio.to_thread(written.changes, base.lower, upper))
+        if changed or not layers:
+            pack_upper = partial(_pack, base.lower, upper)
+            layers.append(await store.fill_from(draft, produce("pack commit", pack_upper)))
         made = format_time(time.time_ns())
-        step = configs.HistoryEntry(created=made, created_by=created_by, author=author, comment=message)
+        step = configs.HistoryEntry(
+            created=made, created_by=created_by, author=author, comment=message, empty_layer=not changed
+        )
         document = msgspec.structs.replace(
             base.document,
             created=made,
@@ -56,11 +62,13 @@ async def commit(
             comment=message,
             parent="",
             config=run,
-            rootfs=configs.RootFS(diff_ids=[*base.diff_ids, layer.diff_id]),
+            rootfs=configs.RootFS(
+                diff_ids=[*base.diff_ids, *(layer.diff_id for layer in layers[len(base.diff_ids) :])]
+            ),
             history=[*(base.document.history or []), step],
         )
         names = [(name.canonical, True)] if name else []
-        return store.register(configs.encode(document), [*below, layer], names=names, parent=base.id)
+        return store.register(configs.encode(document), layers, names=names, parent=base.id)
 
 
 def _pack(lower: list[str], upper: str, write: pack.Write) -> None:

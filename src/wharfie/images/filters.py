@@ -41,7 +41,7 @@ def flag(filters: Filters, name: str, default: bool | None = None) -> bool | Non
     if not values:
         return default
     if len(values) > 1 or values[0].lower() not in _TRUE + _FALSE:
-        raise InvalidArgument(f"invalid filter '{name}={values}'")
+        raise InvalidArgument(f"invalid filter '{name}=[{' '.join(values)}]'")
     return values[0].lower() in _TRUE
 
 

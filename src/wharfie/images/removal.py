@@ -94,7 +94,7 @@ def remove(store: ImageStore, ref: str, *, force: bool, prune: bool, in_use: InU
     with store.catalog.db.transaction():
         if named is not None:
             if not force and work.single(row.id):
-                _refuse_last_name(row.id, named, in_use(row.id))
+                _refuse_last_name(row.id, ref, in_use(row.id))
             work.untag(named)
             names = work.names(row.id)
             if named.tag and not any(tagged and name.name == named.name for name, tagged in names):
@@ -114,10 +114,10 @@ def remove(store: ImageStore, ref: str, *, force: bool, prune: bool, in_use: InU
     return work.records
 
 
-def _refuse_last_name(image_id: str, named: reference.Reference, uses: list[ContainerUse]) -> None:
+def _refuse_last_name(image_id: str, ref: str, uses: list[ContainerUse]) -> None:
     for use in uses:
         raise ImageInUse(
-            f'conflict: unable to remove repository reference "{named.familiar}" (must force) - container '
+            f'conflict: unable to remove repository reference "{ref}" (must force) - container '
             f"{short_id(use.id)} is using its referenced image {short_id(image_id)}"
         )
 

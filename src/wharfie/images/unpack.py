@@ -93,6 +93,7 @@ class Unpacker:
         elif entry.kind == tar.HARDLINK:
             self._hardlink(parent, name, path, entry)
         elif entry.kind == tar.SYMLINK:
+            self.size += len(entry.link)
             self._make_room(parent, name, path, entry)
             os.symlink(entry.link, name, dir_fd=parent)
             self._dress(parent, name, entry)

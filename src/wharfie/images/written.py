@@ -105,7 +105,7 @@ def size(upper: str) -> int:
     total = 0
     seen: set[int] = set()
     for _, found in walk(upper):
-        if stat.S_ISREG(found.st_mode) and found.st_ino not in seen:
+        if not stat.S_ISDIR(found.st_mode) and found.st_ino not in seen:
             if found.st_nlink > 1:
                 seen.add(found.st_ino)
             total += found.st_size

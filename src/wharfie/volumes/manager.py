@@ -80,10 +80,10 @@ class VolumeManager:
             DriverNotFound: there is no such driver.
             VolumeNameTaken: it exists with other options.
         """
-        if driver not in ("", "local"):
-            raise DriverNotFound(driver)
         anonymous = not name
         name = name or new_id()
+        if driver not in ("", "local"):
+            raise DriverNotFound(name, driver)
         options = dict(options or {})
         _check_name(name)
         try:

@@ -32,8 +32,10 @@ class InvalidVolume(InvalidArgument):
 class DriverNotFound(NotFound):
     """No volume driver of this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f'error looking up volume plugin {name}: plugin "{name}" not found')
+    def __init__(self, volume: str, driver: str) -> None:
+        super().__init__(
+            f'create {volume}: error looking up volume plugin {driver}: plugin "{driver}" not found'
+        )
 
 
 class UnsupportedVolume(NotSupported):

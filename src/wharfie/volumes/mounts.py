@@ -82,7 +82,8 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
         destination=_clean(destination),
         name=source or new_id(),
         driver=volume_driver,
-        mode=mode,
+        # Docker's label mode, told although nothing here is labelled
+        mode=mode or ("z" if source else ""),
         rw=rw,
         anonymous=not source,
         copy="nocopy" not in words,

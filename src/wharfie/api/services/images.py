@@ -164,6 +164,6 @@ def _inspection(image: Image) -> ImageInspect:
         os=image.os,
         os_version=document.os_version,
         size=image.size,
-        graph_driver=GraphDriver(name="overlay", data=data),
+        graph_driver=GraphDriver(name="overlay2", data=data),
         root_fs=RootFS(layers=image.diff_ids or None),
     )
