@@ -43,6 +43,8 @@ async def main(count: int, chunks: int) -> None:
         async with bench_in(Path(directory)) as bench:
             links = [await bench.run("sh", "-c", script) for _ in range(count)]
             await all_logged(bench, links, chunks)
+            # a monitor gives back what a burst of output took when it is over
+            await asyncio.sleep(1)
             sizes = [pss_kib(link.monitor_pid) for link in links]
             spawner = pss_kib(bench.spawner.pid)
             for link in links:

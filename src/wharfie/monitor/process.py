@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from wharfie.linux.terminal import open_peer, set_size
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from wharfie.logs.jsonfile import JsonFile
     from wharfie.monitor.loop import Loop
     from wharfie.monitor.protocol import Attachment
+
+
+PIPE_SIZE = 1 << 20
+"""Room for bursts: a process that fills its pipe waits for the monitor's turn. Empty, it takes none."""
 
 
 class Stdio:
@@ -49,6 +54,10 @@ class Stdio:
     def _pipe(self) -> tuple[int, int]:
         ends = os.pipe2(os.O_CLOEXEC)
         self._open += ends
+        try:
+            fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+        except OSError:
+            pass  # pipe-user-pages-soft (pipe(7)): this user has many; the usual 64 KiB will do
         return ends
 
     def started(self) -> tuple[int, int, int]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wharfie.monitor.clients import Client
     from wharfie.monitor.loop import Loop
 
-CHUNK = 64 * 1024
+CHUNK = 128 * 1024
 HOLD_LIMIT = 1 << 20
 DRAIN_LIMIT = 64 << 20
 """How much is still read once the process is gone, should somebody else keep writing."""

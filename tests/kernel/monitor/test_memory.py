@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import statistics
+import time
+
 import pytest
 
 from bench.monitor_memory import all_logged, pss_kib
@@ -17,8 +21,11 @@ async def test_twenty_monitors_take_little_memory_each_after_a_thousand_lines(be
     script = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done; sleep 1000"
     links = [await bench.run("sh", "-c", script) for _ in range(MONITORS)]
     await all_logged(bench, links, LINES)
-    sizes = [pss_kib(link.monitor_pid) for link in links]
+    deadline = time.monotonic() + 10
+    # what a burst of output took is given back when it is over
+    while (size := statistics.mean(pss_kib(link.monitor_pid) for link in links)) > LIMIT_KIB:
+        assert time.monotonic() < deadline, f"{size} KiB each"
+        await asyncio.sleep(0.05)
     for link in links:
         await link.signal(9)
         await link.exited
-    assert sum(sizes) / len(sizes) <= LIMIT_KIB
