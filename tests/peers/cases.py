@@ -42,6 +42,9 @@ _REPLACEMENTS = (
     (re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b"), "<mac>"),
     (re.compile(r"^wharfie: ", re.M), "docker: "),
     (re.compile(r"\bwharfie\b"), "docker"),
+    (re.compile(r"/wh[a-z]+\d+/<id>"), "/docker/<id>"),
+    # SELinux is not looked after here
+    (re.compile(r',"label=disable"'), ""),
     (re.compile(r"/tmp/[\w./-]+"), "<path>"),
 )
 

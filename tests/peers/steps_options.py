@@ -34,7 +34,7 @@ OPTIONS = (
     exact("run --rm --network none busybox sh -c", "ip addr | grep -c inet; cat /etc/hosts | grep -c ."),
     exact("run --rm busybox sh -c", "ip route | sed 's/[0-9][0-9.]*/N/g'; ip -o link | sed 's/.*: \\(eth0\\|lo\\).* mtu \\([0-9]*\\).*/\\1 \\2/'"),
     exact("run --rm --hostname h --domainname d.example busybox sh -c", "hostname; hostname -f 2>/dev/null; sed -n '/h$/s/^[0-9.]*//p' /etc/hosts; cat /proc/sys/kernel/domainname"),
-    exact("run --rm --add-host a.example:1.2.3.4 --add-host b:::1 busybox sh -c", "grep -e example -e 'b$' /etc/hosts"),
+    exact("run --rm --add-host a.example:1.2.3.4 --add-host b:::1 busybox sh -c", "grep -e example -e '^::1.b$' /etc/hosts"),
     exact("run --rm --dns 1.2.3.4 --dns-search s.example --dns-option ndots:3 busybox grep -E", "^[nso]", "/etc/resolv.conf"),
     exact("run --rm -m 64m --memory-reservation 32m --memory-swappiness 10 --name o3 -d busybox sleep 1000"),
     exact("exec o3 sh -c", "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory/memory.soft_limit_in_bytes"),

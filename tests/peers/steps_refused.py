@@ -102,5 +102,5 @@ REFUSED = (
     exact("tag busybox Bad:Name"),
     exact("ps --filter nosuch=1"),
     exact("images --filter nosuch=1"),
-    shell("docker rm -f -v $(docker ps -aq) | wc -l"),
+    shell("docker rm -f -v $(docker ps -aq) | grep -c nothing"),
 )

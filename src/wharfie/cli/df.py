@@ -62,13 +62,13 @@ def _volume_sizes(volumes: list[dict[str, Any]]) -> int:
 
 def _row(kind: str, total: int, active: int, size: int, free: int) -> dict[str, Any]:
     free = max(free, 0)
-    text = units.format_size(free)
+    text = units.format_size(free, 4)
     if size > 0:
         text += f" ({free * 100 // size}%)"
     return {
         "Active": str(active),
         "Reclaimable": text,
-        "Size": units.format_size(size),
+        "Size": units.format_size(size, 4),
         "TotalCount": str(total),
         "Type": kind,
     }

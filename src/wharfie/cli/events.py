@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from wharfie.cli.context import Context
@@ -29,11 +30,12 @@ def events(context: Context, arguments: list[str]) -> int:
     """Print one line per event until interrupted."""
     options, _ = EVENTS.parse(arguments)
     form = options.get("format")
-    template = None
+    show: Callable[[Any], str] = line
     if form:
-        from wharfie.cli.format.template import Template
+        from wharfie.cli.format.template import Template, to_json
 
-        template = Template("{{json .}}" if form == "json" else form)
+        template = Template(form)
+        show = to_json if form == "json" else lambda event: template.render(_fields(event))
     connection, response = context.api.stream(
         "GET",
         "/events"
@@ -45,11 +47,24 @@ def events(context: Context, arguments: list[str]) -> int:
     )
     try:
         for event in response.lines():
-            sys.stdout.write((line(event) if template is None else template.render(event)) + "\n")
+            sys.stdout.write(show(event) + "\n")
             sys.stdout.flush()
     finally:
         connection.close()
     return 0
+
+
+def _fields(event: dict[str, Any]) -> dict[str, Any]:
+    """An event's fields by the names that templates have for them."""
+    names = {
+        "Scope": "scope",
+        "Time": "time",
+        "TimeNano": "timeNano",
+        "Status": "status",
+        "ID": "id",
+        "From": "from",
+    }
+    return {**{name: event.get(key, "") for name, key in names.items()}, **event}
 
 
 def line(event: dict[str, Any]) -> str:

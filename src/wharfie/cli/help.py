@@ -103,7 +103,7 @@ def unknown_command(word: str, group: str = "") -> CommandError:
     known = GROUPS[group] if group else {**COMMANDS, **GROUPS}
     close = sorted(name for name in known if distance(word, name) <= max(1, len(name) // 3))
     called = f"{group} {word}" if group else word
-    text = f"{PROGRAM}: '{called}' is not a {PROGRAM} command."
+    text = f"{PROGRAM}: unknown command: {PROGRAM} {called}"
     where = f"{PROGRAM} {group}".strip()
     if close:
         text += "\n\nDid you mean this?\n" + "\n".join(f"  {where} {name}" for name in close)

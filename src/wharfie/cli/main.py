@@ -63,6 +63,7 @@ COMMANDS = {
     "inspect": ("inspect", "inspect"),
     "commit": ("change", "commit"),
     "cp": ("cp", "cp"),
+    "export": ("export", "export"),
     "images": ("images", "images"),
     "rmi": ("images", "remove"),
     "tag": ("images", "tag"),
@@ -80,7 +81,19 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         **{
             name: name
             for name in (
-                *("attach", "commit", "cp", "create", "diff", "exec", "kill", "logs", "pause", "port"),
+                *(
+                    "attach",
+                    "commit",
+                    "cp",
+                    "create",
+                    "diff",
+                    "exec",
+                    "export",
+                    "kill",
+                    "logs",
+                    "pause",
+                    "port",
+                ),
                 *("rename", "restart", "rm", "run", "start", "stats", "stop", "top", "unpause", "update"),
                 *("wait", "ps"),
             )

@@ -41,6 +41,7 @@ SUMMARIES = {
     "tag": "Give an image another name",
     "history": "Show the layers of an image",
     "pull": "Download an image from a registry",
+    "export": "Write a container's files as a tar archive",
     "import": "Make an image of a tar archive",
     "version": "Show the versions of client and daemon",
     "info": "Show the state of the daemon and its machine",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from wharfie.engine import merging, validate
+from wharfie.engine import merging, surroundings, validate
 from wharfie.engine.container import Container, Record, Status
 from wharfie.engine.context import Context
 from wharfie.engine.oci import namespaces
@@ -163,6 +163,7 @@ class Creation:
             if isinstance(error, OSError):
                 raise InternalError(f"making a container failed: {error}") from error
             raise
+        surroundings.made(self._context, made)
         self._context.registry.emit(container, "create")
 
     def _add(self, identifier: str, name: str, record: Record, directory: str) -> Container:

@@ -111,6 +111,11 @@ def host_config(asked: HostConfig, defaults: EngineDefaults, host: Host) -> Host
             changes["masked_paths"] = masked_paths(range(host.cpus))
         if asked.readonly_paths is None:
             changes["readonly_paths"] = list(READONLY_PATHS)
+    for field in ("cap_add", "cap_drop"):
+        if names := getattr(asked, field):
+            changes[field] = [_capability(name) for name in names]
+    if asked.port_bindings is None:
+        changes["port_bindings"] = {}
     if asked.memory_swappiness == -1:
         changes["memory_swappiness"] = None
     if asked.pids_limit is not None and asked.pids_limit <= 0:
@@ -120,6 +125,12 @@ def host_config(asked: HostConfig, defaults: EngineDefaults, host: Host) -> Host
     if not asked.runtime:
         changes["runtime"] = "wharfie-runtime"
     return msgspec.structs.replace(asked, **changes)
+
+
+def _capability(name: str) -> str:
+    """As inspection shows it: ``CAP_SYS_TIME``, or ``ALL``."""
+    upper = name.upper()
+    return upper if upper == "ALL" or upper.startswith("CAP_") else f"CAP_{upper}"
 
 
 def taken_bases(containers: list[Container]) -> set[int]:

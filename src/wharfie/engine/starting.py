@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from wharfie.engine import filesets, lifecycle, sharing
+from wharfie.engine import filesets, lifecycle, sharing, surroundings
 from wharfie.engine.container import Container, PendingAttach, State
 from wharfie.engine.context import Context
 from wharfie.engine.failures import start_failure
@@ -97,6 +97,7 @@ class Starting:
             os.close(item.fd)
             if not item.handle.done():
                 item.handle.set_result(handle)
+        surroundings.joined(self._context, container)
         self._supervisor.apply(
             container, lifecycle.Started(pid=link.pid, at=link.started_at_ns, by_policy=by_policy)
         )

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from wharfie.engine import lifecycle, sharing, waiting
+from wharfie.engine import lifecycle, sharing, surroundings, waiting
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context
 from wharfie.errors import WharfieError
@@ -69,6 +69,8 @@ class Supervisor:
 
     def release(self, container: Container) -> None:
         """Give back what a run holds: its address, its link, its directory below the exec root."""
+        if container.link is not None:
+            surroundings.left(self._context, container)
         try:
             self._context.networks.disconnect(container.id)
         except WharfieError as error:

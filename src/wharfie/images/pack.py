@@ -203,11 +203,15 @@ def _attributes(fd: int) -> dict[bytes, bytes]:
 def pack_root(
     directory: int, write: Write, *, layer: bool = False, without: frozenset[bytes] = frozenset()
 ) -> None:
-    """In a thread: the whole tree below an open directory (O_PATH will do) as one archive."""
+    """In a thread: the whole tree below an open directory (O_PATH will do) as one archive.
+
+    The directory itself is told of in a layer only, as Docker does.
+    """
     top = os.open(".", _OPEN_DIRECTORY, dir_fd=directory)
     try:
         packer = Packer(write, layer=layer, without=without)
-        packer.root(top)
+        if layer:
+            packer.root(top)
         packer.tree(top)
         packer.end()
     finally:

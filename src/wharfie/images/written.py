@@ -104,7 +104,9 @@ def size(upper: str) -> int:
     """Bytes of the files a container has written."""
     total = 0
     seen: set[int] = set()
-    for _, found in walk(upper):
+    for path, found in walk(upper):
+        if path in (*_FILES, _MOUNT_TABLE) and _is_stub(path, found, upper):
+            continue
         if not stat.S_ISDIR(found.st_mode) and found.st_ino not in seen:
             if found.st_nlink > 1:
                 seen.add(found.st_ino)

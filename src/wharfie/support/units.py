@@ -239,5 +239,8 @@ def timestamp(text: str, now_ns: int | None = None) -> str:
     try:
         nanoseconds = (time.time_ns() if now_ns is None else now_ns) - parse_duration(text)
     except ValueError:
-        nanoseconds = parse_time(text)
+        try:
+            nanoseconds = parse_time(text)
+        except ValueError:
+            raise ValueError(f'failed to parse value as time or duration: "{text}"') from None
     return f"{nanoseconds // SECOND}.{nanoseconds % SECOND:09d}"
