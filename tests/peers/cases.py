@@ -43,6 +43,8 @@ _REPLACEMENTS = (
     (re.compile(r"^wharfie: ", re.M), "docker: "),
     (re.compile(r"\bwharfie\b"), "docker"),
     (re.compile(r"/wh[a-z]+\d+/<id>"), "/docker/<id>"),
+    # the docker command line's own race, when an engine refuses an archive before it has read it
+    (re.compile(r"^time=.*read/write on closed pipe\"\n", re.M), ""),
     # SELinux is not looked after here
     (re.compile(r',"label=disable"'), ""),
     (re.compile(r"/tmp/[\w./-]+"), "<path>"),

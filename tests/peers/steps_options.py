@@ -137,7 +137,7 @@ JOINED = (
     shell("docker create --label prune=1 --name p1 busybox; docker run --label prune=1 --name p2 busybox echo x; docker container prune -f --filter label=prune=1", "numbers"),
     shell("docker run -d --name at busybox sh -c 'while ! test -e /go; do sleep 0.05; done; echo out; echo err >&2; exit 9'; "
           "(sleep 0.5; docker exec at touch /go) & docker attach at; echo $?; wait; docker attach at; docker rm at"),
-    shell("docker run -di --name at2 busybox sh -c 'read x; echo got $x'; echo fed | docker attach at2; docker wait at2; docker logs at2; docker rm at2"),
+    shell("docker run -di --name at2 busybox sh -c 'read x; echo got $x'; echo fed | docker attach at2 >/dev/null; docker wait at2; docker logs at2; docker rm at2"),
     shell("docker run -d --name sig busybox sh -c \"trap 'echo caught; exit 12' TERM; echo ready; while :; do sleep 0.05; done\"; "
           "$DOCKER attach sig & sleep 0.5; kill -TERM $!; wait $!; echo $?; docker rm -f sig"),
     shell("docker create --name w1 busybox sh -c 'exit 3'; (sleep 0.3; docker start w1) & docker wait w1; wait; docker wait w1; docker rm w1"),
