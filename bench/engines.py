@@ -77,7 +77,7 @@ def podman(state: Path) -> Iterator[Engine]:
     """Podman with storage of its own, in the way that works without systemd and without CAP_SYS_RESOURCE."""
     config = state / "containers.conf"
     state.mkdir(parents=True)
-    config.write_text('[containers]\ndefault_ulimits = ["nofile=1024:20000"]\n')
+    config.write_text('[containers]\ndefault_ulimits = ["nofile=1024:20000", "nproc=4096:4096"]\n')
     os.environ["CONTAINERS_CONF"] = str(config)
     command = [
         "podman", "--root", str(state / "root"), "--runroot", str(state / "run"),
