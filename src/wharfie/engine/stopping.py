@@ -23,6 +23,10 @@ KILL_PATIENCE = 10.0
 """Seconds for a killed container to be gone: longer only where the kernel hangs."""
 
 
+ENDING = 2.0
+"""Seconds in which a container whose monitor takes no signal any more turns out to be at its end."""
+
+
 class NotRunning(Conflict):
     """What was asked needs a running container."""
 
@@ -137,8 +141,8 @@ class Stopping:
         try:
             await link.signal(number)
         except (MonitorGone, WharfieError) as error:
-            # it may have ended by itself, which is what was wanted
-            if not link.exited.done() and container.link is link and container.status.running:
+            # it may be ending by itself, which is what was wanted
+            if not await self._exits(link, ENDING) and container.link is link and container.status.running:
                 raise Unavailable(f"cannot kill container: {container.id}: {error}") from error
             return
         self._context.registry.emit(container, "kill", {"signal": str(int(number))})

@@ -233,11 +233,18 @@ class System:
         """Ids of the containers that have a volume."""
         return [container.id for container in self._containers.all() if _has_volume(container, name)]
 
-    async def events(
+    def events(
         self, *, since_ns: int | None, until_ns: int | None, filters: Mapping[str, Sequence[str]]
     ) -> AsyncIterator[Event]:
-        """Past events from ``since_ns``, then those that come, until ``until_ns``."""
-        accepts = filtering.events(filters)
+        """Past events from ``since_ns``, then those that come, until ``until_ns``.
+
+        Raises InvalidArgument at once for a filter that is none.
+        """
+        return self._events_from(filtering.events(filters), since_ns, until_ns)
+
+    async def _events_from(
+        self, accepts: Callable[[Event], bool], since_ns: int | None, until_ns: int | None
+    ) -> AsyncIterator[Event]:
         with self._events.subscribe(accepts=accepts, since_ns=since_ns, until_ns=until_ns) as subscription:
             async for event in subscription:
                 yield event

@@ -112,8 +112,11 @@ def _make_directory(parent: int, name: str, mode: int, owner: tuple[int, int] | 
     return fd
 
 
-def make_file(root: int, path: str, mode: int = 0o644) -> int:
-    """An O_PATH descriptor of a file inside ``root``; it and its directories are made where missing."""
+def make_file(root: int, path: str, mode: int = 0o644, *, links: int = 8) -> int:
+    """An O_PATH descriptor of a file inside ``root``; it and its directories are made where missing.
+
+    A link that leads nowhere is followed inside the root, up to ``links`` times, and its target is made.
+    """
     try:
         return open_in_root(root, path)
     except FileNotFoundError:
@@ -123,8 +126,13 @@ def make_file(root: int, path: str, mode: int = 0o644) -> int:
     try:
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=parent))
         return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    except FileExistsError:
+        if not links or not stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise
+        target = os.path.join("/", directory, os.readlink(name, dir_fd=parent))
     finally:
         os.close(parent)
+    return make_file(root, os.path.normpath(target), mode, links=links - 1)
 
 
 def chown_descriptor(fd: int, uid: int, gid: int) -> None:

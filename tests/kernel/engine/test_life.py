@@ -35,7 +35,7 @@ def log_of(engine: Engine, ref: str) -> str:
 
 
 async def test_a_whole_life_leaves_nothing_behind(engine: Engine) -> None:
-    with engine.events.subscribe() as events:
+    with engine.events.subscribe(accepts=lambda event: event.type == "container") as events:
         code = await run(engine, body("sh", "-c", "echo hello; exit 3"), "life")
         assert code == 3
         container = engine.containers.get("life")
