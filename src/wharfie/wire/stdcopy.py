@@ -6,12 +6,12 @@
     stream kind   zero    length, big endian   payload
 
 Engine API, "Attach to a container", section "Stream format". Both ends use it: monitors and log readers make
-frames, the command line takes them apart; nothing here costs more than ``struct`` to import.
+frames, the command line takes them apart; nothing here costs more than ``_struct`` to import.
 """
 
 from __future__ import annotations
 
-import struct
+from _struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ HEADER_SIZE = 8
 PAYLOAD_LIMIT = 1 << 28
 """No peer sends a frame near this long; a longer length means that the stream is not framed at all."""
 
-_HEADER = struct.Struct(">BxxxL")
+_HEADER = Struct(">BxxxL")
 
 
 def header(stream: int, length: int) -> bytes:
