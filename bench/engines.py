@@ -85,12 +85,26 @@ def podman(state: Path) -> Iterator[Engine]:
     ]  # fmt: skip
     subprocess.run([*command, "import", "-c", "CMD=sh", "-c", "ENV=PATH=/bin", "-", "busybox"], check=True,
                    input=busybox.tarball(), capture_output=True)  # fmt: skip
+    before = _network()
     try:
         yield Engine("podman", command, [])
     finally:
         subprocess.run([*command, "rm", "-af", "-t", "0"], capture_output=True)
         subprocess.run(["umount", "-l", str(state / "root" / "overlay")], capture_output=True)
         del os.environ["CONTAINERS_CONF"]
+        # its bridge and firewall tables stay behind by design; here they go, unless they were there before
+        for words in _network() - before:
+            subprocess.run(words, capture_output=True)
+
+
+def _network() -> set[tuple[str, ...]]:
+    """Commands that remove what Podman's default network may have made."""
+    tables = subprocess.run(["nft", "list", "tables"], check=True, capture_output=True, text=True).stdout
+    made = {("nft", "delete", *line.split()) for line in tables.splitlines() if line.split()[1:2] == ["ip"]}
+    for name in ("cni-podman0", "podman0"):
+        if Path(f"/sys/class/net/{name}").exists():
+            made.add(("ip", "link", "del", name))
+    return made
 
 
 @contextmanager
