@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable
 
-    from wharfie.cli.terminal import DetachKeys, Raw
+    from wharfie.cli.terminal import Raw
+    from wharfie.wire.detachkeys import DetachKeys
 else:
     import _signal
 
@@ -57,9 +58,13 @@ class Foreground:
         self._resize_target = ""
         self._ends = 0
         if tty:
-            from wharfie.cli.terminal import DetachKeys
+            from wharfie.wire import detachkeys
 
-            self._keys = DetachKeys(detach_keys)
+            try:
+                keys = detachkeys.parse(detach_keys)
+            except ValueError:
+                keys = detachkeys.parse(None)
+            self._keys = detachkeys.DetachKeys(keys)
 
     def enter_raw_mode(self, *, stdin: bool) -> None:
         """Hand keys over unchanged, if this is a terminal's session with input."""

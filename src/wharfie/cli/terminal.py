@@ -1,4 +1,4 @@
-"""The user's terminal: raw mode, its size, and the keys that detach. See termios(3), ioctl_tty(2)."""
+"""The user's terminal: raw mode and its size. See termios(3), ioctl_tty(2)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import fcntl
 import posix
 import struct
 import termios
-
-DEFAULT_KEYS = b"\x10\x11"
-"""ctrl-p ctrl-q"""
-_CONTROLS = "abcdefghijklmnopqrstuvwxyz@[\\]^_"
 
 
 def size(fd: int = 1) -> tuple[int, int]:
@@ -59,45 +55,3 @@ class Raw:
             except termios.error:
                 # the terminal hung up: there is nothing to put back
                 return
-
-
-def parse_keys(text: str) -> bytes:
-    """``ctrl-p,ctrl-q`` or ``a,b`` as bytes; raises ValueError."""
-    keys = bytearray()
-    for name in text.split(","):
-        if len(name) == 1:
-            keys += name.encode()
-            continue
-        letter = name[5:].lower()
-        if not name.startswith("ctrl-") or len(letter) != 1 or letter not in _CONTROLS:
-            raise ValueError(f"Unknown character: '{name}'")
-        keys.append(ord(letter.upper()) & 0x1F)
-    return bytes(keys)
-
-
-class DetachKeys:
-    """Finds the keys in what is typed; a beginning of them is held back until it is known to be none."""
-
-    __slots__ = ("_held", "_keys")
-
-    def __init__(self, text: str) -> None:
-        """Keys that cannot be read are Docker's default ones."""
-        try:
-            self._keys = parse_keys(text) if text else DEFAULT_KEYS
-        except ValueError:
-            self._keys = DEFAULT_KEYS
-        self._held = b""
-
-    def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """What to pass on, and whether the keys were typed."""
-        text = self._held + data
-        found = text.find(self._keys)
-        if found >= 0:
-            self._held = b""
-            return text[:found], True
-        for length in range(min(len(self._keys) - 1, len(text)), 0, -1):
-            if text.endswith(self._keys[:length]):
-                self._held = text[-length:]
-                return text[:-length], False
-        self._held = b""
-        return text, False

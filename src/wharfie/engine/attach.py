@@ -24,10 +24,9 @@ from wharfie.logs.watch import DirectoryWatcher
 from wharfie.monitor import protocol
 from wharfie.monitor.client import AttachHandle, Attachment
 from wharfie.support.tasks import spawn
+from wharfie.wire import detachkeys
 
-DEFAULT_KEYS = "ctrl-p,ctrl-q"
 PENDING_LIMIT = 64
-_CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 
 
 class Containers(Protocol):
@@ -66,18 +65,10 @@ class AttachWanted(Protocol):
 
 def detach_keys(text: str | None) -> bytes:
     """The bytes of ``ctrl-p,ctrl-q``; the default for None or nothing. Raises InvalidArgument."""
-    found = bytearray()
-    for key in (text or DEFAULT_KEYS).split(","):
-        control = key.removeprefix("ctrl-")
-        if len(key) == 1 and key.isascii():
-            found += key.encode()
-        elif control != key and len(control) == 1 and "a" <= control <= "z":
-            found.append(ord(control) - ord("a") + 1)
-        elif control != key and control in _CONTROL:
-            found.append(_CONTROL[control])
-        else:
-            raise InvalidArgument(f"Invalid detach keys ({text}) provided")
-    return bytes(found)
+    try:
+        return detachkeys.parse(text)
+    except ValueError as error:
+        raise InvalidArgument(str(error)) from None
 
 
 class Hangups:

@@ -19,10 +19,10 @@ from __future__ import annotations
 import _socket
 
 from wharfie.monitor import protocol
-from wharfie.monitor.keys import DetachKeys
 from wharfie.monitor.loop import GONE, READ, WRITE
 from wharfie.monitor.stdio import CHUNK, HOLD_LIMIT
 from wharfie.wire import stdcopy
+from wharfie.wire.detachkeys import DetachKeys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

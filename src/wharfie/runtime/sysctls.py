@@ -11,33 +11,21 @@ import os
 from wharfie.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
 from wharfie.linux.process import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUSER, CLONE_NEWUTS
 from wharfie.runtime.launch import LaunchError
+from wharfie.spec.sysctls import IPC, UTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_IPC = frozenset(
-    (
-        "kernel.msgmax",
-        "kernel.msgmnb",
-        "kernel.msgmni",
-        "kernel.sem",
-        "kernel.shmall",
-        "kernel.shmmax",
-        "kernel.shmmni",
-        "kernel.shm_rmid_forced",
-    )
-)
-_UTS = frozenset(("kernel.hostname", "kernel.domainname"))
 SAFE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV
 
 
 def _namespace_of(name: str) -> int:
-    if name in _IPC or name.startswith("fs.mqueue."):
+    if name in IPC or name.startswith("fs.mqueue."):
         return CLONE_NEWIPC
     if name.startswith("net."):
         return CLONE_NEWNET
-    if name in _UTS:
+    if name in UTS:
         return CLONE_NEWUTS
     return CLONE_NEWUSER if name.startswith("user.") else 0
 

@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 from wharfie.errors import InvalidArgument
+from wharfie.spec.sysctls import IPC, UTS
 from wharfie.wire.config import HostConfig
-
-_IPC = frozenset(
-    (
-        "kernel.msgmax",
-        "kernel.msgmnb",
-        "kernel.msgmni",
-        "kernel.sem",
-        "kernel.shmall",
-        "kernel.shmmax",
-        "kernel.shmmni",
-        "kernel.shm_rmid_forced",
-    )
-)
 
 
 def check_sysctls(asked: HostConfig) -> None:
@@ -28,10 +16,10 @@ def check_sysctls(asked: HostConfig) -> None:
                 raise InvalidArgument(f"sysctl '{name}' is not allowed with host network")
             if asked.network_mode.startswith("container:"):
                 raise InvalidArgument(f"sysctl '{name}' is not allowed with container network")
-        elif dotted in _IPC or dotted.startswith("fs.mqueue."):
+        elif dotted in IPC or dotted.startswith("fs.mqueue."):
             if asked.ipc_mode == "host":
                 raise InvalidArgument(f"sysctl '{name}' is not allowed with host ipc")
-        elif dotted in ("kernel.domainname", "kernel.hostname"):
+        elif dotted in UTS:
             raise InvalidArgument(f"sysctl '{name}' is not allowed: use --{dotted.removeprefix('kernel.')}")
         else:
             raise InvalidArgument(f"sysctl '{name}' is not allowed")

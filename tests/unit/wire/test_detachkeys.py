@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wharfie.monitor.keys import DetachKeys
+from wharfie.wire.detachkeys import DetachKeys
 
 KEYS = b"\x10\x11"
 PIECES = st.lists(

@@ -1,6 +1,26 @@
-"""Finding the detach keys in what a client types, wherever the pieces it arrives in are cut."""
+"""Finding the detach keys in what somebody types, wherever the pieces it arrives in are cut.
+
+The command line looks for them, as Docker's does, and so does the monitor for clients that leave it to it.
+"""
 
 from __future__ import annotations
+
+DEFAULT = "ctrl-p,ctrl-q"
+_CONTROLS = "@abcdefghijklmnopqrstuvwxyz[\\]^_"
+
+
+def parse(text: str | None) -> bytes:
+    """The bytes of ``ctrl-p,ctrl-q`` or ``a,b``; the default's for None or nothing. Raises ValueError."""
+    keys = bytearray()
+    for name in (text or DEFAULT).split(","):
+        control = name.removeprefix("ctrl-")
+        if len(name) == 1 and name.isascii():
+            keys += name.encode()
+        elif control != name and len(control) == 1 and control in _CONTROLS:
+            keys.append(ord(control.upper()) & 0x1F)
+        else:
+            raise ValueError(f"Invalid detach keys ({text}) provided")
+    return bytes(keys)
 
 
 class DetachKeys:
