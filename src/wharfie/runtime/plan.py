@@ -94,6 +94,7 @@ class Plan:
         self.rootfs = launch.rootfs
         self.root_path = self._root_path(launch)
         self.readonly_rootfs = bool((spec.get("root") or {}).get("readonly"))
+        _refuse_unsupported(spec, linux)
         self._read_namespaces(linux)
         self.uid_mappings: list[dict[str, int]] = linux.get("uidMappings") or []
         self.gid_mappings: list[dict[str, int]] = linux.get("gidMappings") or []
@@ -181,6 +182,18 @@ class Plan:
     def _add_init(self, init_path: str) -> None:
         self.mounts.append(MountStep(INIT_PROGRAM, "bind", init_path, parse_options(["bind", "ro"])))
         self.process.args = [INIT_PROGRAM, "--", *self.process.args]
+
+
+def _refuse_unsupported(spec: dict[str, Any], linux: dict[str, Any]) -> None:
+    """What the specification has and this runtime does not do is refused, never left out in silence."""
+    process = spec.get("process") or {}
+    for place, names in (
+        (process, ("ioPriority", "scheduler", "execCPUAffinity")),
+        (linux, ("personality", "intelRdt", "memoryPolicy", "netDevices")),
+    ):
+        for name in names:
+            if place.get(name):
+                raise LaunchError(f"{name} is not supported by wharfie-runtime: leave it out of config.json")
 
 
 def _mount_step(item: dict[str, Any], bundle: str) -> MountStep:

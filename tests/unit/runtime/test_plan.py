@@ -37,6 +37,8 @@ def spec(**changes: Any) -> dict[str, Any]:
         ({"linux": {"rootfsPropagation": "nope"}}, "rootfsPropagation"),
         ({"linux": {"devices": [{"path": "/dev/x", "type": "z"}]}}, "known kind"),
         ({"mounts": [{"destination": ""}]}, "mount destination"),
+        ({"process": {"args": ["x"], "scheduler": {"policy": "SCHED_FIFO"}}}, "scheduler is not supported"),
+        ({"linux": {"personality": {"domain": "LINUX32"}}}, "personality is not supported"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
