@@ -200,7 +200,7 @@ def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) 
             inner.close()
             entry.close()
         if plan.rootfs is not None and plan.rootfs.get("volatile"):
-            container.mounts = os.open(f"/proc/{container.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            container.mounts = _mounts_of(container.pid)
         _assist(plan, container.pid, channel)
         container.start_time = process.start_time(container.pid)
         if start:
@@ -219,6 +219,14 @@ def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) 
     finally:
         if container._channel is None:
             channel.close()
+
+
+def _mounts_of(pid: int) -> int:
+    """A process's mount namespace; -1 when it has ended already and left it."""
+    try:
+        return os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
 
 
 def fork_in(child: Any, flags: int, pid_namespace: int, cgroup: int) -> tuple[int, int]:
