@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,3 +15,11 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ours.Engine]:
     """A running daemon with ``busybox:latest``, shared by all tests of the session."""
     with ours.engine(tmp_path_factory.mktemp("engine"), bridge="whc") as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_parent_group_stays() -> Iterator[None]:
+    """The control group that the runtime's and the monitor's tests share as a parent goes with them."""
+    yield
+    for left in Path("/sys/fs/cgroup").glob("*/wharfie-test"):
+        left.rmdir()

@@ -27,7 +27,6 @@ IMAGES = Command(
         FORMAT,
         _WHOLE,
         ("quiet", "q", "flag", "Print ids only"),
-        ("tree", "", "flag", ""),
     ),
     most=1,
     aliases="image ls, image list, images",

@@ -173,6 +173,8 @@ def _context(options: dict[str, Any], function: str) -> Context:
     from wharfie.cli.context import Context
     from wharfie.client.address import Address
 
+    if options.get("context") not in (None, "", "default"):
+        raise CommandError("contexts are not supported: name the daemon's socket with -H", 125)
     host = options.get("host") or variable("WHARFIE_HOST") or None
     directory = options.get("config") or variable("DOCKER_CONFIG")
     return Context(

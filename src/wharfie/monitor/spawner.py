@@ -29,7 +29,6 @@ from wharfie.monitor import monitor, protocol
 from wharfie.monitor.rehearsal import fill_holes, rehearse
 from wharfie.monitor.warn import warn
 from wharfie.runtime import parent
-from wharfie.runtime.cgroups.select import open_cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,8 +98,7 @@ def _become(directory: str) -> None:
     except OSError:
         pass  # needs CAP_SYS_RESOURCE; the ordinary score will do
     # facts about the machine that every monitor would look up again
-    parent.own_bounding_set()
-    open_cgroup("/wharfie")
+    parent.warm()
     try:
         rehearse(f"{directory}/rehearsal.{os.getpid()}")
     except OSError as error:

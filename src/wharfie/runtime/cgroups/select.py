@@ -26,8 +26,3 @@ def open_cgroup(path: str, systemd: bool = False) -> Cgroup:
     from wharfie.runtime.cgroups.v1 import V1Cgroup
 
     return V1Cgroup(path, found)
-
-
-def warm() -> None:
-    """Load and find out what the first ``open_cgroup`` would, for a process that forks those who call it."""
-    open_cgroup("/wharfie")
