@@ -80,8 +80,26 @@ _SYSCALL = _ctypes.dlsym(_HANDLE, "syscall")
 # system calls that are older than the common numbering (424 and up are the same everywhere)
 _MACHINE = os.uname().machine
 _OLD_NUMBERS = {
-    "x86_64": {"pivot_root": 155, "keyctl": 250, "seccomp": 317, "execveat": 322, "statx": 332},
-    "generic": {"pivot_root": 41, "keyctl": 219, "seccomp": 277, "execveat": 281, "statx": 291},
+    "x86_64": {
+        "pivot_root": 155,
+        "set_mempolicy": 238,
+        "keyctl": 250,
+        "ioprio_set": 251,
+        "sched_setattr": 314,
+        "seccomp": 317,
+        "execveat": 322,
+        "statx": 332,
+    },
+    "generic": {
+        "pivot_root": 41,
+        "set_mempolicy": 237,
+        "keyctl": 219,
+        "ioprio_set": 30,
+        "sched_setattr": 274,
+        "seccomp": 277,
+        "execveat": 281,
+        "statx": 291,
+    },
 }
 _NUMBERS = _OLD_NUMBERS["x86_64" if _MACHINE == "x86_64" else "generic"]
 
