@@ -85,6 +85,7 @@ def _create(
             preserve_fds=int(os.environ.get("LISTEN_FDS") or 0) + (options.get("preserve-fds") or 0),
         )
         container = create(launch, start=False)
+        control.warn(container.warnings)
     finally:
         os.close(gate)
     try:
@@ -124,7 +125,9 @@ def do_run(store: Store, options: dict[str, Any], words: list[str]) -> int:
     if detached:
         return 0
     code = foreground.stay(container.pidfd, container.console)
+    container.warnings.clear()
     container.destroy()
+    control.warn(container.warnings)
     container.close()
     if not options.get("keep"):
         record.forget()
@@ -146,7 +149,14 @@ def do_exec(store: Store, options: dict[str, Any], words: list[str]) -> int:
     if detached and process.get("terminal") and not options.get("console-socket"):
         raise InvalidArgument("cannot allocate tty if runc will detach without setting console socket")
     pidfd = record.pidfd()
-    target = Target(id=record.id, pid=record.pid, pidfd=pidfd, cgroup=record.cgroup, spec=record.spec)
+    target = Target(
+        id=record.id,
+        pid=record.pid,
+        pidfd=pidfd,
+        cgroup=record.cgroup,
+        spec=record.spec,
+        bundle=record.bundle,
+    )
     made: Process = exec_process(
         target, process, seccomp=_program(record), preserve_fds=options.get("preserve-fds") or 0
     )

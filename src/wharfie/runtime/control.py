@@ -47,6 +47,8 @@ def release(record: Record) -> None:
     os.unlink(record.fifo)
     os.write(fd, b"s")
     os.close(fd)
+    if (record.spec.get("hooks") or {}).get("poststart"):
+        run_hooks(record, "poststart", {**record.state(), "status": "running"})
 
 
 def do_kill(store: Store, options: dict[str, Any], words: list[str]) -> int:
@@ -94,7 +96,7 @@ def do_delete(store: Store, options: dict[str, Any], words: list[str]) -> int:
         os.close(pidfd)
     cgroup.destroy()
     record.forget()
-    _run_poststop(record)
+    run_hooks(record, "poststop", {**record.state(), "status": "stopped"})
     return 0
 
 
@@ -105,10 +107,16 @@ def wait_gone(pidfd: int) -> None:
     poller.poll()
 
 
-def _run_poststop(record: Record) -> None:
-    """Run the poststop hooks of a container that is gone."""
-    found = (record.spec.get("hooks") or {}).get("poststop")
-    if found:
+def run_hooks(record: Record, stage: str, state: dict[str, Any]) -> None:
+    """Run the hooks of a stage whose failure is no more than a warning."""
+    found = record.spec.get("hooks") or {}
+    if found.get(stage):
         from wharfie.runtime import hooks  # rare, and costs a millisecond
 
-        hooks.run_all(found, {**record.state(), "status": "stopped"})
+        warn(hooks.run_gently(found, stage, state))
+
+
+def warn(warnings: list[str]) -> None:
+    """Write warnings to standard error, a line each."""
+    for warning in warnings:
+        os.write(2, f"level=warning msg={warning}\n".encode())

@@ -58,6 +58,18 @@ def mapped_tree(path: str, userns: int) -> int:
     return tree
 
 
+def map_tree(
+    tree: int, mapping: tuple[list[dict[str, int]], list[dict[str, int]]], *, recursive: bool
+) -> None:
+    """Translate the ids of a detached mount, with ``recursive`` of all below it; raises OSError."""
+    userns = user_namespace(*mapping)
+    try:
+        flags = mount.AT_EMPTY_PATH | (mount.AT_RECURSIVE if recursive else 0)
+        mount.mount_setattr(tree, flags=flags, set_=mount.ATTR_IDMAP, userns=userns)
+    finally:
+        os.close(userns)
+
+
 class _FileOwner:
     """Act on files as a mapped user for a moment, with all capabilities.
 

@@ -70,7 +70,7 @@ def _run(
     if plan.hooks.get("prestart") or plan.hooks.get("createRuntime"):
         channel.tell({"namespaces": True})
         channel.wait(HOOKS)
-    hooks.run_all(plan.hooks.get("createContainer"), {**plan.state, "status": "creating", "pid": os.getpid()})
+    hooks.run_stage(plan.hooks, "createContainer", {**plan.state, "status": "creating", "pid": os.getpid()})
     console = _enter(plan, tree, channel)
     _become(plan, console, channel)
 
@@ -177,6 +177,9 @@ def _become(plan: Plan, console: Console | None, channel: Channel) -> None:
     setup.become(plan.process, channel)
     setup.enter_directory(plan.process, root)
     program = setup.find_program(plan.process)
+    if plan.process.listener is not None and plan.process.seccomp:
+        # while the creator is still there to take its descriptor
+        plan.process.listener.load(plan.process, channel)
     if plan.gate >= 0:
         channel.tell({"ready": True})
         channel.alone = True
@@ -185,7 +188,7 @@ def _become(plan: Plan, console: Console | None, channel: Channel) -> None:
     elif plan.gate == WAIT:
         channel.tell({"ready": True})
         channel.wait(START)
-    hooks.run_all(plan.hooks.get("startContainer"), {**plan.state, "status": "created", "pid": os.getpid()})
+    hooks.run_stage(plan.hooks, "startContainer", {**plan.state, "status": "created", "pid": os.getpid()})
     setup.execute(plan.process, program, channel)
 
 

@@ -38,15 +38,29 @@ if TYPE_CHECKING:
 class Target:
     """The container to join: its first process, its cgroup's path, and the spec it was created with."""
 
-    __slots__ = ("cgroup", "id", "pid", "pidfd", "spec")
+    __slots__ = ("bundle", "cgroup", "id", "pid", "pidfd", "spec")
 
-    def __init__(self, *, id: str, pid: int, pidfd: int, cgroup: str, spec: dict[str, Any]) -> None:
+    def __init__(
+        self, *, id: str, pid: int, pidfd: int, cgroup: str, spec: dict[str, Any], bundle: str = ""
+    ) -> None:
         self.id = id
+        self.bundle = bundle
         self.pid = pid
         self.pidfd = pidfd
         """Stays the caller's to close."""
         self.cgroup = cgroup
         self.spec = spec
+
+    def state(self) -> dict[str, Any]:
+        """OCI's state of the container."""
+        return {
+            "ociVersion": self.spec.get("ociVersion") or "1.2.0",
+            "id": self.id,
+            "status": "running",
+            "pid": self.pid,
+            "bundle": self.bundle,
+            "annotations": self.spec.get("annotations") or {},
+        }
 
 
 class Process:
@@ -78,8 +92,9 @@ def exec_process(
     """Run an OCI process in a container; returns after its execve. Raises LaunchError, with nothing left."""
     flags = _namespaces(target)
     own = (1 << 41) - 1 if flags & USER else own_bounding_set()
-    plan = ProcessPlan(process, own_bounding=own)
-    plan.set_seccomp(seccomp, ((target.spec.get("linux") or {}).get("seccomp") or {}).get("flags"))
+    plan = ProcessPlan(process, own_bounding=own, linux=target.spec.get("linux") or {})
+    plan.set_affinity(process.get("execCPUAffinity"))
+    plan.set_seccomp(seccomp, (target.spec.get("linux") or {}).get("seccomp"))
     plan.stdio = stdio
     plan.preserve_fds = preserve_fds
     plan.keyring = f"_ses.{target.id}"
@@ -129,7 +144,7 @@ def _fork(target: Target, plan: ProcessPlan, flags: int, entry: Entry) -> Proces
         finally:
             inner.close()
             entry.close()
-        _until_exec(channel, made)
+        _until_exec(channel, made, target, plan)
     except BaseException as error:
         if made.pidfd >= 0:
             process.wait_pidfd(made.pidfd)
@@ -145,7 +160,7 @@ def _fork(target: Target, plan: ProcessPlan, flags: int, entry: Entry) -> Proces
     return made
 
 
-def _until_exec(channel: sync.Channel, made: Process) -> None:
+def _until_exec(channel: sync.Channel, made: Process, target: Target, plan: ProcessPlan) -> None:
     executed = False
     while True:
         heard = channel.hear()
@@ -158,6 +173,9 @@ def _until_exec(channel: sync.Channel, made: Process) -> None:
             made.pid, made.pidfd = message["born"], fds[0]
             made.start_time = process.start_time(made.pid)
             channel.go(sync.JOINED)
+        elif "listener" in message and plan.listener is not None:
+            plan.listener.forward(made.pidfd, made.pid, message["listener"], target.state())
+            channel.go(sync.LISTENED)
         elif fds:
             made.console = fds[0]
         executed = "exec" in message
@@ -178,6 +196,8 @@ def _guard(channel: sync.Channel, work: Callable[[], None]) -> None:
 
 
 def _stand_in(target: Target, plan: ProcessPlan, flags: int, entry: Entry, channel: sync.Channel) -> None:
+    if plan.initial_affinity is not None:
+        plan.initial_affinity.apply()
     channel.doing = "entering the container's cgroup"
     entry.enter()
     if plan.oom_score_adj is not None:
@@ -189,6 +209,9 @@ def _stand_in(target: Target, plan: ProcessPlan, flags: int, entry: Entry, chann
     if plan.terminal:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         plan.stdio = null, null, null
+    if flags & process.CLONE_NEWUSER:
+        # a limit above ours can only be set from outside: in there CAP_SYS_RESOURCE counts for nothing
+        setup.set_limits(plan)
     if flags:
         process.setns(target.pidfd, flags)
     if flags & process.CLONE_NEWUSER:
@@ -228,4 +251,6 @@ def _become(plan: ProcessPlan, channel: sync.Channel) -> None:
     setup.become(plan, channel)
     setup.enter_directory(plan, root)
     program = setup.find_program(plan)
+    if plan.listener is not None and plan.seccomp:
+        plan.listener.load(plan, channel)
     setup.execute(plan, program, channel)

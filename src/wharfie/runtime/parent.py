@@ -47,12 +47,14 @@ class Container:
         "cgroup",
         "console",
         "id",
+        "listener",
         "mounts",
         "pid",
         "pidfd",
         "sibling",
         "spec",
         "start_time",
+        "warnings",
     )
 
     def __init__(self, plan: Plan, spec: dict[str, Any], cgroup: Cgroup) -> None:
@@ -74,6 +76,9 @@ class Container:
         need not be the first process, for whose end somebody waits. (Another root may be mounted again at
         once, and an upper directory is for one mount at a time.)"""
         self._channel: sync.Channel | None = None
+        self.listener = plan.process.listener
+        self.warnings = plan.process.warnings
+        """What went wrong without stopping anything, one sentence each."""
         self._hooks = plan.hooks
         self._state = plan.state
 
@@ -96,14 +101,22 @@ class Container:
             raise
         finally:
             channel.close()
-        hooks.run_all(self._hooks.get("poststart"), self.state("running"))
+        self.started()
+
+    def started(self) -> None:
+        """Run the hooks of a container that runs; their failure is a warning (runtime-spec, "Lifecycle")."""
+        if self._hooks.get("poststart"):
+            self.warnings += hooks.run_gently(self._hooks, "poststart", self.state("running"))
 
     def destroy(self) -> None:
         """Remove what is left after the first process ended: the cgroup with whatever is still in it."""
         try:
             self.cgroup.destroy()
         finally:
-            hooks.run_all(self._hooks.get("poststop"), self.state("stopped"))
+            if self._hooks.get("poststop"):
+                self.warnings += hooks.run_gently(
+                    self._hooks, "poststop", {**self.state("stopped"), "pid": 0}
+                )
 
     def close(self) -> None:
         """Close all descriptors of this object."""
@@ -142,7 +155,7 @@ def create(launch: Launch, *, start: bool) -> Container:
     finally:
         sources.close()
     if start:
-        hooks.run_all(plan.hooks.get("poststart"), container.state("running"))
+        container.started()
     return container
 
 
@@ -288,8 +301,12 @@ def _hear(channel: sync.Channel, container: Container, until: str) -> bool:
         if "namespaces" in message:
             state = container.state("creating")
             for stage in ("prestart", "createRuntime"):
-                hooks.run_all(container._hooks.get(stage), state)
+                hooks.run_stage(container._hooks, stage, state)
             channel.go(sync.HOOKS)
+        if "listener" in message and container.listener is not None:
+            state = container.state("creating")
+            container.listener.forward(container.pidfd, container.pid, message["listener"], state)
+            channel.go(sync.LISTENED)
         if until in message:
             return True
 
@@ -309,7 +326,7 @@ def _abandon(container: Container, error: BaseException) -> None:
             pass  # gone already, which is what is wanted
         process.wait_end(container.pidfd, reap=not container.sibling)
     try:
-        container.cgroup.destroy()
+        container.destroy()
     except WharfieError as problem:
         error.add_note(problem.message)
     container.close()

@@ -28,7 +28,7 @@ _FILE_KINDS = {"c": 0o020000, "u": 0o020000, "b": 0o060000, "p": 0o010000}
 class MountStep:
     """One mount: ``fd`` is the detached tree of a bind, opened by the parent."""
 
-    __slots__ = ("directory", "fd", "kind", "options", "source", "target")
+    __slots__ = ("directory", "fd", "kind", "mapping", "options", "source", "target")
 
     def __init__(self, target: str, kind: str, source: str, options: Options) -> None:
         self.target = target
@@ -37,6 +37,8 @@ class MountStep:
         self.options = options
         self.fd = -1
         self.directory = True
+        self.mapping: tuple[list[dict[str, int]], list[dict[str, int]]] | None = None
+        """The uid and gid mappings of an id-mapped mount."""
 
 
 class Device:
@@ -110,7 +112,7 @@ class Plan:
         self.masked: list[str] = linux.get("maskedPaths") or []
         self.readonly: list[str] = linux.get("readonlyPaths") or []
         self.propagation = self._propagation(linux.get("rootfsPropagation"))
-        self.mounts = [_mount_step(item, launch.bundle) for item in spec.get("mounts") or ()]
+        self.mounts = [_mount_step(item, launch.bundle, linux) for item in spec.get("mounts") or ()]
         self.devices = _devices(linux)
         self.hooks: dict[str, list[dict[str, Any]]] = spec.get("hooks") or {}
         self.state = {
@@ -169,8 +171,8 @@ class Plan:
         return PROPAGATION[name]
 
     def _process(self, launch: Launch, linux: dict[str, Any], own_bounding: int) -> ProcessPlan:
-        made = ProcessPlan(launch.spec.get("process") or {}, own_bounding=own_bounding)
-        made.set_seccomp(launch.seccomp, (linux.get("seccomp") or {}).get("flags"))
+        made = ProcessPlan(launch.spec.get("process") or {}, own_bounding=own_bounding, linux=linux)
+        made.set_seccomp(launch.seccomp, linux.get("seccomp"))
         made.stdio = launch.stdio
         made.preserve_fds = launch.preserve_fds
         if launch.console_size is not None:
@@ -186,17 +188,12 @@ class Plan:
 
 def _refuse_unsupported(spec: dict[str, Any], linux: dict[str, Any]) -> None:
     """What the specification has and this runtime does not do is refused, never left out in silence."""
-    process = spec.get("process") or {}
-    for place, names in (
-        (process, ("ioPriority", "scheduler", "execCPUAffinity")),
-        (linux, ("personality", "intelRdt", "memoryPolicy", "netDevices")),
-    ):
-        for name in names:
-            if place.get(name):
-                raise LaunchError(f"{name} is not supported by wharfie-runtime: leave it out of config.json")
+    for name in ("intelRdt", "netDevices"):
+        if linux.get(name):
+            raise LaunchError(f"{name} is not supported by wharfie-runtime: leave it out of config.json")
 
 
-def _mount_step(item: dict[str, Any], bundle: str) -> MountStep:
+def _mount_step(item: dict[str, Any], bundle: str, linux: dict[str, Any]) -> MountStep:
     options = parse_options(item.get("options"))
     target = item.get("destination") or ""
     # runtime-spec: a relative destination counts from the root, for the sake of old configurations
@@ -208,9 +205,26 @@ def _mount_step(item: dict[str, Any], bundle: str) -> MountStep:
         source = os.path.join(bundle, source)
     if not target or "\0" in target:
         raise LaunchError(f"invalid mount destination {target!r}")
-    if options.idmap:
-        raise LaunchError(f"id-mapped mounts are not supported: {target}")
-    return MountStep(target, kind, source, options)
+    made = MountStep(target, kind, source, options)
+    if options.idmap or item.get("uidMappings") or item.get("gidMappings"):
+        made.mapping = _mapping(item, kind, linux)
+    return made
+
+
+def _mapping(
+    item: dict[str, Any], kind: str, linux: dict[str, Any]
+) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
+    """The mount's own mappings, else those of the container's user namespace (runtime-spec, "Mounts")."""
+    target = item["destination"]
+    if kind != "bind":
+        raise LaunchError(f"mounts: {target} cannot be id-mapped: only bind mounts can")
+    for place in (item, linux):
+        uids, gids = place.get("uidMappings"), place.get("gidMappings")
+        if uids and gids:
+            return uids, gids
+        if uids or gids:
+            raise LaunchError(f"mounts: {target} needs both uidMappings and gidMappings to be id-mapped")
+    raise LaunchError(f"mounts: {target} is to be id-mapped, but has no uidMappings and gidMappings")
 
 
 def _devices(linux: dict[str, Any]) -> list[Device]:

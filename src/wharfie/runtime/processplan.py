@@ -10,12 +10,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from wharfie.runtime.notify import Listener
+    from wharfie.runtime.traits import Trait
+
 MAX_ID = (1 << 31) - 1
 
 _SECCOMP_FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 0,  # there is one thread
     "SECCOMP_FILTER_FLAG_LOG": credentials.SECCOMP_FILTER_FLAG_LOG,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": credentials.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": credentials.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
 }
 
 
@@ -35,7 +39,9 @@ class ProcessPlan:
         "gid",
         "groups",
         "inheritable",
+        "initial_affinity",
         "keyring",
+        "listener",
         "no_new_privs",
         "oom_score_adj",
         "permitted",
@@ -47,13 +53,19 @@ class ProcessPlan:
         "size",
         "stdio",
         "terminal",
+        "traits",
         "uid",
         "umask",
         "username",
+        "warnings",
     )
 
-    def __init__(self, process: dict[str, Any], *, own_bounding: int) -> None:
+    def __init__(
+        self, process: dict[str, Any], *, own_bounding: int, linux: dict[str, Any] | None = None
+    ) -> None:
         """Read ``process``; raises LaunchError. ``own_bounding`` is what the engine itself could grant."""
+        self.warnings: list[str] = []
+        """What is left out, one sentence each, for whoever asked to read."""
         args = process.get("args") or []
         if not args:
             raise LaunchError("no command specified")
@@ -74,6 +86,12 @@ class ProcessPlan:
         self.selinux: str = process.get("selinuxLabel") or ""
         self.seccomp: bytes | None = None
         self.seccomp_flags = 0
+        self.listener: Listener | None = None
+        """Where the filter's notifications go."""
+        self.traits: list[Trait] = []
+        """Rare steps, done by the child while it is still privileged."""
+        self.initial_affinity: Trait | None = None
+        self._read_rare(process, linux or {})
         self.keyring = ""
         self.stdio: tuple[int, int, int] | None = None
         self.preserve_fds = 0
@@ -86,29 +104,64 @@ class ProcessPlan:
         self.groups = [_identity(number) for number in user.get("additionalGids") or ()]
         self.umask: int = user["umask"] if user.get("umask") is not None else 0o22
 
+    def _read_rare(self, process: dict[str, Any], linux: dict[str, Any]) -> None:
+        asked = process.get("scheduler") or process.get("ioPriority")
+        if asked or linux.get("personality") or linux.get("memoryPolicy"):
+            from wharfie.runtime.traits import read_traits  # rare
+
+            self.traits = read_traits(process, linux)
+
+    def set_affinity(self, affinity: dict[str, Any] | None) -> None:
+        """Take over ``execCPUAffinity``, which holds for what joins a container; raises LaunchError."""
+        if affinity:
+            from wharfie.runtime.traits import read_affinity  # rare
+
+            self.initial_affinity, final = read_affinity(affinity)
+            self.traits += [] if final is None else [final]
+
     def _read_capabilities(self, sets: dict[str, Any] | None, own: int) -> None:
         if sets is None:
             sets = {}
-        try:
-            masks = [
-                capabilities.mask(sets.get(name)) & own
-                for name in ("bounding", "effective", "permitted", "inheritable", "ambient")
-            ]
-        except capabilities.UnknownCapability as error:
-            raise LaunchError(error.message) from None
+        masks = [
+            self._mask(name, sets.get(name)) & own
+            for name in ("bounding", "effective", "permitted", "inheritable", "ambient")
+        ]
         self.bounding, self.effective, self.permitted, self.inheritable, self.ambient = masks
         self.effective &= self.permitted
         # the kernel refuses an ambient capability that is not both of these (capabilities(7))
         self.ambient &= self.permitted & self.inheritable
         self.drop = own & ~self.bounding
 
-    def set_seccomp(self, program: bytes | None, flags: list[str] | None) -> None:
-        """Give the process its filter; raises LaunchError for a flag that needs more than loading."""
+    def _mask(self, field: str, names: list[str] | None) -> int:
+        """The bits of a set; an unknown name is left out with a warning, as runc does."""
+        try:
+            return capabilities.mask(names)
+        except capabilities.UnknownCapability:
+            known = [name for name in names or () if name.upper() in capabilities.NUMBERS]
+            unknown = ", ".join(
+                repr(name) for name in names or () if name.upper() not in capabilities.NUMBERS
+            )
+            self.warnings.append(
+                f"process.capabilities.{field}: ignoring unknown or unavailable capabilities {unknown}"
+            )
+            return capabilities.mask(known)
+
+    def set_seccomp(self, program: bytes | None, profile: dict[str, Any] | None) -> None:
+        """Give the process its filter, made from ``linux.seccomp``; raises LaunchError for what cannot be."""
         self.seccomp = program
-        for name in flags or ():
+        if program is None or not profile:
+            return
+        if any(rule.get("action") == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls") or ()):
+            from wharfie.runtime.notify import read_listener  # rare
+
+            self.listener = read_listener(profile)
+        for name in profile.get("flags") or ():
             if name not in _SECCOMP_FLAGS:
-                raise LaunchError(f"seccomp flag {name} is not supported")
+                raise LaunchError(f"linux.seccomp.flags: {name!r} is not a flag that seccomp filters know")
             self.seccomp_flags |= _SECCOMP_FLAGS[name]
+        if self.listener is None:
+            # the kernel takes it for filters that notify only (seccomp(2))
+            self.seccomp_flags &= ~credentials.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 
 
 def _environment(entries: list[str] | tuple[str, ...]) -> dict[str, str]:

@@ -140,7 +140,7 @@ def _mount_filesystem(tree: Tree, step: MountStep) -> None:
         resolve = path.RESOLVE_IN_ROOT | path.RESOLVE_NO_SYMLINKS | path.RESOLVE_NO_MAGICLINKS
         place = path.openat2(tree.root, step.target, os.O_PATH | os.O_DIRECTORY, resolve)
     _refuse_inside_proc(step, place)
-    attributes = step.options.set
+    attributes = step.options.set | step.options.recursive_set
     late = step.target.rstrip("/") == "/dev" and attributes & ATTR_RDONLY
     if late:
         attributes &= ~ATTR_RDONLY

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from wharfie.errors import InternalError, InvalidArgument
+from wharfie.errors import InternalError, InvalidArgument, NotSupported
 from wharfie.linux import seccomp as libseccomp
 from wharfie.runtime.seccomp_compile import SeccompError, compile_program
 from wharfie.support import files, json
@@ -52,6 +52,10 @@ _TOKENS = {
 }
 
 
+class NotifyUnsupported(SeccompError, NotSupported):
+    """A profile of Docker's format that asks an agent: the daemon has none to offer."""
+
+
 class BadProfile(SeccompError, InvalidArgument):
     """A profile that cannot be understood."""
 
@@ -86,6 +90,8 @@ def custom_profile(
         )
     try:
         resolved = resolve(profile, capabilities, arch, kernel)
+        if any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in resolved["syscalls"]):
+            raise NotifyUnsupported("SCMP_ACT_NOTIFY in seccomp profiles is not supported.")
         compile_program(resolved)
     except (AttributeError, KeyError, TypeError, IndexError) as error:
         raise BadProfile(f"Decoding seccomp profile failed: {error!r} is not as it should be.") from error

@@ -65,6 +65,8 @@ class SeccompUnsupported(SeccompError, NotSupported):
 
 def compile_program(seccomp: dict[str, Any]) -> bytes:
     """The program as an array of ``struct sock_filter``; raises SeccompError."""
+    if seccomp["defaultAction"] == "SCMP_ACT_NOTIFY":
+        raise BadRule("SCMP_ACT_NOTIFY cannot be the defaultAction of a seccomp profile.")
     default = _action(seccomp["defaultAction"], seccomp.get("defaultErrnoRet"))
     newer: dict[int, int] = {}
     highest = _COMMON
@@ -96,8 +98,6 @@ def _architectures(seccomp: dict[str, Any]) -> list[int]:
 
 
 def _action(name: str, number: int | None) -> int:
-    if name == "SCMP_ACT_NOTIFY":
-        raise SeccompUnsupported("SCMP_ACT_NOTIFY in seccomp profiles is not supported.")
     if name not in libseccomp.ACTIONS:
         raise BadRule(f'"{name}" is not an action that seccomp profiles know.')
     action = libseccomp.ACTIONS[name]
@@ -111,6 +111,9 @@ def _action(name: str, number: int | None) -> int:
 def _add(rules: libseccomp.Filter, rule: dict[str, Any], default: int, newer: dict[int, int]) -> int:
     """Add one rule for all its names; returns the highest common number among them."""
     action = _action(rule["action"], rule.get("errnoRet"))
+    if rule["action"] == "SCMP_ACT_NOTIFY" and "write" in rule["names"]:
+        # the runtime itself still needs it, after the filter holds and before the agent listens
+        raise BadRule("SCMP_ACT_NOTIFY cannot be used for the write system call in a seccomp profile.")
     comparisons = [_comparison(argument) for argument in rule.get("args") or []]
     highest = 0
     for name in rule["names"]:

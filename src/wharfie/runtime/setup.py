@@ -39,13 +39,18 @@ def resolve_user(plan: ProcessPlan, root: int) -> None:
 
 def become(plan: ProcessPlan, channel: Channel) -> None:
     """Limits, filter, user and capabilities; from here on the process has what the container has."""
+    for trait in plan.traits:
+        trait.apply()
     channel.doing = "setting the container's limits"
     set_limits(plan)
     if plan.no_new_privs:
         credentials.set_no_new_privs()
     elif plan.seccomp:
         channel.doing = "loading the seccomp filter"
-        credentials.seccomp_load(plan.seccomp, plan.seccomp_flags)
+        if plan.listener is not None:
+            plan.listener.load(plan, channel)
+        else:
+            credentials.seccomp_load(plan.seccomp, plan.seccomp_flags)
     channel.doing = "setting the container's user and capabilities"
     os.umask(plan.umask)
     credentials.drop_from_bounding_set(plan.drop)

@@ -93,6 +93,8 @@ def _open_binds(plan: Plan, sources: Sources) -> None:
         try:
             step.fd = sources.keep(mount.open_tree(AT_FDCWD, step.source, flags))
             step.directory = is_directory(step.fd)
+            if step.mapping is not None:
+                idmap.map_tree(step.fd, step.mapping, recursive=step.options.idmap == "ridmap")
             apply_attributes(step.fd, step.options, private=True)
         except OSError as error:
             raise LaunchError(

@@ -40,6 +40,7 @@ APPLETS = (
     "wc",
     "ln",
     "rm",
+    "uname",
     "pwd",
 )
 

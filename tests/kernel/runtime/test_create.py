@@ -234,7 +234,7 @@ def test_hooks_run_with_the_state_on_their_input(box: Box, tmp_path: Path) -> No
 
 def test_a_failing_hook_takes_the_container_back(box: Box) -> None:
     failing = [{"path": "/bin/sh", "args": ["sh", "-c", "echo reason; exit 3"]}]
-    with pytest.raises(LaunchError, match="exit status 3: reason"):
+    with pytest.raises(LaunchError, match=r"createRuntime hook #0 .*exit status 3: reason"):
         box.start(make_spec(["true"], hooks={"createRuntime": failing}))
 
 

@@ -26,7 +26,6 @@ def spec(**changes: Any) -> dict[str, Any]:
         ({"process": {"args": ["x"], "cwd": "relative"}}, "absolute path"),
         ({"process": {"args": ["x"], "env": ["=x"]}}, "invalid environment"),
         ({"process": {"args": ["x"], "rlimits": [{"type": "NOPE", "soft": 1, "hard": 1}]}}, "rlimit type"),
-        ({"process": {"args": ["x"], "capabilities": {"bounding": ["CAP_NOPE"]}}}, "unknown capability"),
         ({"root": {}}, "no root directory"),
         ({"linux": {"namespaces": [{"type": "pid"}]}}, "mount namespace"),
         ({"linux": {"namespaces": [{"type": "mount"}, {"type": "mount"}]}}, "twice"),
@@ -37,13 +36,49 @@ def spec(**changes: Any) -> dict[str, Any]:
         ({"linux": {"rootfsPropagation": "nope"}}, "rootfsPropagation"),
         ({"linux": {"devices": [{"path": "/dev/x", "type": "z"}]}}, "known kind"),
         ({"mounts": [{"destination": ""}]}, "mount destination"),
-        ({"process": {"args": ["x"], "scheduler": {"policy": "SCHED_FIFO"}}}, "scheduler is not supported"),
-        ({"linux": {"personality": {"domain": "LINUX32"}}}, "personality is not supported"),
+        ({"process": {"args": ["x"], "scheduler": {"policy": "SCHED_NOPE"}}}, r"process\.scheduler\.policy"),
+        (
+            {"process": {"args": ["x"], "scheduler": {"policy": "SCHED_FIFO", "flags": ["NOPE"]}}},
+            r"process\.scheduler\.flags",
+        ),
+        (
+            {"process": {"args": ["x"], "scheduler": {"policy": "SCHED_OTHER", "nice": 20}}},
+            r"process\.scheduler\.nice",
+        ),
+        (
+            {"process": {"args": ["x"], "scheduler": {"policy": "SCHED_OTHER", "priority": 1}}},
+            r"process\.scheduler\.priority",
+        ),
+        (
+            {"process": {"args": ["x"], "scheduler": {"policy": "SCHED_RR", "runtime": 1}}},
+            r"process\.scheduler\.runtime",
+        ),
+        ({"process": {"args": ["x"], "ioPriority": {"class": "NOPE"}}}, r"process\.ioPriority\.class"),
+        (
+            {"process": {"args": ["x"], "ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 8}}},
+            r"process\.ioPriority\.priority",
+        ),
+        ({"linux": {"personality": {"domain": "BSD"}}}, r"linux\.personality\.domain"),
+        ({"linux": {"personality": {"domain": "LINUX", "flags": ["X"]}}}, r"linux\.personality\.flags"),
+        ({"linux": {"memoryPolicy": {"mode": "NOPE"}}}, r"linux\.memoryPolicy\.mode"),
+        (
+            {"linux": {"memoryPolicy": {"mode": "MPOL_BIND", "nodes": "3-1"}}},
+            r"linux\.memoryPolicy\.nodes",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(LaunchError, match=message):
         Plan(Launch("id", spec(**changes)), 0)
+
+
+def test_an_unknown_capability_is_left_out_with_a_warning() -> None:
+    sets = {"bounding": ["CAP_NOPE", "CAP_CHOWN"]}
+    plan = ProcessPlan({"args": ["x"], "capabilities": sets}, own_bounding=0b11)
+    assert plan.bounding == 1
+    assert plan.warnings == [
+        "process.capabilities.bounding: ignoring unknown or unavailable capabilities 'CAP_NOPE'"
+    ]
 
 
 def test_capabilities_are_those_that_the_engine_has() -> None:

@@ -63,9 +63,20 @@ def test_profiles_that_make_no_sense(text: bytes) -> None:
         seccomp.custom_profile(text, [], *X86)
 
 
-def test_notifying_is_not_supported() -> None:
-    with pytest.raises(NotSupported):
+NOTIFYING = {**SMALL, "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}
+
+
+def test_a_daemons_profile_may_not_notify() -> None:
+    with pytest.raises(NotSupported, match="SCMP_ACT_NOTIFY"):
+        seccomp.custom_profile(json.dumps(NOTIFYING).encode(), [], *X86)
+
+
+def test_what_a_filter_may_not_ask_about_is_refused() -> None:
+    assert compile_program(NOTIFYING)
+    with pytest.raises(InvalidArgument, match="defaultAction"):
         compile_program({"defaultAction": "SCMP_ACT_NOTIFY"})
+    with pytest.raises(InvalidArgument, match="write system call"):
+        compile_program({**SMALL, "syscalls": [{"names": ["write"], "action": "SCMP_ACT_NOTIFY"}]})
 
 
 def test_a_custom_profile_in_both_forms() -> None:
