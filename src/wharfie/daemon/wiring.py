@@ -34,7 +34,7 @@ from wharfie.engine.spawners import SpawnerHolder
 from wharfie.engine.system import System, SystemFacts
 from wharfie.images.store import ImageStore
 from wharfie.network.manager import NetworkManager
-from wharfie.runtime.seccomp import ProgramCache
+from wharfie.runtime.seccomp_cache import ProgramCache
 from wharfie.state.containers import ContainerStore
 from wharfie.state.db import Database
 from wharfie.support.tasks import cancel_all, spawn

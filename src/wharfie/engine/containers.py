@@ -29,7 +29,7 @@ from wharfie.engine.updating import Updating
 from wharfie.engine.waiting import WaitResult, wait
 from wharfie.images.store import ImageStore
 from wharfie.network.manager import NetworkManager
-from wharfie.runtime.seccomp import ProgramCache
+from wharfie.runtime.seccomp_cache import ProgramCache
 from wharfie.state.containers import ContainerStore
 from wharfie.volumes.manager import VolumeManager
 from wharfie.wire.containers import (

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wharfie.engine.spawners import SpawnerHolder
     from wharfie.images.store import ImageStore
     from wharfie.network.manager import NetworkManager
-    from wharfie.runtime.seccomp import ProgramCache
+    from wharfie.runtime.seccomp_cache import ProgramCache
     from wharfie.volumes.manager import VolumeManager
     from wharfie.wire.config import Ulimit
 

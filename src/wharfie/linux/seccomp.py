@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 
+from wharfie.linux.seccomp_library import library_path
+
 # seccomp.h: actions; the low 16 bits of some carry an errno or a message
 ACTIONS = {
     "SCMP_ACT_KILL": 0,
@@ -54,8 +56,6 @@ ARCHITECTURES = {
 }
 _ATTRIBUTE_OPTIMIZE = 8
 _UNKNOWN = -1
-_SONAME = "libseccomp.so.2"
-_PLACES = ("/usr/lib/{}-linux-gnu", "/lib/{}-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib", "/lib")
 
 
 class _Comparison(ctypes.Structure):
@@ -65,26 +65,6 @@ class _Comparison(ctypes.Structure):
         ("first", ctypes.c_uint64),
         ("second", ctypes.c_uint64),
     )
-
-
-def library_path() -> str:
-    """Where libseccomp lies; its bare name when it lies in none of the usual places (for the linker)."""
-    for place in _PLACES:
-        path = f"{place.format(os.uname().machine)}/{_SONAME}"
-        if os.path.exists(path):
-            return path
-    return _SONAME
-
-
-def library_identity() -> str:
-    """What changes when libseccomp does, found without loading it: the file's version, size and time."""
-    path = library_path()
-    try:
-        real = os.path.realpath(path)
-        status = os.stat(real)
-    except OSError:
-        return path
-    return f"{os.path.basename(real)} {status.st_size} {status.st_mtime_ns}"
 
 
 def _load() -> ctypes.CDLL:

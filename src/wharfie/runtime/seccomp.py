@@ -6,28 +6,21 @@
     --security-opt FILE  ─┴─ resolve (capabilities, architecture, kernel) ─> linux.seccomp ─ compile ─> BPF
                                                                                         └─ ProgramCache ─┘
 
-Compiling takes some 20 ms, so it is done once per set of rules; ``ProgramCache`` keeps programs in memory and
-on disk, and on a hit libseccomp is not even loaded. See seccomp(2) and runtime-spec's config-linux.md.
+See seccomp(2), runtime-spec's config-linux.md, and ``seccomp_cache.py`` for the last step.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 
-from wharfie.errors import InternalError, InvalidArgument, NotSupported
-from wharfie.linux import seccomp as libseccomp
-from wharfie.runtime.seccomp_compile import SeccompError, compile_program
+from wharfie.errors import InvalidArgument, NotSupported
+from wharfie.runtime.seccomp_cache import SeccompError
+from wharfie.runtime.seccomp_compile import compile_program
 from wharfie.support import files, json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-# part of every key: to be raised when the same rules come to another program
-_GENERATION = 1
-# BPF_MAXINSNS instructions of 8 bytes
-_LONGEST = 4096 * 8
 
 # Go's names for architectures, by which profiles speak, from uname's; and libseccomp's
 _GO_NAMES = {
@@ -152,83 +145,3 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
     if rule.get("args"):
         result["args"] = rule["args"]
     return result
-
-
-class ProgramCache:
-    """Compiled programs, in memory and as ``<key>.bpf`` in a directory of root's alone.
-
-    The key is a digest of the rules, of this machine's architecture and of the libseccomp that is installed.
-    A file counts only when it is a regular one of ours that nobody else may touch, and matches its digest.
-    """
-
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-        self._programs: dict[str, bytes] = {}
-
-    def program(self, seccomp: dict[str, Any]) -> bytes:
-        """The program for OCI ``linux.seccomp``; raises SeccompError."""
-        key = self._key(seccomp)
-        program = self._programs.get(key) or self._read(key)
-        if program is None:
-            program = compile_program(seccomp)
-            self._write(key, program)
-        self._programs[key] = program
-        return program
-
-    def path(self, seccomp: dict[str, Any]) -> str:
-        """The file that holds the bare program, for a process that has it loaded; raises SeccompError."""
-        program = self.program(seccomp)
-        key = self._key(seccomp)
-        if not os.path.exists(self._file(key)):
-            self._write(key, program)
-        return self._file(key)
-
-    def _key(self, seccomp: dict[str, Any]) -> str:
-        parts = (_GENERATION, os.uname().machine, libseccomp.library_identity(), json.dumps(seccomp))
-        return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
-
-    def _file(self, key: str) -> str:
-        return os.path.join(self._directory, f"{key}.bpf")
-
-    def _read(self, key: str) -> bytes | None:
-        try:
-            program = _read_own(self._file(key))
-            digest = _read_own(self._file(key) + ".sha256")
-        except (OSError, ValueError):
-            return None
-        if not program or hashlib.sha256(program).hexdigest().encode() != digest:
-            return None
-        return program
-
-    def _write(self, key: str, program: bytes) -> None:
-        try:
-            os.makedirs(self._directory, 0o700, exist_ok=True)
-            files.atomic_write(self._file(key), program)
-            digest = hashlib.sha256(program).hexdigest().encode()
-            files.atomic_write(self._file(key) + ".sha256", digest)
-        except OSError as error:
-            raise SeccompUnwritable(
-                f"Keeping a seccomp program in {self._directory} failed: {error}."
-            ) from error
-
-
-class SeccompUnwritable(SeccompError, InternalError):
-    """The cache's directory cannot be written."""
-
-
-def _read_own(path: str) -> bytes:
-    """A small regular file that belongs to us and to nobody else; raises OSError or ValueError."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        status = os.fstat(fd)
-        regular = status.st_mode & 0o170000 == 0o100000
-        if (
-            not regular
-            or status.st_uid != os.geteuid()
-            or status.st_mode & 0o077
-            or status.st_size > _LONGEST
-        ):
-            raise ValueError(f"{path} is not a file of ours alone")
-        return os.read(fd, _LONGEST)
-    finally:
-        os.close(fd)

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import struct
 
-from wharfie.errors import InvalidArgument, NotSupported, WharfieError
+from wharfie.errors import InvalidArgument, NotSupported
 from wharfie.linux import seccomp as libseccomp
+from wharfie.runtime.seccomp_cache import SeccompError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +50,6 @@ _PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
 _CARRIES_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 _X32_BIT = 0x40000000
 _MIPS = 0x8
-
-
-class SeccompError(WharfieError):
-    """Base of what compiling a profile raises."""
 
 
 class BadRule(SeccompError, InvalidArgument):

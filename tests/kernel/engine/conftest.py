@@ -17,7 +17,7 @@ from wharfie.engine.events import EventBus
 from wharfie.engine.spawners import SpawnerHolder
 from wharfie.images.store import ImageStore
 from wharfie.network.manager import NetworkManager
-from wharfie.runtime.seccomp import ProgramCache
+from wharfie.runtime.seccomp_cache import ProgramCache
 from wharfie.state.containers import ContainerStore
 from wharfie.state.db import Database
 from wharfie.support.ids import random_hex

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wharfie.errors import InvalidArgument, NotSupported
-from wharfie.runtime import seccomp
+from wharfie.runtime import seccomp, seccomp_cache
 from wharfie.runtime.seccomp_compile import compile_program
 
 X86 = ("amd64", (6, 1))
@@ -86,15 +86,15 @@ def test_a_custom_profile_in_both_forms() -> None:
 
 def test_a_program_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = str(tmp_path / "seccomp")
-    program = seccomp.ProgramCache(directory).program(SMALL)
+    program = seccomp_cache.ProgramCache(directory).program(SMALL)
     assert program
     assert len(program) % 8 == 0
 
     def refuse(_profile: object) -> bytes:
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(seccomp, "compile_program", refuse)
-    again = seccomp.ProgramCache(directory)
+    monkeypatch.setattr(seccomp_cache, "_compile", refuse)
+    again = seccomp_cache.ProgramCache(directory)
     assert again.program(SMALL) == program
     path = again.path(SMALL)
     assert Path(path).read_bytes() == program
@@ -106,8 +106,8 @@ def test_a_file_that_is_not_as_it_was_written_is_not_used(
     tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = str(tmp_path / "seccomp")
-    program = seccomp.ProgramCache(directory).program(SMALL)
-    path = Path(seccomp.ProgramCache(directory).path(SMALL))
+    program = seccomp_cache.ProgramCache(directory).program(SMALL)
+    path = Path(seccomp_cache.ProgramCache(directory).path(SMALL))
     if damage == "bytes":
         path.write_bytes(bytes(len(program)))
     elif damage == "mode":
@@ -118,8 +118,8 @@ def test_a_file_that_is_not_as_it_was_written_is_not_used(
         path.rename(tmp_path / "elsewhere")
         path.symlink_to(tmp_path / "elsewhere")
     compiled = []
-    monkeypatch.setattr(seccomp, "compile_program", lambda profile: compiled.append(profile) or program)
-    cache = seccomp.ProgramCache(directory)
+    monkeypatch.setattr(seccomp_cache, "_compile", lambda profile: compiled.append(profile) or program)
+    cache = seccomp_cache.ProgramCache(directory)
     assert cache.program(SMALL) == program
     assert compiled == [SMALL]
     assert not path.is_symlink()
@@ -128,18 +128,18 @@ def test_a_file_that_is_not_as_it_was_written_is_not_used(
 
 
 def test_another_libseccomp_is_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = seccomp.ProgramCache(str(tmp_path / "seccomp"))
+    cache = seccomp_cache.ProgramCache(str(tmp_path / "seccomp"))
     before = cache.path(SMALL)
-    monkeypatch.setattr(seccomp.libseccomp, "library_identity", lambda: "libseccomp.so.2.9.9 1 2")
+    monkeypatch.setattr(seccomp_cache.seccomp_library, "library_identity", lambda: "libseccomp.so.2.9.9 1 2")
     assert cache.path(SMALL) != before
 
 
 def test_it_loads_no_library_for_a_hit(tmp_path: Path) -> None:
     directory = str(tmp_path / "seccomp")
-    seccomp.ProgramCache(directory).program(SMALL)
+    seccomp_cache.ProgramCache(directory).program(SMALL)
     script = (
-        "import sys; from wharfie.runtime import seccomp\n"
-        f"seccomp.ProgramCache({directory!r}).program({SMALL!r})\n"
+        "import sys; from wharfie.runtime import seccomp_cache\n"
+        f"seccomp_cache.ProgramCache({directory!r}).program({SMALL!r})\n"
         "assert 'libseccomp' not in open('/proc/self/maps').read()\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wharfie.engine.oci.security import Security, seccomp
-from wharfie.runtime.seccomp import ProgramCache
+from wharfie.runtime.seccomp_cache import ProgramCache
 
 
 class Filters:
