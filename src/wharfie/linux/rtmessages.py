@@ -56,10 +56,10 @@ class Link:
 class Address:
     """An address of a device: ``cidr`` is "172.17.0.1/16"."""
 
-    __slots__ = ("cidr", "index")
+    __slots__ = ("cidr", "flags", "index", "scope")
 
     def __init__(self, body: bytes) -> None:
-        family, prefix, _flags, _scope, self.index = _ADDRESS.unpack_from(body)
+        family, prefix, self.flags, self.scope, self.index = _ADDRESS.unpack_from(body)
         found = netlink.attributes(body, _ADDRESS.size)
         packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS) or b""
         self.cidr = f"{_socket.inet_ntop(family, packed)}/{prefix}"

@@ -1,0 +1,115 @@
+"""A container's network devices: new veth pairs, and devices of the host that move in.
+
+The parent makes or moves them while the child mounts; the child, in its network namespace, gives them their
+addresses and brings them up. A device loses its addresses when it moves (rtnetlink(7)), so the parent notes
+them first. Loaded only for a container that has devices.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from wharfie.linux import rtnetlink
+from wharfie.runtime.launch import LaunchError
+from wharfie.runtime.sync import describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PERMANENT = 0x80
+_LONGEST = 15
+
+
+class Network:
+    """The devices of one container."""
+
+    __slots__ = ("_interfaces", "_moved")
+
+    def __init__(self, interfaces: list[dict[str, Any]], moved: dict[str, Any]) -> None:
+        """``moved`` is OCI's ``linux.netDevices``; raises LaunchError."""
+        self._interfaces = interfaces
+        self._moved = [_moved(name, device) for name, device in moved.items()]
+
+    def prepare(self) -> None:
+        """In the parent, before the clone: look at the devices that will move."""
+        if not self._moved:
+            return
+        with rtnetlink.Netlink() as netlink:
+            addresses = netlink.addresses()
+            for host, _name, kept in self._moved:
+                try:
+                    index = netlink.link_index(host)
+                except OSError as error:
+                    raise LaunchError(f"linux.netDevices: {host}: {describe(error)}") from None
+                kept += [
+                    found.cidr
+                    for found in addresses
+                    if found.index == index and found.flags & _PERMANENT and not found.scope
+                ]
+
+    def make(self, pid: int) -> None:
+        """In the parent: make and move devices into the namespace of ``pid``; raises OSError, LaunchError."""
+        with rtnetlink.Netlink() as netlink:
+            for interface in self._interfaces:
+                try:
+                    _make_pair(netlink, interface, pid)
+                except OSError as error:
+                    if error.errno == errno.ESRCH:
+                        raise
+                    raise LaunchError(
+                        f"failed to create network interface {interface['name']}: {describe(error)}"
+                    ) from None
+            if self._moved:
+                self._move(netlink, pid)
+
+    def _move(self, netlink: rtnetlink.Netlink, pid: int) -> None:
+        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for host, name, _addresses in self._moved:
+                try:
+                    netlink.set_link(host, up=False, name=name, netns=namespace)
+                except OSError as error:
+                    raise LaunchError(
+                        f"linux.netDevices: {host} cannot be moved into the container: {describe(error)}"
+                    ) from None
+        finally:
+            os.close(namespace)
+
+    def configure(self) -> None:
+        """In the child, once the devices are there."""
+        with rtnetlink.Netlink() as netlink:
+            for interface in self._interfaces:
+                netlink.configure(interface["name"], interface["addresses"], interface.get("gateway") or "")
+            for _host, name, addresses in self._moved:
+                netlink.configure(name, addresses)
+
+
+def _make_pair(netlink: rtnetlink.Netlink, interface: dict[str, Any], pid: int) -> None:
+    bridge = interface.get("bridge") or ""
+    netlink.create_veth(
+        interface["host"],
+        interface["name"],
+        peer_pid=pid,
+        master=netlink.link_index(bridge) if bridge else 0,
+        peer_mac=interface.get("mac") or "",
+        mtu=interface.get("mtu") or 0,
+    )
+
+
+def _moved(host: str, device: dict[str, Any] | None) -> tuple[str, str, list[str]]:
+    name = (device or {}).get("name") or host
+    for text in (host, name):
+        if not isinstance(text, str) or not _is_device_name(text):
+            raise LaunchError(f"linux.netDevices: {text!r} cannot be the name of a network device")
+    return host, name, []
+
+
+def _is_device_name(name: str) -> bool:
+    """As the kernel's dev_valid_name()."""
+    return (
+        0 < len(name.encode()) <= _LONGEST
+        and name not in (".", "..")
+        and not any(character in "/:%" or character.isspace() for character in name)
+    )
