@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-import termios
 
+# termios has the last two, and costs half a millisecond of a start
 _TIOCSPTLCK, _TIOCGPTPEER, _TIOCGPTN = 0x40045431, 0x5441, 0x80045430
+_TIOCSCTTY, _TIOCSWINSZ = 0x540E, 0x5414
 
 
 def unlock(master: int) -> None:
@@ -28,16 +29,9 @@ def number(master: int) -> int:
 
 def set_size(fd: int, height: int, width: int) -> None:
     """Set rows and columns; the foreground process group gets SIGWINCH."""
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("=4H", height & 0xFFFF, width & 0xFFFF, 0, 0))
+    fcntl.ioctl(fd, _TIOCSWINSZ, struct.pack("=4H", height & 0xFFFF, width & 0xFFFF, 0, 0))
 
 
 def make_controlling(fd: int) -> None:
     """The terminal becomes that of this session, whose leader must be the caller."""
-    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)
-
-
-def set_onlcr(fd: int) -> None:
-    """Newlines leave the terminal as CR LF, the kernel's default stated (a runtime's clients rely on it)."""
-    attributes = termios.tcgetattr(fd)
-    attributes[1] |= termios.ONLCR
-    termios.tcsetattr(fd, termios.TCSANOW, attributes)
+    fcntl.ioctl(fd, _TIOCSCTTY, 0)

@@ -1,19 +1,19 @@
 """``wharfie-runtime``: the OCI runtime's command line, with runc's commands, flags, messages and exit codes.
 
-An error goes to standard error, and to --log where there is one (containerd reads that file's last entry).
+An error is one entry of the log (``log.py``) and exit code 1: 255 for exec, whose other codes are the
+program's own, and 3 for a command that there is not.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
 
-from wharfie.errors import InvalidArgument, NotSupported, WharfieError
-from wharfie.runtime import interpreter, options
-from wharfie.runtime.state import DEFAULT_ROOT, Store
+from wharfie.errors import InvalidArgument, WharfieError
+from wharfie.runtime import log, options
+from wharfie.runtime.launch import LaunchError
+from wharfie.runtime.state import Store, default_root
 from wharfie.runtime.sync import describe
-from wharfie.support import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,108 +22,116 @@ if TYPE_CHECKING:
 
     Command = Callable[[Store, dict[str, Any], list[str]], int]
 
-_PROCESSES = frozenset(("create", "run", "exec"))
-_CONTROL = frozenset(("start", "kill", "delete"))
-
-
-def _command(name: str) -> Command:
-    """The function behind a command; only what it needs is loaded (all together: 10 ms)."""
-    found: Command
-    if name in _PROCESSES:
-        from wharfie.runtime import commands
-
-        found = getattr(commands, f"do_{name}")
-    elif name in _CONTROL:
-        from wharfie.runtime import control
-
-        found = getattr(control, f"do_{name}")
-    else:
-        from wharfie.runtime import views
-
-        found = getattr(views, f"do_{name}")
-    return found
-
-
-USAGE = """\
-NAME:
-   wharfie-runtime - Open Container Initiative runtime
-
-USAGE:
-   wharfie-runtime [global options] command [command options] [arguments...]
-
-COMMANDS:
-   create, delete, events, exec, features, kill, list, pause, ps, resume, run, spec, start, state, update
-
-GLOBAL OPTIONS:
-   --debug              enable debug logging
-   --log value          where to write an error to, besides standard error
-   --log-format value   the log's format: text or json (default: "text")
-   --root value         where containers are remembered (default: "/run/wharfie-runtime")
-   --systemd-cgroup     refused: cgroups are made through the cgroup file system
-   --version, -v        print the version
-"""
+# only the module that a command needs is loaded (all together: 10 ms)
+_MODULES = {
+    "create": "commands",
+    "run": "commands",
+    "exec": "executing",
+    "start": "control",
+    "kill": "control",
+    "delete": "control",
+    "pause": "control",
+    "resume": "control",
+    "state": "views",
+    "list": "views",
+    "ps": "views",
+    "update": "update",
+    "events": "events",
+    "spec": "specfile",
+    "features": "features",
+    "checkpoint": "checkpoint",
+    "restore": "checkpoint",
+}
+_PREFIX = {
+    "create": "wharfie-runtime create failed: ",
+    "run": "wharfie-runtime run failed: ",
+    "exec": "exec failed: ",
+}
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command and exit."""
     words = sys.argv[1:] if argv is None else argv
-    settings: dict[str, Any] = {}
     try:
-        settings, rest = options.parse(words, options.GLOBAL, "")
-        code = _dispatch(settings, rest, words)
-    except WharfieError as error:
-        code = _fail(settings, error.message)
-    except OSError as error:
-        code = _fail(settings, describe(error))
+        code = _run(words)
+    except options.UsageError as error:
+        from wharfie.runtime import usage
+
+        _say(f"Incorrect Usage: {error.message}\n\n{usage.text(error.command)}")
+        log.error(error.message)
+        code = 1
     sys.stdout.flush()
     os._exit(code)
 
 
-def _dispatch(settings: dict[str, Any], rest: list[str], words: list[str]) -> int:
+def _run(words: list[str]) -> int:
+    settings, rest = options.parse(words, options.GLOBAL, "")
     if settings.get("version"):
         from wharfie import __version__
 
-        _say(f"wharfie-runtime version {__version__}\nspec: 1.2.0")
+        _say(f"wharfie-runtime version {__version__}\nspec: 1.2.1")
         return 0
-    if settings.get("help") or not rest or rest[0] == "help":
-        _say(USAGE)
-        return 0
-    name = rest[0]
-    if name in ("checkpoint", "restore"):
-        raise NotSupported(f"{name} is not supported by wharfie-runtime")
-    if name not in options.COMMANDS:
-        raise InvalidArgument(f"No help topic for '{name}'")
-    if settings.get("systemd-cgroup"):
-        raise NotSupported("--systemd-cgroup is not supported by wharfie-runtime")
+    name = rest[0] if rest else "help"
+    if settings.get("help") or name in ("help", "h"):
+        return _help(rest[1:])
+    log.configure(settings)
     if settings.get("log-format", "text") not in ("text", "json"):
-        raise InvalidArgument("invalid log-format: " + settings["log-format"])
-    if name in _PROCESSES:
-        interpreter.ensure_read_only(words)
+        return _fail("", f"invalid log-format: {settings['log-format']}")
+    if name not in options.COMMANDS:
+        _fail("", f"No help topic for '{name}'")
+        return 3
     found, positional = options.parse(rest[1:], options.COMMANDS[name], name)
-    return _command(name)(Store(settings.get("root") or DEFAULT_ROOT), found, positional)
+    if found.get("help"):
+        return _help([name])
+    options.check_words(positional, name)
+    return _dispatch(name, settings, found, positional, words)
+
+
+def _dispatch(
+    name: str, settings: dict[str, Any], found: dict[str, Any], positional: list[str], words: list[str]
+) -> int:
+    try:
+        rootless = settings.get("rootless", "auto")
+        if rootless not in ("true", "false", "auto"):
+            raise InvalidArgument(f'invalid --rootless "{rootless}": expected true, false or auto')
+        if name in ("create", "run", "exec", "restore"):
+            from wharfie.runtime import interpreter
+
+            interpreter.ensure_read_only(words)
+        root = settings.get("root") or default_root()
+        found["systemd"] = bool(settings.get("systemd-cgroup"))
+        found["rootless"] = os.geteuid() != 0 if rootless == "auto" else rootless == "true"
+        found["criu"] = settings.get("criu") or "criu"
+        return _command(name)(Store(os.path.abspath(root)), found, positional)
+    except LaunchError as error:
+        return _fail(name, f"unable to start container process: {error.message}")
+    except WharfieError as error:
+        return _fail(name, error.message)
+    except OSError as error:
+        return _fail(name, describe(error))
+
+
+def _command(name: str) -> Command:
+    package = __package__ or "wharfie.runtime"
+    module = __import__(f"{package}.{_MODULES[name]}", fromlist=["*"])
+    found: Command = getattr(module, f"do_{name}")
+    return found
+
+
+def _help(topics: list[str]) -> int:
+    from wharfie.runtime import usage
+
+    if topics and topics[0] not in options.COMMANDS:
+        _fail("", f"No help topic for '{topics[0]}'")
+        return 3
+    _say(usage.text(topics[0] if topics else "").rstrip("\n"))
+    return 0
 
 
 def _say(text: str) -> None:
     os.write(1, f"{text}\n".encode())
 
 
-def _fail(settings: dict[str, Any], message: str) -> int:
-    if settings.get("log"):
-        _log(settings, message)
-    os.write(2, f"{message}\n".encode())
-    return 1
-
-
-def _log(settings: dict[str, Any], message: str) -> None:
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    if settings.get("log-format") == "json":
-        line = json.dumps({"level": "error", "msg": message, "time": moment})
-    else:
-        line = f'time="{moment}" level=error msg={json.dumps(message)}'
-    try:
-        fd = os.open(settings["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        os.write(2, f"{describe(error)}\n".encode())
-        return
-    os.write(fd, f"{line}\n".encode())
-    os.close(fd)
+def _fail(name: str, message: str) -> int:
+    log.error(_PREFIX.get(name, "") + message)
+    return 255 if name == "exec" else 1

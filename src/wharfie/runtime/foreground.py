@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import termios
 
 from wharfie.linux import terminal
 from wharfie.linux.fd import read_signal, signalfd
@@ -27,6 +26,8 @@ def stay(pidfd: int, console: int | None) -> int:
         _relay(pidfd, console, signals)
     finally:
         if saved is not None:
+            import termios
+
             termios.tcsetattr(0, termios.TCSADRAIN, saved)
     return wait_pidfd(pidfd) or 0
 
@@ -35,6 +36,8 @@ def _raw() -> list[Any] | None:
     """Put our own terminal into raw mode; its former state, None if there is no terminal."""
     if not os.isatty(0):
         return None
+    import termios  # half a millisecond, for those that have a terminal
+
     saved = termios.tcgetattr(0)
     mode = [*saved[:6], list(saved[6])]
     # cfmakeraw(3)

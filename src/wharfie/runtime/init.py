@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 
-from wharfie.linux import credentials, mount, process, rtnetlink
+from wharfie.linux import credentials, mount, process
+from wharfie.linux.loopback import raise_loopback
 from wharfie.runtime import devices, hooks, rootfs, setup
 from wharfie.runtime.console import Console
 from wharfie.runtime.launch import LaunchError
@@ -64,7 +65,7 @@ def _run(
         os.setresuid(0, 0, 0)
         credentials.set_dumpable(False)
     _build(plan, tree, cgroups, channel, bind_devices=new_user)
-    if plan.new_network:
+    if plan.new_network or plan.network is not None:
         channel.doing = "configuring the container's network"
         _configure_network(plan, channel)
     if plan.hooks.get("prestart") or plan.hooks.get("createRuntime"):
@@ -117,13 +118,11 @@ def _build(
 
 
 def _configure_network(plan: Plan, channel: Channel) -> None:
-    with rtnetlink.Netlink() as netlink:
-        if not plan.interfaces:
-            netlink.set_link(1, up=True)
-            return
+    if plan.new_network:
+        raise_loopback()
+    if plan.network is not None:
         channel.wait(NETWORK)
-        for interface in plan.interfaces:
-            netlink.configure(interface["name"], interface["addresses"], interface.get("gateway") or "")
+        plan.network.configure()
 
 
 def _enter(plan: Plan, tree: Tree, channel: Channel) -> Console | None:
@@ -170,7 +169,7 @@ def _set_label(plan: Plan, proc: int) -> None:
 def _become(plan: Plan, console: Console | None, channel: Channel) -> None:
     channel.doing = "starting the process"
     if plan.process.keyring:
-        join_keyring(plan.process.keyring)
+        setup.join_keyring(plan.process.keyring)
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     setup.resolve_user(plan.process, root)
     setup.connect_streams(plan.process, console)
@@ -194,12 +193,3 @@ def _become(plan: Plan, console: Console | None, channel: Channel) -> None:
 
 WAIT = -2
 """A gate that is the channel itself."""
-
-
-def join_keyring(name: str) -> None:
-    try:
-        credentials.keyctl_join(name)
-    except OSError as error:
-        # ENOSYS: a kernel without keys; EDQUOT: the user's quota of keys is used up, as runc goes on then
-        if error.errno not in (38, 122):
-            raise

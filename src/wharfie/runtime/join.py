@@ -21,10 +21,8 @@ from wharfie.linux.fd import close_all
 from wharfie.runtime import setup, sync
 from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.runtime.console import Console
-from wharfie.runtime.init import join_keyring
 from wharfie.runtime.launch import LaunchError
-from wharfie.runtime.parent import own_bounding_set
-from wharfie.runtime.processplan import ProcessPlan
+from wharfie.runtime.processplan import ProcessPlan, own_bounding_set
 from wharfie.runtime.sync import describe
 
 TYPE_CHECKING = False
@@ -38,12 +36,22 @@ if TYPE_CHECKING:
 class Target:
     """The container to join: its first process, its cgroup's path, and the spec it was created with."""
 
-    __slots__ = ("bundle", "cgroup", "id", "pid", "pidfd", "spec")
+    __slots__ = ("below", "bundle", "cgroup", "id", "pid", "pidfd", "spec")
 
     def __init__(
-        self, *, id: str, pid: int, pidfd: int, cgroup: str, spec: dict[str, Any], bundle: str = ""
+        self,
+        *,
+        id: str,
+        pid: int,
+        pidfd: int,
+        cgroup: str,
+        spec: dict[str, Any],
+        bundle: str = "",
+        below: dict[str, str] | None = None,
     ) -> None:
         self.id = id
+        self.below = below or {}
+        """Paths below the cgroup to be in instead, by controller, "" for all."""
         self.bundle = bundle
         self.pid = pid
         self.pidfd = pidfd
@@ -66,13 +74,15 @@ class Target:
 class Process:
     """A process that runs its program; the descriptors are its owner's to close."""
 
-    __slots__ = ("console", "pid", "pidfd", "start_time")
+    __slots__ = ("console", "pid", "pidfd", "start_time", "warnings")
 
     def __init__(self) -> None:
         self.pid = 0
         self.pidfd = -1
         self.start_time = 0
         self.console: int | None = None
+        self.warnings: list[str] = []
+        """What went wrong without stopping anything, one sentence each."""
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -101,7 +111,7 @@ def exec_process(
     if console_size is not None:
         plan.size = console_size
     try:
-        entry = open_cgroup(target.cgroup).entry(target.pid)
+        entry = open_cgroup(target.cgroup).entry(target.pid, target.below)
     except WharfieError as error:
         raise LaunchError(error.message) from None
     return _fork(target, plan, flags, entry)
@@ -130,6 +140,7 @@ def _namespaces(target: Target) -> int:
 
 def _fork(target: Target, plan: ProcessPlan, flags: int, entry: Entry) -> Process:
     made = Process()
+    made.warnings = plan.warnings
     channel, inner = sync.pair()
     stand_in = -1
     try:
@@ -245,7 +256,7 @@ def _become(plan: ProcessPlan, channel: sync.Channel) -> None:
         channel.tell({"console": True}, (console.master,))
         os.close(console.master)
     channel.doing = "starting the process"
-    join_keyring(plan.keyring)
+    setup.join_keyring(plan.keyring)
     setup.resolve_user(plan, root)
     setup.connect_streams(plan, console)
     setup.become(plan, channel)

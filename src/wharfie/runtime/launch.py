@@ -35,7 +35,8 @@ class Launch:
         {"host": "vethab12", "name": "eth0", "bridge": "wharfie0", "mac": "02:…",
          "addresses": ["172.30.0.2/16"], "gateway": "172.30.0.1", "mtu": 1500}
 
-    ``seccomp`` is a compiled program; without it ``linux.seccomp`` is compiled, if the spec has one.
+    ``seccomp`` is the program that ``linux.seccomp`` was compiled to (``seccomp_cache.py``); without it it is
+    compiled now.
     ``stdio`` are descriptors for 0, 1 and 2, used when ``process.terminal`` is false (None: the caller's
     own). ``init_path`` is a static reaper on the host; it becomes the container's /sbin/docker-init,
     read-only. ``preserve_fds`` is how many descriptors from 3 on the container's process keeps. ``gate`` is a

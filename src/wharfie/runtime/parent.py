@@ -11,30 +11,22 @@ import errno
 import os
 
 from wharfie.errors import WharfieError
-from wharfie.linux import credentials, mount, process, rtnetlink
+from wharfie.linux import credentials, mount, process
 from wharfie.linux.fd import close_all
 from wharfie.runtime import hooks, idmap, init, sync
 from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.runtime.launch import Launch, LaunchError
 from wharfie.runtime.plan import Plan
+from wharfie.runtime.processplan import own_bounding_set
 from wharfie.runtime.sources import Sources, open_sources
 from wharfie.runtime.sync import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from wharfie.runtime.cgroups.base import Cgroup
-
-_own_bounding = -1
-
-
-def own_bounding_set() -> int:
-    """The capabilities that this process could give away; asked once, for it takes 41 calls."""
-    global _own_bounding
-    if _own_bounding < 0:
-        _own_bounding = credentials.bounding_set() & credentials.capget()[1]
-    return _own_bounding
 
 
 class Container:
@@ -128,10 +120,11 @@ class Container:
         self.pidfd, self.console, self.mounts = -1, None, -1
 
 
-def create(launch: Launch, *, start: bool) -> Container:
+def create(launch: Launch, *, start: bool, meanwhile: Callable[[], None] | None = None) -> Container:
     """Create a container and, with ``start``, run its program.
 
-    Returns after execve (``start``) or when all is ready for it. Raises LaunchError with nothing left behind.
+    ``meanwhile`` is called while the child is at work. Returns after execve (``start``) or when all is ready
+    for it. Raises LaunchError with nothing left behind.
     """
     _compile_seccomp(launch)
     plan = Plan(launch, own_bounding_set())
@@ -142,13 +135,15 @@ def create(launch: Launch, *, start: bool) -> Container:
         cgroup = open_cgroup(launch.cgroup or named or f"/{launch.id}")
     except WharfieError as error:
         raise LaunchError(error.message) from None
+    if plan.network is not None:
+        plan.network.prepare()
     sources = open_sources(plan)
     try:
         _create_cgroup(cgroup, launch.spec)
         container = Container(plan, launch.spec, cgroup)
         container.sibling = launch.sibling
         try:
-            _launch(plan, sources, container, start=start)
+            _launch(plan, sources, container, start=start, meanwhile=meanwhile)
         except BaseException as error:
             _abandon(container, error)
             raise
@@ -162,7 +157,7 @@ def create(launch: Launch, *, start: bool) -> Container:
 def _compile_seccomp(launch: Launch) -> None:
     profile = (launch.spec.get("linux") or {}).get("seccomp")
     if launch.seccomp is None and profile:
-        # warm: only the runtime's own command line comes here without a compiled program
+        # warm: command line and engine bring a program from their cache
         from wharfie.runtime.seccomp_compile import compile_program
 
         launch.seccomp = compile_program(profile)
@@ -193,7 +188,9 @@ def _cgroup_trees(plan: Plan, cgroup: Cgroup, sources: Sources) -> list[tuple[st
     return found
 
 
-def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) -> None:
+def _launch(
+    plan: Plan, sources: Sources, container: Container, *, start: bool, meanwhile: Callable[[], None] | None
+) -> None:
     """Clone, help, wait. Where the child turns out to be gone, the reason that it left counts."""
     entry = container.cgroup.entry()
     channel, inner = sync.pair()
@@ -216,6 +213,8 @@ def _launch(plan: Plan, sources: Sources, container: Container, *, start: bool) 
             container.mounts = _mounts_of(container.pid)
         _assist(plan, container.pid, channel)
         container.start_time = process.start_time(container.pid)
+        if meanwhile is not None:
+            meanwhile()
         if start:
             _until_exec(channel, container)
         else:
@@ -264,26 +263,9 @@ def _assist(plan: Plan, pid: int, channel: sync.Channel) -> None:
     if plan.clone_flags & process.CLONE_NEWUSER:
         idmap.write_maps(pid, plan.uid_mappings, plan.gid_mappings)
         channel.go(sync.MAPPED)
-    if not plan.interfaces:
+    if plan.network is None:
         return
-    with rtnetlink.Netlink() as netlink:
-        for interface in plan.interfaces:
-            bridge = interface.get("bridge") or ""
-            try:
-                netlink.create_veth(
-                    interface["host"],
-                    interface["name"],
-                    peer_pid=pid,
-                    master=netlink.link_index(bridge) if bridge else 0,
-                    peer_mac=interface.get("mac") or "",
-                    mtu=interface.get("mtu") or 0,
-                )
-            except OSError as error:
-                if error.errno == errno.ESRCH:
-                    raise
-                raise LaunchError(
-                    f"failed to create network interface {interface['name']}: {describe(error)}"
-                ) from None
+    plan.network.make(pid)
     channel.go(sync.NETWORK)
 
 
@@ -334,5 +316,7 @@ def _abandon(container: Container, error: BaseException) -> None:
 
 def warm() -> None:
     """Find out what every start would ask again: for a process that forks those that call :func:`create`."""
+    from wharfie.runtime import network  # noqa: F401
+
     own_bounding_set()
     open_cgroup("/warm")

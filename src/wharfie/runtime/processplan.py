@@ -15,12 +15,23 @@ if TYPE_CHECKING:
 
 MAX_ID = (1 << 31) - 1
 
-_SECCOMP_FLAGS = {
+SECCOMP_FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 0,  # there is one thread
     "SECCOMP_FILTER_FLAG_LOG": credentials.SECCOMP_FILTER_FLAG_LOG,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": credentials.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": credentials.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
 }
+
+
+_own_bounding = -1
+
+
+def own_bounding_set() -> int:
+    """The capabilities that this process could give away; asked once, for it takes 41 calls."""
+    global _own_bounding
+    if _own_bounding < 0:
+        _own_bounding = credentials.bounding_set() & credentials.capget()[1]
+    return _own_bounding
 
 
 class ProcessPlan:
@@ -156,9 +167,9 @@ class ProcessPlan:
 
             self.listener = read_listener(profile)
         for name in profile.get("flags") or ():
-            if name not in _SECCOMP_FLAGS:
+            if name not in SECCOMP_FLAGS:
                 raise LaunchError(f"linux.seccomp.flags: {name!r} is not a flag that seccomp filters know")
-            self.seccomp_flags |= _SECCOMP_FLAGS[name]
+            self.seccomp_flags |= SECCOMP_FLAGS[name]
         if self.listener is None:
             # the kernel takes it for filters that notify only (seccomp(2))
             self.seccomp_flags &= ~credentials.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV

@@ -61,6 +61,16 @@ def become(plan: ProcessPlan, channel: Channel) -> None:
     credentials.set_ambient(plan.ambient & has)
 
 
+def join_keyring(name: str) -> None:
+    """Give the process a session keyring of its own, where the kernel has keys."""
+    try:
+        credentials.keyctl_join(name)
+    except OSError as error:
+        # ENOSYS: a kernel without keys; EDQUOT: the user's quota of keys is used up, as runc goes on then
+        if error.errno not in (38, 122):
+            raise
+
+
 def set_limits(plan: ProcessPlan) -> None:
     """Set the resource limits; raises LaunchError in Docker's words."""
     for _name, number, soft, hard in plan.rlimits:

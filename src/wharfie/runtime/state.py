@@ -1,15 +1,21 @@
 """Containers of the command line on disk: one directory each below --root.
 
-``state.json`` is written whole or not at all; the truth about life and death is the kernel's (pid and start
-time). While a container is created and not started there is ``exec.fifo``: its process reads a byte from it.
+``state.json`` has runc's shape (others read it) and is written whole or not at all; the truth about life and
+death is the kernel's (pid and start time). While a container is created and not started there is
+``exec.fifo``: its process reads a byte from it.
 
 ::
 
     creating ──> created (exec.fifo is there) ──> running <──> paused ──> stopped ──> (deleted)
+
+A command that changes a container holds the lock of its directory (``lock``, fcntl(2): a lock that dies with
+its owner and is not inherited). So a container with no process is being created while somebody holds it, and
+was left behind by a killed command when nobody does.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from wharfie.errors import Conflict, InvalidArgument, NotFound
@@ -24,36 +30,118 @@ if TYPE_CHECKING:
 
     from wharfie.runtime.cgroups.base import Cgroup
 
-DEFAULT_ROOT = "/run/wharfie-runtime"
 _ALLOWED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.")
+_KINDS = {
+    "pid": "NEWPID",
+    "network": "NEWNET",
+    "mount": "NEWNS",
+    "ipc": "NEWIPC",
+    "uts": "NEWUTS",
+    "user": "NEWUSER",
+    "cgroup": "NEWCGROUP",
+    "time": "NEWTIME",
+}
+_LIMIT = 1 << 24
+
+
+def default_root() -> str:
+    """Where containers are remembered without --root."""
+    if os.geteuid() and os.environ.get("XDG_RUNTIME_DIR"):
+        return f"{os.environ['XDG_RUNTIME_DIR']}/wharfie-runtime"
+    return "/run/wharfie-runtime"
 
 
 class Record:
     """What is remembered of one container."""
 
-    __slots__ = ("bundle", "cgroup", "created", "directory", "id", "owner", "pid", "spec", "start_time")
+    __slots__ = (
+        "_lock",
+        "bundle",
+        "cgroup",
+        "created",
+        "directory",
+        "id",
+        "pid",
+        "rootless",
+        "spec",
+        "start_time",
+        "systemd",
+    )
 
-    def __init__(self, directory: str, content: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        directory: str,
+        id: str,
+        *,
+        bundle: str,
+        created: str,
+        cgroup: str,
+        spec: dict[str, Any],
+        systemd: bool = False,
+        rootless: bool = False,
+    ) -> None:
         self.directory = directory
-        self.id: str = content["id"]
-        self.pid: int = content["pid"]
-        self.start_time: int = content["start_time"]
-        self.bundle: str = content["bundle"]
-        self.cgroup: str = content["cgroup"]
-        self.created: str = content["created"]
-        self.owner: str = content["owner"]
-        self.spec: dict[str, Any] = content["spec"]
+        self.id = id
+        self.bundle = bundle
+        self.created = created
+        self.cgroup = cgroup
+        """Its path below the hierarchies' roots."""
+        self.spec = spec
+        self.systemd = systemd
+        self.rootless = rootless
+        self.pid = 0
+        self.start_time = 0
+        self._lock = -1
 
     def write(self) -> None:
         """Put it on disk."""
-        names = ("id", "pid", "start_time", "bundle", "cgroup", "created", "owner", "spec")
-        content = {name: getattr(self, name) for name in names}
-        atomic_write(f"{self.directory}/state.json", json.dumps(content).encode(), sync=False)
+        atomic_write(f"{self.directory}/state.json", json.dumps(self._content()).encode(), sync=False)
+
+    def _content(self) -> dict[str, Any]:
+        linux = self.spec.get("linux") or {}
+        namespaces = linux.get("namespaces") or []
+        config = {
+            "rootfs": self.rootfs,
+            "readonlyfs": bool((self.spec.get("root") or {}).get("readonly")),
+            "hostname": self.spec.get("hostname") or "",
+            "namespaces": [
+                {"type": _KINDS.get(item.get("type"), ""), "path": item.get("path") or ""}
+                for item in namespaces
+            ],
+            "cgroups": {"path": self.cgroup, "systemd": self.systemd},
+            "labels": [
+                *(f"{name}={value}" for name, value in (self.spec.get("annotations") or {}).items()),
+                f"bundle={self.bundle}",
+            ],
+            "version": self.spec.get("ociVersion") or "",
+        }
+        return {
+            "id": self.id,
+            "init_process_pid": self.pid,
+            "init_process_start": self.start_time,
+            "created": self.created,
+            "config": config,
+            "rootless": self.rootless,
+            "cgroup_paths": self.open_cgroup().paths(),
+            "namespace_paths": {
+                kind: f"/proc/{self.pid}/ns/{kind[3:].lower() if kind != 'NEWNS' else 'mnt'}"
+                for kind in _KINDS.values()
+            },
+            "external_descriptors": ["/dev/null"] * 3,
+            "intel_rdt_path": "",
+            "bundle": self.bundle,
+            "spec": self.spec,
+        }
 
     @property
     def fifo(self) -> str:
         """Where a created container waits."""
         return f"{self.directory}/exec.fifo"
+
+    @property
+    def rootfs(self) -> str:
+        """The absolute path of its root."""
+        return os.path.join(self.bundle, (self.spec.get("root") or {}).get("path") or "")
 
     def open_cgroup(self) -> Cgroup:
         """The container's cgroup."""
@@ -61,6 +149,8 @@ class Record:
 
     def alive(self) -> bool:
         """Whether its first process is there and no zombie."""
+        if not self.pid:
+            return False
         try:
             return start_time(self.pid) == self.start_time and process_state(self.pid) not in "ZX"
         except OSError:
@@ -69,7 +159,7 @@ class Record:
     def status(self) -> str:
         """OCI's status of the container, from the kernel."""
         if not self.alive():
-            return "stopped"
+            return "creating" if not self.pid and self._lock < 0 and is_locked(self.directory) else "stopped"
         if self.open_cgroup().frozen():
             return "paused"
         return "created" if os.path.exists(self.fifo) else "running"
@@ -79,30 +169,76 @@ class Record:
         try:
             fd = os.pidfd_open(self.pid)
         except OSError:
-            raise Conflict("container is not running") from None
+            raise Conflict("container not running") from None
         if not self.alive():
             os.close(fd)
-            raise Conflict("container is not running")
+            raise Conflict("container not running")
         return fd
 
-    def state(self) -> dict[str, Any]:
+    def state(self, owner: str = "") -> dict[str, Any]:
         """The answer of ``state`` (runtime-spec, "State", with runc's additions)."""
         status = self.status()
+        annotations = self.spec.get("annotations")
         return {
             "ociVersion": self.spec.get("ociVersion") or "1.2.0",
             "id": self.id,
-            "pid": 0 if status == "stopped" else self.pid,
+            "pid": 0 if status in ("stopped", "creating") else self.pid,
             "status": status,
             "bundle": self.bundle,
-            "rootfs": os.path.join(self.bundle, (self.spec.get("root") or {}).get("path") or ""),
+            "rootfs": self.rootfs,
             "created": self.created,
-            "annotations": self.spec.get("annotations") or {},
-            "owner": self.owner,
+            **({"annotations": annotations} if annotations else {}),
+            "owner": owner,
         }
+
+    def hook_state(self, status: str) -> dict[str, Any]:
+        """What hooks are told (runtime-spec, "State")."""
+        return {
+            "ociVersion": self.spec.get("ociVersion") or "1.2.0",
+            "id": self.id,
+            "status": status,
+            "pid": 0 if status == "stopped" else self.pid,
+            "bundle": self.bundle,
+            "annotations": self.spec.get("annotations") or {},
+        }
+
+    def unlock(self) -> None:
+        """Let others change the container."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def forget(self) -> None:
         """Remove the directory."""
         remove_tree(self.directory)
+
+
+def _lock(directory: str, *, block: bool = True) -> int:
+    """The lock of a container's directory; raises FileNotFoundError, BlockingIOError."""
+    path = f"{directory}/lock"
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | (0 if block else fcntl.LOCK_NB))
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+        except FileNotFoundError:
+            pass  # deleted while this waited; perhaps made anew since
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def is_locked(directory: str) -> bool:
+    """Whether a command is at work on the container."""
+    try:
+        os.close(_lock(directory, block=False))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class Store:
@@ -113,27 +249,64 @@ class Store:
     def __init__(self, root: str) -> None:
         self.root = root
 
-    def reserve(self, name: str) -> str:
-        """Make the directory of a new container; raises InvalidArgument, Conflict."""
-        if not name or not set(name) <= _ALLOWED or name in (".", ".."):
-            raise InvalidArgument(f"invalid container ID format: {name}")
+    def reserve(self, record: Record) -> None:
+        """Make the directory of a new container, locked; raises InvalidArgument, Conflict."""
+        check_id(record.id)
         os.makedirs(self.root, 0o711, exist_ok=True)
-        directory = f"{self.root}/{name}"
         try:
-            os.mkdir(directory, 0o711)
+            os.mkdir(record.directory, 0o711)
         except FileExistsError:
-            raise Conflict(f"container with given ID already exists: {name}") from None
-        return directory
+            if os.path.exists(f"{record.directory}/state.json"):
+                raise Conflict("container with given ID already exists") from None
+        try:
+            record._lock = _lock(record.directory, block=False)
+        except (BlockingIOError, FileNotFoundError):
+            raise Conflict("container with given ID already exists") from None
+        if os.path.exists(f"{record.directory}/state.json"):
+            record.unlock()
+            raise Conflict("container with given ID already exists")
+
+    def directory(self, name: str) -> str:
+        """Where a container of this name is remembered."""
+        return f"{self.root}/{name}"
 
     def load(self, name: str) -> Record:
         """A container's record; raises NotFound."""
-        if not name or not set(name) <= _ALLOWED or name in (".", ".."):
+        if not _is_id(name):
             raise NotFound("container does not exist")
-        directory = f"{self.root}/{name}"
+        directory = self.directory(name)
         try:
-            return Record(directory, json.loads(read_file(f"{directory}/state.json", 1 << 24)))
+            content = json.loads(read_file(f"{directory}/state.json", _LIMIT))
         except (FileNotFoundError, NotADirectoryError):
             raise NotFound("container does not exist") from None
+        cgroups = content["config"]["cgroups"]
+        record = Record(
+            directory,
+            content["id"],
+            bundle=content["bundle"],
+            created=content["created"],
+            cgroup=cgroups["path"],
+            spec=content["spec"],
+            systemd=cgroups["systemd"],
+            rootless=content["rootless"],
+        )
+        record.pid, record.start_time = content["init_process_pid"], content["init_process_start"]
+        return record
+
+    def take(self, name: str) -> Record:
+        """A container's record, for a command that changes it and keeps others from that. Raises NotFound."""
+        record = self.load(name)
+        try:
+            lock = _lock(record.directory)
+        except FileNotFoundError:
+            raise NotFound("container does not exist") from None
+        try:
+            record = self.load(name)
+        except BaseException:
+            os.close(lock)
+            raise
+        record._lock = lock
+        return record
 
     def all(self) -> list[Record]:
         """Every container, by name."""
@@ -148,3 +321,13 @@ class Store:
             except NotFound:
                 continue
         return found
+
+
+def _is_id(name: str) -> bool:
+    return bool(name) and set(name) <= _ALLOWED and name not in (".", "..") and len(name) < 256
+
+
+def check_id(name: str) -> None:
+    """Refuse what cannot be a container's id; raises InvalidArgument."""
+    if not _is_id(name):
+        raise InvalidArgument("invalid container ID format")

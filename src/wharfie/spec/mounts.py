@@ -55,6 +55,14 @@ leans on the lower ones, a commit would lose it, and an attribute could lead it 
 SUPERBLOCK_FLAGS = frozenset(("sync", "dirsync", "mand", "lazytime", "iversion", "silent"))
 _DEFAULTS = frozenset(("defaults", "async", "nomand", "noiversion", "nolazytime", "loud", "remount"))
 
+_OTHERS = ("bind", "rbind", "tmpcopyup", "idmap", "ridmap", "acl", "noacl")
+
+
+def known_options() -> list[str]:
+    """All options that mean something to the runtime, in their order."""
+    recursive = (f"r{name}" for name in ATTRIBUTES)
+    return sorted({*ATTRIBUTES, *recursive, *PROPAGATION, *SUPERBLOCK_FLAGS, *_DEFAULTS, *_OTHERS})
+
 
 class Options:
     """The parsed options of one mount."""

@@ -15,7 +15,7 @@ from tests.kernel.runtime.conftest import Box, box, make_spec
 
 __all__ = ["box"]
 SOURCE = str(Path(__file__).resolve().parents[3] / "src")
-BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from wharfie.runtime.cli import main; main()"
+BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from wharfie.runtime.start import main; main()"
 
 
 class Runtime:
@@ -86,11 +86,6 @@ def test_run_gives_the_exit_code_and_leaves_nothing(runtime: Runtime) -> None:
     runtime.write(["sh", "-c", "echo out; exit 0"])
     assert runtime("run", "two") == "out\n"
     assert runtime("list", "--quiet") == ""
-
-
-def test_what_is_not_supported_says_so(runtime: Runtime) -> None:
-    for words in (("checkpoint", "x"), ("restore", "x"), ("--systemd-cgroup", "list")):
-        assert "not supported" in runtime(*words, fails=True)
 
 
 def test_a_failed_create_leaves_no_record(runtime: Runtime) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from wharfie.runtime.cgroups.entry import Entry
 
+    Below = dict[str, str]
+
 _KILL = 9
 # a killed process leaves its group some time after the signal: waits of 1, 2, 4 … ms, 4 seconds in all
 _PATIENCE = 12
@@ -38,11 +40,12 @@ class Cgroup:
         """Make the group with these limits (OCI ``linux.resources``), or nothing: raises CgroupError."""
         raise TypeError("a Cgroup comes from open_cgroup")
 
-    def entry(self, leader: int = 0) -> Entry:
+    def entry(self, leader: int = 0, below: Below | None = None) -> Entry:
         """Doors for a process to enter by; opened before the clone. Raises CgroupFailure.
 
         ``leader`` is the container's first process when one joins it: on version 2 a container that has made
-        groups of its own holds no processes at its top any more.
+        groups of its own holds no processes at its top any more. ``below`` are paths inside the group, by
+        controller, "" for all.
         """
         raise TypeError("a Cgroup comes from open_cgroup")
 
@@ -74,12 +77,20 @@ class Cgroup:
         """Take the news from ``oom_notifier``'s descriptor, so that it reports the next only."""
         raise TypeError("a Cgroup comes from open_cgroup")
 
+    def read(self, controller: str, name: str) -> str:
+        """A control file of the group, "" where there is none."""
+        raise TypeError("a Cgroup comes from open_cgroup")
+
     def stats(self) -> dict[str, Any]:
         """Raw numbers of consumption, in the form drawn in ``stats_v1.py``."""
         raise TypeError("a Cgroup comes from open_cgroup")
 
     def directories(self) -> list[str]:
         """The group's directory in each hierarchy, the one that lists its processes first."""
+        raise TypeError("a Cgroup comes from open_cgroup")
+
+    def paths(self) -> dict[str, str]:
+        """The directory of each controller, as runc's state has them ("" on version 2)."""
         raise TypeError("a Cgroup comes from open_cgroup")
 
     def exists(self) -> bool:

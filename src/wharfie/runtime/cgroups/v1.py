@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from wharfie.runtime.cgroups.base import Below
     from wharfie.runtime.cgroups.layout import Layout
 
 _KILL = 9
@@ -42,7 +43,8 @@ class V1Cgroup(Cgroup):
     def _file(self, controller: str, name: str) -> str:
         return f"{self._controllers.get(controller, '/nonexistent')}{self.path}/{name}"
 
-    def _read(self, controller: str, name: str) -> str:
+    def read(self, controller: str, name: str) -> str:
+        """A control file of the group, "" where there is none."""
         return files.read_or(self._file(controller, name), "")
 
     def create(self, resources: dict[str, Any]) -> None:
@@ -52,7 +54,7 @@ class V1Cgroup(Cgroup):
         try:
             for mount in self._mounts:
                 self._make(mount, made, cpuset)
-            self._apply(plan(resources, self._read, new=True))
+            self._apply(plan(resources, self.read, new=True))
         except BaseException as error:
             for directory in reversed(made):
                 try:
@@ -73,10 +75,10 @@ class V1Cgroup(Cgroup):
         """Change limits of a live container."""
         memory = resources.get("memory") or {}
         if memory.get("checkBeforeUpdate") and (memory.get("limit") or 0) > 0:
-            usage = files.number(self._read("memory", "memory.usage_in_bytes"))
+            usage = files.number(self.read("memory", "memory.usage_in_bytes"))
             if usage > memory["limit"]:
                 raise LimitRefused(f"--memory {memory['limit']} is too small: {usage} bytes are in use.")
-        self._apply(plan(resources, self._read, new=False))
+        self._apply(plan(resources, self.read, new=False))
 
     def _apply(self, writes: list[Write]) -> None:
         for item in writes:
@@ -89,17 +91,29 @@ class V1Cgroup(Cgroup):
             except OSError as error:
                 raise refusal(error, item.option, item.value, item.file) from error
 
-    def entry(self, leader: int = 0) -> Entry:
+    def paths(self) -> dict[str, str]:
+        """The directory of each controller."""
+        return {name: mount + self.path for name, mount in self._controllers.items()}
+
+    def entry(self, leader: int = 0, below: Below | None = None) -> Entry:
         """The ``tasks`` file of each hierarchy."""
         fds: list[int] = []
+        inner = {self._mount_of(name): path for name, path in (below or {}).items()}
         try:
-            for directory in self.directories():
+            for mount in self._mounts:
+                path = inner.get(mount, inner.get("", "")).strip("/")
+                directory = f"{mount}{self.path}{'/' if path else ''}{path}"
                 fds.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
         except OSError as error:
             Entry(-1, fds).close()
             reason = os.strerror(error.errno or 0)
             raise CgroupFailure(f"Control group {self.path} cannot be entered: {reason}.") from error
         return Entry(-1, fds)
+
+    def _mount_of(self, controller: str) -> str:
+        if controller and controller not in self._controllers:
+            raise LimitUnsupported(f"There are no {controller} control groups here.")
+        return self._controllers.get(controller, "")
 
     def freeze(self) -> None:
         """Write FROZEN until it is so: a fork on the way leaves it FREEZING (freezer-subsystem.rst)."""
@@ -130,7 +144,7 @@ class V1Cgroup(Cgroup):
 
     def frozen(self) -> bool:
         """Whether the group is FROZEN or FREEZING."""
-        return self._read("freezer", "freezer.state") in ("FROZEN", "FREEZING")
+        return self.read("freezer", "freezer.state") in ("FROZEN", "FREEZING")
 
     def _kill_everything(self) -> None:
         # frozen processes cannot fork, so the list is complete; they die when thawed. An id cannot be given
@@ -148,7 +162,7 @@ class V1Cgroup(Cgroup):
 
     def oom_kills(self) -> int:
         """The ``oom_kill`` counter of memory.oom_control (Linux 4.13)."""
-        return files.flat_keyed(self._read("memory", "memory.oom_control")).get("oom_kill", 0)
+        return files.flat_keyed(self.read("memory", "memory.oom_control")).get("oom_kill", 0)
 
     def oom_notifier(self) -> int | None:
         """An eventfd; it is also signalled when the group is removed (cgroup-v1/memory.rst, section 10)."""
@@ -175,7 +189,7 @@ class V1Cgroup(Cgroup):
 
     def stats(self) -> dict[str, Any]:
         """Raw numbers, see ``stats_v1.py``."""
-        return read_stats(self._read)
+        return read_stats(self.read)
 
 
 def _inherit_cpuset(group: str) -> None:

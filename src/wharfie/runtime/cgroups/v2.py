@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from wharfie.runtime.cgroups.base import Below
+
 _KILL = 9
 _FREEZE_SECONDS = 5.0
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -39,7 +41,8 @@ class V2Cgroup(Cgroup):
         """The one directory."""
         return [self._directory]
 
-    def _read(self, _controller: str, name: str) -> str:
+    def read(self, controller: str, name: str) -> str:
+        """A control file of the group, "" where there is none."""
         return files.read_or(f"{self._directory}/{name}", "")
 
     def create(self, resources: dict[str, Any]) -> None:
@@ -49,7 +52,7 @@ class V2Cgroup(Cgroup):
             if not files.make(self._mount, self.path, made) and files.processes(self._directory):
                 raise CgroupFailure(f"Control group {self.path} is in use already.")
             self._hand_down()
-            self._apply(plan(resources, self._read))
+            self._apply(plan(resources, self.read))
             if resources.get("devices"):
                 self._guard(resources["devices"])
         except BaseException as error:
@@ -82,10 +85,10 @@ class V2Cgroup(Cgroup):
         """Change limits of a live container."""
         memory = resources.get("memory") or {}
         if memory.get("checkBeforeUpdate") and (memory.get("limit") or 0) > 0:
-            usage = files.number(self._read("memory", "memory.current"))
+            usage = files.number(self.read("memory", "memory.current"))
             if usage > memory["limit"]:
                 raise LimitRefused(f"--memory {memory['limit']} is too small: {usage} bytes are in use.")
-        self._apply(plan(resources, self._read))
+        self._apply(plan(resources, self.read))
         if resources.get("devices"):
             self._guard(resources["devices"])
 
@@ -95,7 +98,7 @@ class V2Cgroup(Cgroup):
             try:
                 files.write(path, item.value)
             except OSError as error:
-                controllers = self._read("", "cgroup.controllers").split()
+                controllers = self.read("", "cgroup.controllers").split()
                 if not os.path.exists(path) and item.controller not in controllers:
                     raise LimitUnsupported(
                         f"{item.option} is not possible here: the {item.controller} controller is not handed "
@@ -118,10 +121,18 @@ class V2Cgroup(Cgroup):
         finally:
             os.close(fd)
 
-    def entry(self, leader: int = 0) -> Entry:
+    def paths(self) -> dict[str, str]:
+        """The one directory."""
+        return {"": self._directory}
+
+    def entry(self, leader: int = 0, below: Below | None = None) -> Entry:
         """The directory's descriptor for CLONE_INTO_CGROUP."""
         directory = self._directory
-        if leader and files.read_or(f"{directory}/cgroup.subtree_control", ""):
+        if below:
+            if set(below) != {""}:
+                raise LimitUnsupported("Controllers cannot be told apart in control groups of version 2.")
+            directory = f"{directory}/{below[''].strip('/')}"
+        elif leader and files.read_or(f"{directory}/cgroup.subtree_control", ""):
             # groups of its own: nothing may run at the top, so beside the first process
             own = files.read_or(f"/proc/{leader}/cgroup", "").rpartition("0::")[2].partition("\n")[0]
             if own.startswith(self.path + "/"):
@@ -145,7 +156,7 @@ class V2Cgroup(Cgroup):
 
     def frozen(self) -> bool:
         """Whether it was told to freeze."""
-        return self._read("", "cgroup.freeze") == "1"
+        return self.read("", "cgroup.freeze") == "1"
 
     def _write(self, file: str, value: str, doing: str) -> None:
         try:
@@ -193,14 +204,14 @@ class V2Cgroup(Cgroup):
 
     def destroy(self) -> None:
         """Kill what is left, wait until it is gone, remove the directory."""
-        if files.flat_keyed(self._read("", "cgroup.events")).get("populated"):
+        if files.flat_keyed(self.read("", "cgroup.events")).get("populated"):
             self._kill_everything()
             self._await("populated", 0, _FREEZE_SECONDS)
         super().destroy()
 
     def oom_kills(self) -> int:
         """The ``oom_kill`` counter of memory.events, groups below included."""
-        return files.flat_keyed(self._read("memory", "memory.events")).get("oom_kill", 0)
+        return files.flat_keyed(self.read("memory", "memory.events")).get("oom_kill", 0)
 
     def oom_notifier(self) -> int | None:
         """memory.events itself, to be polled for POLLPRI."""
@@ -217,4 +228,4 @@ class V2Cgroup(Cgroup):
 
     def stats(self) -> dict[str, Any]:
         """Raw numbers, see ``stats_v2.py``."""
-        return read_stats(self._read)
+        return read_stats(self.read)
