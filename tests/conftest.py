@@ -22,4 +22,7 @@ def _no_parent_group_stays() -> Iterator[None]:
     """The control group that the runtime's and the monitor's tests share as a parent goes with them."""
     yield
     for left in Path("/sys/fs/cgroup").glob("*/wharfie-test"):
-        left.rmdir()
+        try:
+            left.rmdir()
+        except OSError:
+            continue  # another run beside this one has groups below it (EBUSY), or has just removed it
