@@ -204,6 +204,8 @@ class Files(Protocol):
         changes: Sequence[str],
         config: Config | None,
         pause: bool,
+        squash: bool = False,
+        epoch: int | None = None,
     ) -> str:
         """Make an image of it; returns the image's id."""
 
@@ -235,6 +237,7 @@ class Images(Protocol):
         changes: Sequence[str],
         message: str,
         platform: str,
+        epoch: int | None,
         progress: Progress,
     ) -> None:
         """Make one of a root file system."""
@@ -250,6 +253,24 @@ class Images(Protocol):
 
     async def prune(self, filters: Filters) -> images.ImagePrune:
         """Remove those nobody uses."""
+
+
+class Store(Protocol):
+    """The image store as a whole."""
+
+    def save(self, refs: Sequence[str], *, platform: str) -> AsyncIterator[bytes]:
+        """An archive of these images; raises before the first piece for one that is not there."""
+
+    async def load(
+        self, stream: AsyncIterator[bytes], *, platform: str, quiet: bool, progress: Progress
+    ) -> None:
+        """Take the images of an archive."""
+
+    async def squash(self, ref: str, *, reference: str, message: str, epoch: int | None) -> str:
+        """Make an image of one layer; returns its id."""
+
+    async def check(self, *, repair: bool) -> images.StoreCheck:
+        """Look for damage, and mend it if asked to."""
 
 
 class Volumes(Protocol):
@@ -312,6 +333,7 @@ class Backends:
     execs: Execs
     files: Files
     images: Images
+    store: Store
     volumes: Volumes
     networks: Networks
     system: System

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wharfie.api.backends import Backends
 from wharfie.api.router import Route
-from wharfie.api.routes import containers, execs, files, images, networks, streams, system, volumes
+from wharfie.api.routes import containers, execs, files, images, networks, store, streams, system, volumes
 
 
 def all_routes(backends: Backends) -> list[Route]:
@@ -14,6 +14,7 @@ def all_routes(backends: Backends) -> list[Route]:
         *streams.routes(backends.containers, backends.processes, backends.streams, backends.system),
         *execs.routes(backends.execs),
         *files.routes(backends.files),
+        *store.routes(backends.store),
         *images.routes(backends.images),
         *volumes.routes(backends.volumes),
         *networks.routes(backends.networks),

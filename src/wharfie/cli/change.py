@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wharfie.cli.context import Context, say, warn
 from wharfie.cli.create_body import restart_policy
+from wharfie.cli.epoch import source_date
 from wharfie.cli.errors import CommandError
 from wharfie.cli.lifecycle import each
 from wharfie.cli.options import Command
@@ -65,6 +66,7 @@ COMMIT = Command(
         ("change", "c", "list", "Apply a Dockerfile instruction to the image"),
         ("message", "m", "string", "Message for the image's history"),
         ("pause", "p", "flag", "Freeze the container meanwhile (default true)"),
+        ("squash", "", "flag", "One layer in all instead of one more"),
     ),
     needs=1,
     most=2,
@@ -120,6 +122,8 @@ def commit(context: Context, arguments: list[str]) -> int:
         author=options.get("author"),
         changes=options.get("change"),
         pause="1" if options.get("pause", True) else "0",
+        squash=options.get("squash"),
+        epoch=source_date(),
     )
     say(context.api.post(f"/commit{asked}", {})["Id"])
     return 0

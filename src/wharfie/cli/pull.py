@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from wharfie.cli.context import Context
+from wharfie.cli.epoch import source_date
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
 from wharfie.cli.pulling import bootstrap as make
@@ -87,6 +88,7 @@ def import_image(context: Context, arguments: list[str]) -> int:
         message=options.get("message"),
         changes=options.get("change"),
         platform=options.get("platform"),
+        epoch=source_date(),
     )
     if remote:
         _, response = context.api.stream("POST", target)

@@ -19,6 +19,7 @@ import wharfie
 from wharfie.daemon import journal, options
 from wharfie.daemon.config import Config, load
 from wharfie.errors import WharfieError
+from wharfie.support import faults
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,11 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     if os.geteuid() != 0:
         sys.stderr.write("wharfie daemon needs root: start it as root\n")
+        return 1
+    try:
+        faults.arm(os.environ.get(faults.VARIABLE, ""))
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     journal.set_up(config.log_level)
     # a client that goes away is an error of one write, whatever this process was started with

@@ -19,6 +19,7 @@ from wharfie.api.server import Server
 from wharfie.api.services.images import ImageService
 from wharfie.api.services.networks import NetworkService
 from wharfie.api.services.processes import ProcessService
+from wharfie.api.services.store import StoreService
 from wharfie.api.services.volumes import VolumeService
 from wharfie.api.table import all_routes
 from wharfie.daemon.config import Config
@@ -170,6 +171,7 @@ def _backends(
         execs=Execs(containers),
         files=ContainerFiles(containers, images),
         images=ImageService(images, system, events),
+        store=StoreService(images, system, events),
         volumes=VolumeService(volumes, system, events),
         networks=NetworkService(networks, containers),
         system=system,

@@ -117,6 +117,8 @@ class ContainerFiles:
         changes: Sequence[str],
         config: Config | None,
         pause: bool,
+        squash: bool = False,
+        epoch: int | None = None,
     ) -> str:
         """An image of what the container has written, on top of its own; the new image's id."""
         container = self._containers.get(ref)
@@ -135,6 +137,8 @@ class ContainerFiles:
                 changes=[*changes],
                 config=run,
                 created_by=command,
+                squash=squash,
+                epoch=epoch,
             )
         finally:
             if held:

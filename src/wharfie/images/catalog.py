@@ -55,6 +55,15 @@ _IMAGE = "SELECT id, manifest, config, size, created, parent FROM images"
 _LAYER = "SELECT l.chain, l.parent, l.diff, l.directory, l.size, l.blob FROM layers l"
 
 
+# in an order in which what one leaves is found by the next
+_DANGLING = {
+    "image_refs": "image NOT IN (SELECT id FROM images)",
+    "image_layers": "image NOT IN (SELECT id FROM images) OR chain NOT IN (SELECT chain FROM layers)",
+    "layers": "chain NOT IN (SELECT chain FROM image_layers)",
+    "blobs": "digest NOT IN (SELECT blob FROM layers) AND digest NOT IN (SELECT manifest FROM images)",
+}
+
+
 class Catalog:
     """The queries over one database."""
 
@@ -102,6 +111,14 @@ class Catalog:
         query = "SELECT name, tagged FROM image_refs WHERE image = ? ORDER BY name"
         return [(str(name), bool(tagged)) for name, tagged in self.db.rows(query, (image_id,))]
 
+    def tags_of(self, repository: str) -> list[tuple[str, str]]:
+        """Every tag of a repository (by its canonical name) with the id it stands for."""
+        query = "SELECT name, image FROM image_refs WHERE name >= ? AND name < ? AND tagged ORDER BY name"
+        return [
+            (str(name), str(image))
+            for name, image in self.db.rows(query, (repository + ":", repository + ";"))
+        ]
+
     def set_name(self, name: str, image_id: str, *, tagged: bool) -> None:
         """Let ``name`` stand for the image, whatever it stood for before."""
         self.db.execute(
@@ -135,6 +152,11 @@ class Catalog:
         """Any layer with this content; one that has its blob, if there is such a one."""
         row = self.db.row(f"{_LAYER} WHERE l.diff = ? ORDER BY l.blob = '' LIMIT 1", (diff_id,))
         return None if row is None else LayerRow(*row)
+
+    def by_archive(self) -> dict[str, LayerRow]:
+        """Every layer, by the digest of its archive and by that of its blob."""
+        rows = [LayerRow(*row) for row in self.db.rows(f"{_LAYER} ORDER BY l.blob != ''")]
+        return {**{row.blob: row for row in rows if row.blob}, **{row.diff: row for row in rows}}
 
     def blob_size(self, digest: str) -> int | None:
         """Size of a blob we keep."""
@@ -195,6 +217,60 @@ class Catalog:
             blobs = [str(row[0]) for row in self.db.rows(f"SELECT digest {loose}")]
             self.db.execute(f"DELETE {loose}")
         return Garbage(sorted(sizes), blobs, sum(sizes.values()))
+
+    def every_image(self) -> list[ImageRow]:
+        """Every image, ghosts too."""
+        return [ImageRow(*row) for row in self.db.rows(f"{_IMAGE} ORDER BY id")]
+
+    def all_blobs(self) -> list[tuple[str, int]]:
+        """Digest and size of every blob."""
+        return [(str(row[0]), int(row[1])) for row in self.db.rows("SELECT digest, size FROM blobs")]
+
+    def distinct_layers(self) -> list[LayerRow]:
+        """One row for each directory; one that has its blob, if there is such a one."""
+        rows = [LayerRow(*row) for row in self.db.rows(f"{_LAYER} ORDER BY l.blob != ''")]
+        return list({row.directory: row for row in rows}.values())
+
+    def images_with(self, directory: str) -> list[str]:
+        """Ids of the images that have the layer in this directory, ghosts too."""
+        query = (
+            "SELECT DISTINCT i.image FROM image_layers i JOIN layers l ON l.chain = i.chain "
+            "WHERE l.directory = ? ORDER BY i.image"
+        )
+        return [str(row[0]) for row in self.db.rows(query, (directory,))]
+
+    def set_layer_size(self, directory: str, size: int) -> None:
+        """Correct the size of a layer, and of the images that have it."""
+        with self.db.transaction():
+            self.db.execute("UPDATE layers SET size = ? WHERE directory = ?", (size, directory))
+            self.db.execute(
+                "UPDATE images SET size = (SELECT coalesce(sum(l.size), 0) FROM image_layers i "
+                "JOIN layers l ON l.chain = i.chain WHERE i.image = images.id)"
+            )
+
+    def set_blob_size(self, digest: str, size: int) -> None:
+        """Correct the size of a blob."""
+        self.db.execute("UPDATE blobs SET size = ? WHERE digest = ?", (size, digest))
+
+    def forget_blob(self, digest: str) -> None:
+        """Let nothing name a blob any more."""
+        with self.db.transaction():
+            self.db.execute("UPDATE layers SET blob = '' WHERE blob = ?", (digest,))
+            self.db.execute("UPDATE images SET manifest = '' WHERE manifest = ?", (digest,))
+            self.db.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
+
+    def dangling(self) -> dict[str, int]:
+        """How many rows of each table lead nowhere, or are led to by nothing; only tables that have such."""
+        found = {}
+        for table, condition in _DANGLING.items():
+            row = self.db.row(f"SELECT count(*) FROM {table} WHERE {condition}")
+            if row is not None and row[0]:
+                found[table] = int(row[0])
+        return found
+
+    def drop_dangling(self, table: str) -> None:
+        """Remove those of one table."""
+        self.db.execute(f"DELETE FROM {table} WHERE {_DANGLING[table]}")
 
     def directories(self) -> set[str]:
         """Names below ``layers/`` that have a row."""

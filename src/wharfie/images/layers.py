@@ -29,6 +29,7 @@ from wharfie.images.limits import Budget, check_ratio
 from wharfie.images.tar import TarReader
 from wharfie.images.unpack import Rules, Unpacker
 from wharfie.linux.fd import sync_filesystem
+from wharfie.support.faults import point
 from wharfie.support.files import remove_tree, write_all
 from wharfie.support.ids import random_hex
 
@@ -63,6 +64,9 @@ class LayerStore:
         self._layers = os.path.join(data_root, "layers")
         self._blobs = os.path.join(data_root, "blobs", "sha256")
         self._tmp = os.path.join(data_root, "tmp")
+        self._hidden: set[str] = set()
+        self.placed: set[str] = set()
+        """Directories and digests that were placed and may not have a row yet."""
         for path in (self._layers, self._blobs, self._tmp):
             os.makedirs(path, mode=0o711, exist_ok=True)
         # images hold set-uid programs: no user of the host may reach them (CVE-2021-41103)
@@ -92,13 +96,17 @@ class LayerStore:
     def place(self, draft: Draft, layer: Layer) -> None:
         """Make a finished draft visible; if the same layer is there already the draft is dropped."""
         if layer.blob and not os.path.exists(self.blob(layer.blob)):
+            self.placed.add(layer.blob)
             os.rename(draft.blob, self.blob(layer.blob))
+            point("a blob is placed")
+        self.placed.add(layer.directory)
         try:
             os.rename(draft.path, self.directory(layer.directory))
         except OSError:
             if not os.path.isdir(self.diff(layer.directory)):
                 raise
             draft.discard()
+        point("a layer is placed")
 
     def sync(self) -> None:
         """In a thread: what was placed survives a power cut, before a row says that it is there."""
@@ -112,6 +120,7 @@ class LayerStore:
             write_all(fd, data)
         finally:
             os.close(fd)
+        self.placed.add(digest)
         os.rename(temporary, self.blob(digest))
 
     def hide(self, directories: Iterable[str], blobs: Iterable[str]) -> list[str]:
@@ -123,11 +132,12 @@ class LayerStore:
                 os.rename(path, target)
             except FileNotFoundError:
                 continue
+            self._hidden.add(target)
             hidden.append(target)
+            point("garbage is hidden")
         return hidden
 
-    @staticmethod
-    def remove(paths: Iterable[str]) -> list[OSError]:
+    def remove(self, paths: Iterable[str]) -> list[OSError]:
         """In a thread: remove what was hidden; what fails is told, and swept at the next start."""
         problems = []
         for path in paths:
@@ -135,14 +145,24 @@ class LayerStore:
                 remove_tree(path)
             except OSError as error:
                 problems.append(error)
+            self._hidden.discard(path)
+            point("garbage is removed")
         return problems
 
     def sweep(self, directories: set[str], blobs: set[str]) -> list[OSError]:
         """At start: remove what a crash left behind, which is all that has no row."""
+        return self.remove(self.loose(directories, blobs))
+
+    def loose(self, directories: set[str], blobs: set[str]) -> list[str]:
+        """Paths of all that has no row, while nobody makes a layer; not what is being removed already."""
         left = [os.path.join(self._tmp, name) for name in os.listdir(self._tmp) if name.startswith(_PREFIX)]
-        loose = [name for name in os.listdir(self._layers) if name not in directories]
-        stray = [name for name in os.listdir(self._blobs) if f"sha256:{name}" not in blobs]
-        return self.remove(left + self.hide(loose, stray))
+        loose = [self.directory(name) for name in os.listdir(self._layers) if name not in directories]
+        stray = [
+            os.path.join(self._blobs, name)
+            for name in os.listdir(self._blobs)
+            if f"sha256:{name}" not in blobs
+        ]
+        return [path for path in sorted(left) if path not in self._hidden] + sorted(loose) + sorted(stray)
 
 
 class Draft:

@@ -35,13 +35,22 @@ Write = Callable[[bytes], None]
 class Packer:
     """Writes one archive with ``write``; ``layer``: overlayfs marks become ``.wh.`` names.
 
-    ``without``: absolute paths that are left out.
+    ``without``: absolute paths that are left out. ``latest``: no time is later than this, in nanoseconds
+    (reproducible-builds.org, SOURCE_DATE_EPOCH).
     """
 
-    def __init__(self, write: Write, *, layer: bool = False, without: frozenset[bytes] = frozenset()) -> None:
+    def __init__(
+        self,
+        write: Write,
+        *,
+        layer: bool = False,
+        without: frozenset[bytes] = frozenset(),
+        latest: int | None = None,
+    ) -> None:
         self._write = write
         self._layer = layer
         self._without = without
+        self._latest = latest
         self._links: dict[tuple[int, int], bytes] = {}
         self._held: list[bytes] = []
         self._size = 0
@@ -165,9 +174,8 @@ class Packer:
             self._put(piece)
         self._put(tarheader.padding(size))
 
-    @staticmethod
     def _described(
-        found: os.stat_result, name: bytes, xattrs: dict[bytes, bytes], link: bytes = b""
+        self, found: os.stat_result, name: bytes, xattrs: dict[bytes, bytes], link: bytes = b""
     ) -> Entry:
         return Entry(
             name=name,
@@ -176,7 +184,7 @@ class Packer:
             uid=found.st_uid,
             gid=found.st_gid,
             size=0,
-            mtime_ns=found.st_mtime_ns,
+            mtime_ns=found.st_mtime_ns if self._latest is None else min(found.st_mtime_ns, self._latest),
             link=link,
             major=os.major(found.st_rdev),
             minor=os.minor(found.st_rdev),
@@ -201,15 +209,21 @@ def _attributes(fd: int) -> dict[bytes, bytes]:
 
 
 def pack_root(
-    directory: int, write: Write, *, layer: bool = False, without: frozenset[bytes] = frozenset()
+    directory: int,
+    write: Write,
+    *,
+    layer: bool = False,
+    without: frozenset[bytes] = frozenset(),
+    latest: int | None = None,
 ) -> None:
     """In a thread: the whole tree below an open directory (O_PATH will do) as one archive.
 
-    The directory itself is told of in a layer only, as Docker does.
+    The directory itself is told of in a layer only, as Docker does. ``without`` and ``latest``: as for
+    :class:`Packer`.
     """
     top = os.open(".", _OPEN_DIRECTORY, dir_fd=directory)
     try:
-        packer = Packer(write, layer=layer, without=without)
+        packer = Packer(write, layer=layer, without=without, latest=latest)
         if layer:
             packer.root(top)
         packer.tree(top)

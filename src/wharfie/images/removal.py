@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from wharfie.images import filters as rules
 from wharfie.images import reference
 from wharfie.images.image import ContainerUse, ImageInUse, Pruned
+from wharfie.support.faults import point
 from wharfie.support.ids import short_id
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class _Removal:
 
     def untag(self, name: reference.Reference) -> None:
         self._catalog.drop_name(name.canonical)
+        point("a name is gone")
         self.records.append({"Untagged": name.familiar})
 
     def obstacle(self, image_id: str, *, soft: bool, names: bool) -> _Obstacle | None:
@@ -79,6 +81,7 @@ class _Removal:
             self.untag(name)
         chains = [layer.chain for layer in reversed(self._catalog.layers(image_id))]
         self._catalog.drop_image(image_id, ghost=bool(self._in_use(image_id)))
+        point("an image's row is gone")
         self.records.append({"Deleted": image_id})
         for chain in chains:
             if not self._catalog.chain_used(chain):
@@ -110,7 +113,10 @@ def remove(store: ImageStore, ref: str, *, force: bool, prune: bool, in_use: InU
                 if obstacle is not None:
                     raise obstacle
             work.delete(row.id, force=force, prune=prune, quiet=False)
-    store.discard_garbage()
+        garbage = store.catalog.collect()
+        point("rmi: the rows are gone")
+    point("rmi: the transaction is over")
+    store.discard(garbage)
     return work.records
 
 
@@ -137,7 +143,11 @@ def prune(store: ImageStore, filters: rules.Filters, in_use: InUse) -> Pruned:
         try:
             with store.catalog.db.transaction():
                 work.delete(image.id, force=True, prune=False, quiet=False)
+                garbage = store.catalog.collect()
+                point("prune: the rows of an image are gone")
         except ImageInUse:
             continue  # a child needs it
+        point("prune: the transaction is over")
         records += work.records
-    return Pruned(records, freed + store.discard_garbage())
+        freed += store.discard(garbage)
+    return Pruned(records, freed)

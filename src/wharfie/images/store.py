@@ -10,17 +10,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from wharfie.errors import Conflict, InvalidArgument
 from wharfie.images import bootstrap as packages
-from wharfie.images import changes as dockerfile
-from wharfie.images import committing, disk, reference, removal
+from wharfie.images import (
+    checking,
+    committing,
+    disk,
+    importing,
+    loading,
+    reference,
+    removal,
+    saving,
+    squashing,
+)
 from wharfie.images import config as configs
 from wharfie.images import filters as listing
-from wharfie.images.catalog import GHOST, Catalog, ImageRow, LayerRow
+from wharfie.images.catalog import GHOST, Catalog, Garbage, ImageRow, LayerRow
 from wharfie.images.history import created_seconds, history_of
 from wharfie.images.image import (
     ContainerUse,
@@ -36,9 +44,9 @@ from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread
 from wharfie.images.platform import Platform
 from wharfie.images.pull import Pull
 from wharfie.state.db import Database
+from wharfie.support.faults import point
 from wharfie.support.ids import is_hex, short_id
 from wharfie.support.tasks import spawn
-from wharfie.support.units import format_time
 
 _log = logging.getLogger(__name__)
 _DECODED = 256
@@ -52,6 +60,7 @@ History = list[HistoryItem]
 Records = list[dict[str, str]]
 Layers = list[Layer]
 Words = list[str]
+SavedImages = list[saving.Saved]
 
 
 class LayerVanished(Conflict):
@@ -66,6 +75,9 @@ class ImageStore:
         self.layers = LayerStore(data_root)
         self.insecure_registries = tuple(insecure_registries)
         self._decoded: dict[str, configs.ImageConfig] = {}
+        self._at_work = 0
+        self._deferred: set[str] = set()
+        self.catalog.collect()
         for problem in self.layers.sweep(self.catalog.directories(), self.catalog.blobs()):
             _log.warning("a left-over of an interrupted pull stays: %s", problem)
 
@@ -173,21 +185,69 @@ class ImageStore:
 
     def collect(self, in_use: InUse) -> int:
         """Drop ghosts whose containers are gone, and unused layers; the bytes that were freed."""
-        for ghost in self.catalog.ghosts():
-            if not in_use(ghost):
-                self.catalog.drop_image(ghost, ghost=False)
-        return self.discard_garbage()
+        with self.catalog.db.transaction():
+            for ghost in self.catalog.ghosts():
+                if not in_use(ghost):
+                    self.catalog.drop_image(ghost, ghost=False)
+            garbage = self.catalog.collect()
+        return self.discard(garbage)
 
-    def discard_garbage(self) -> int:
-        """Remove layers and blobs that nothing needs; the bytes that were freed."""
-        garbage = self.catalog.collect()
-        hidden = self.layers.hide(garbage.directories, garbage.blobs)
-        if hidden:
-            try:
-                spawn("remove layers", asyncio.to_thread(self._remove, hidden))
-            except RuntimeError:  # used without an event loop
-                self._remove(hidden)
+    def discard(self, garbage: Garbage) -> int:
+        """Remove the files of what :meth:`Catalog.collect` found, its transaction being over.
+
+        The bytes freed.
+        """
+        self.discard_files([*garbage.directories, *garbage.blobs])
         return garbage.reclaimed
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """While this lasts no layer or blob leaves the disk.
+
+        At the end of the last one everything goes that has no row by then: what was removed meanwhile, and
+        what was placed for an image that did not come to be.
+        """
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
+            self._let_go()
+
+    @property
+    def workers(self) -> int:
+        """How many are making or reading images."""
+        return self._at_work
+
+    def discard_files(self, names: Iterable[str]) -> None:
+        """Remove directories and blobs (by their digest) that have no row any more, as soon as may be."""
+        self._deferred.update(names)
+        self._let_go()
+
+    def is_leaving(self, path: str) -> bool:
+        """Whether a file without a row is to be removed already."""
+        name = os.path.basename(path)
+        return name in self._deferred or f"sha256:{name}" in self._deferred
+
+    def discard_paths(self, paths: Words) -> None:
+        """Remove left-overs, in the background."""
+        if paths:
+            try:
+                spawn("remove layers", asyncio.to_thread(self._remove, paths))
+            except RuntimeError:  # used without an event loop
+                self._remove(paths)
+
+    def _let_go(self) -> None:
+        if self._at_work:
+            return
+        candidates = self._deferred | self.layers.placed
+        if not candidates:
+            return
+        loose = candidates - self.catalog.directories() - self.catalog.blobs()
+        self._deferred.clear()
+        self.layers.placed.clear()
+        blobs = {name for name in loose if name.startswith("sha256:")}
+        self.discard_paths(self.layers.hide(sorted(loose - blobs), sorted(blobs)))
 
     def _remove(self, hidden: Words) -> None:
         for problem in self.layers.remove(hidden):
@@ -237,13 +297,14 @@ class ImageStore:
     @asynccontextmanager
     async def drafted(self) -> AsyncIterator[Draft]:
         """A layer to be made; dropped unless it was placed."""
-        draft = await asyncio.to_thread(self.layers.draft)
-        try:
-            yield draft
-        finally:
-            await asyncio.shield(spawn("drop layer draft", asyncio.to_thread(draft.discard)))
+        with self.keeping():
+            draft = await asyncio.to_thread(self.layers.draft)
+            try:
+                yield draft
+            finally:
+                await asyncio.shield(spawn("drop layer draft", asyncio.to_thread(draft.discard)))
 
-    async def fill_from(self, draft: Draft, stream: AsyncIterator[bytes]) -> Layer:
+    async def fill_from(self, draft: Draft, stream: AsyncIterator[bytes], *, place: bool = True) -> Layer:
         """Unpack a stream of the event loop's into a draft, and place it on the disk for good."""
         pipe = InwardPipe()
         feeder = spawn("feed layer", pipe.feed(stream))
@@ -251,8 +312,10 @@ class ImageStore:
         def work() -> Layer:
             try:
                 layer = draft.fill(pipe.read, keep_blob=False)
-                self.layers.place(draft, layer)
-                self.layers.sync()
+                if place:
+                    self.layers.place(draft, layer)
+                    self.layers.sync()
+                    point("a layer is on the disk for good")
                 return layer
             finally:
                 pipe.abandon()
@@ -281,12 +344,41 @@ class ImageStore:
         """
         name = reference.parse(ref).with_default_tag()
         target = Platform.parse(platform) if platform else None
-        for _attempt in range(_AGAIN):
-            try:
-                return await Pull(self, name, target, auth, progress).run()
-            except LayerVanished:
-                continue  # an image with layers of this one was removed meanwhile
+        with self.keeping():
+            for _attempt in range(_AGAIN):
+                try:
+                    return await Pull(self, name, target, auth, progress).run()
+                except LayerVanished:
+                    continue  # an image with layers of this one was removed meanwhile
         raise LayerVanished(f"layers of {name.familiar} are being removed all the time; try again")
+
+    async def load(
+        self,
+        stream: AsyncIterator[bytes],
+        *,
+        platform: str | None = None,
+        quiet: bool = False,
+        progress: Progress,
+    ) -> Images:
+        """The images of an archive that ``save`` of any engine wrote; all of them appear, or none.
+
+        Raises:
+            BadImageArchive, BadArchive, DigestMismatch, NoSuchPlatform: it is not one, or is damaged.
+        """
+        target = Platform.parse(platform) if platform else None
+        return await loading.load(self, stream, target, progress, quiet)
+
+    def chosen(self, refs: Words, *, platform: str | None = None) -> SavedImages:
+        """What a ``save`` of these names is about; raises ImageNotFound, NoSuchPlatform."""
+        return saving.chosen(self, refs, Platform.parse(platform) if platform else None)
+
+    def save(self, images: SavedImages) -> AsyncGenerator[bytes, None]:
+        """One archive with these images."""
+        return saving.save(self, images)
+
+    async def check(self, *, repair: bool, in_use: InUse) -> checking.Report:
+        """Look whether disk and catalog agree and every digest is right; mend what can be mended."""
+        return await checking.check(self, repair=repair, in_use=in_use)
 
     async def import_image(
         self,
@@ -296,30 +388,21 @@ class ImageStore:
         changes: Words | None = None,
         message: str = "",
         platform: str | None = None,
+        epoch: int | None = None,
     ) -> Image:
-        """An image of one layer from an archive of a root file system."""
-        name = reference.parse(ref).with_default_tag() if ref else None
-        if name is not None and name.digest:
-            raise InvalidArgument("cannot import digest reference")
-        run = dockerfile.apply(configs.RunConfig(), changes or [])
-        async with self.drafted() as draft:
-            layer = await self.fill_from(draft, stream)
-            target = Platform.parse(platform) if platform else Platform.of_host()
-            step = configs.HistoryEntry(
-                created=format_time(time.time_ns()), comment=message or "Imported from -"
-            )
-            document = configs.ImageConfig(
-                architecture=target.architecture,
-                os=target.os,
-                variant=target.variant,
-                created=step.created,
-                comment=step.comment,
-                config=run,
-                rootfs=configs.RootFS(diff_ids=[layer.diff_id]),
-                history=[step],
-            )
-            names = [(name.canonical, True)] if name else []
-            return self.register(configs.encode(document), [layer], names=names)
+        """An image of one layer from an archive of a root file system.
+
+        With ``epoch`` (seconds) its layer depends on the files only, and nothing in it is later than that.
+        """
+        return await importing.import_image(
+            self,
+            stream,
+            ref=ref,
+            changes=changes or [],
+            message=message,
+            platform=platform,
+            epoch=epoch,
+        )
 
     async def commit(
         self,
@@ -332,19 +415,30 @@ class ImageStore:
         changes: Words | None = None,
         config: configs.RunConfig | None = None,
         created_by: str = "",
+        squash: bool = False,
+        epoch: int | None = None,
     ) -> Image:
-        """``base`` with the content of ``upper`` as one layer more; ``config`` in place of the base's."""
-        return await committing.commit(
-            self,
-            base,
-            upper,
+        """``base`` with the content of ``upper`` as one layer more; ``config`` in place of the base's.
+
+        ``squash``: one layer in all. ``epoch``: as for :meth:`import_image`.
+        """
+        wanted = committing.Commit(
             ref=ref,
             author=author,
             message=message,
             changes=changes or [],
             config=config,
             created_by=created_by,
+            squash=squash,
+            epoch=epoch,
         )
+        return await committing.commit(self, base, upper, wanted)
+
+    async def squash(
+        self, ref: str, *, target: str | None = None, message: str = "", epoch: int | None = None
+    ) -> Image:
+        """An image of one layer with the same tree and configuration as ``ref``."""
+        return await squashing.squash(self, self.get(ref), target=target, message=message, epoch=epoch)
 
     async def bootstrap(self, name: str, *, suite: str | None = None, progress: Progress) -> Image:
         """``busybox`` or ``debian[:suite]`` from the distribution's packages.

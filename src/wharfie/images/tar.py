@@ -216,6 +216,17 @@ class TarReader:
         entry.sparse, entry.real_size, entry.kind = pieces, real_size, REGULAR
 
 
+def begins_archive(head: bytes) -> bool:
+    """Whether these first bytes are those of a tar archive: a header, or the end of an empty one."""
+    if len(head) < BLOCK:
+        return False
+    try:
+        _verify(head[:BLOCK])
+    except BadArchive:
+        return False
+    return True
+
+
 def _ignore(_: bytes) -> None:
     return
 

@@ -115,6 +115,15 @@ def assemble(layer_directory: str) -> Iterator[bytes]:
             os.close(root)
 
 
+def archive_size(layer_directory: str) -> int:
+    """How long the archive of a layer is, as :func:`assemble` gives it."""
+    with open(os.path.join(layer_directory, "split"), "rb") as file:
+        return sum(
+            len(data) if kind == b"R" else number if kind == b"F" else 0
+            for kind, data, number in _records(file)
+        )
+
+
 def _location(name: bytes, index: int, moved: list[tuple[int, bytes, int]]) -> bytes:
     for position, prefix, number in moved:
         if position > index and (name == prefix or name.startswith(prefix + b"/")):

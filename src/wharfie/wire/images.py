@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from wharfie.wire.base import Wire, always, optional
+from wharfie.wire.base import Wire, always, named, optional
 from wharfie.wire.config import Config
 from wharfie.wire.containers import GraphDriver
 
@@ -81,6 +81,34 @@ class ImagePrune(Wire, frozen=True, kw_only=True):
 
     images_deleted: list[ImageDelete] | None = always(None)
     space_reclaimed: int = always(0)
+
+
+class PlatformJSON(Wire, frozen=True, kw_only=True):
+    """The parameter ``platform`` as clients since API 1.48 send it."""
+
+    os: str = named("os")
+    architecture: str = named("architecture")
+    variant: str = optional("", "variant")
+
+
+class StoreProblem(Wire, frozen=True, kw_only=True):
+    """Something that is wrong with the image store."""
+
+    kind: str
+    what: str
+    action: str
+    repaired: bool = always(False)
+
+
+class StoreCheck(Wire, frozen=True, kw_only=True):
+    """Answer to a check of the image store."""
+
+    images: int = always(0)
+    layers: int = always(0)
+    blobs: int = always(0)
+    bytes: int = always(0)
+    busy: bool = always(False)
+    problems: list[StoreProblem] = always([])
 
 
 class IdResponse(Wire, frozen=True, kw_only=True):

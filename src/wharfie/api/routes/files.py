@@ -62,6 +62,8 @@ def routes(files: Files) -> list[Route]:
             changes=call.texts("changes"),
             config=config,
             pause=call.flag("pause", True),
+            squash=call.flag("squash"),
+            epoch=call.number("epoch"),
         )
         return json_answer(IdResponse(id=made), 201)
 

@@ -117,9 +117,6 @@ class ImageRoutes:
             ("POST", "/images/create", self.create),
             ("POST", "/images/prune", self.prune),
             ("GET", "/images/search", _refuse("searching registries")),
-            ("GET", "/images/get", _refuse("saving images")),
-            ("POST", "/images/load", _refuse("loading images")),
-            ("GET", "/images/{}/get", _refuse("saving images")),
             ("POST", "/images/{}/push", _refuse("pushing images")),
             ("GET", "/images/{}/json", self.inspect),
             ("GET", "/images/{}/history", self.history),
@@ -148,6 +145,7 @@ async def _import(images: Images, call: Call) -> Answer | Stream:
         "changes": call.texts("changes"),
         "message": call.text("message") or "Imported from -",
         "platform": call.text("platform"),
+        "epoch": call.number("epoch"),
     }
 
     async def work(progress: Progress) -> None:

@@ -85,11 +85,17 @@ class ImageService:
         changes: Sequence[str],
         message: str,
         platform: str,
+        epoch: int | None,
         progress: Progress,
     ) -> None:
         """``docker import``."""
         image = await self._store.import_image(
-            stream, ref=reference or None, changes=[*changes], message=message, platform=platform or None
+            stream,
+            ref=reference or None,
+            changes=[*changes],
+            message=message,
+            platform=platform or None,
+            epoch=epoch,
         )
         self._events.emit("image", "import", image.id, {"name": reference or image.id})
         progress({"status": image.id})
