@@ -64,5 +64,5 @@ def squash(context: Context, arguments: list[str]) -> int:
             raise CommandError(str(error)) from None
         name, tag, _ = split(words[1])
     asked = query(repo=name, tag=tag, comment=options.get("message"), epoch=source_date())
-    say(context.api.post(f"/wharfie/images/{image_path(words[0])}/squash{asked}", {})["Id"])
+    say(context.api.post(f"/images/{image_path(words[0])}/squash{asked}", {})["Id"])
     return 0

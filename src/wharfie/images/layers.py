@@ -111,6 +111,7 @@ class LayerStore:
     def sync(self) -> None:
         """In a thread: what was placed survives a power cut, before a row says that it is there."""
         sync_filesystem(self._layers)
+        point("the disk is synced")
 
     def put_blob(self, digest: str, data: bytes) -> None:
         """Keep a small blob (a manifest); the digest is the caller's to have checked."""
@@ -120,6 +121,7 @@ class LayerStore:
             write_all(fd, data)
         finally:
             os.close(fd)
+        point("a manifest is written")
         self.placed.add(digest)
         os.rename(temporary, self.blob(digest))
 
@@ -173,6 +175,7 @@ class Draft:
         self.blob = path + ".blob"
         self._replaced = 0
         os.mkdir(path, 0o711)
+        point("a draft is begun")
         os.mkdir(os.path.join(path, "diff"), 0o755)
         os.chmod(os.path.join(path, "diff"), 0o755)
 
@@ -200,6 +203,7 @@ class Draft:
         finally:
             intake.stop()
         blob, blob_size = intake.blob()
+        point("a draft is filled")
         return Layer(intake.diff_id(), size, blob, blob_size)
 
     def _unpack(self, pieces: Iterator[bytes]) -> int:
@@ -215,6 +219,7 @@ class Draft:
                 unpacker = Unpacker(root, Rules(layer=True), displace, Budget(root))
                 try:
                     for entry in reader:
+                        point("a layer's next entry")
                         sparse = entry.sparse is not None
                         content = _copied(reader, split) if sparse else reader.content()
                         placed = unpacker.add(entry, content)

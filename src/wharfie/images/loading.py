@@ -98,7 +98,6 @@ def _place(store: LayerStore, archive: ImageArchive, found: Loaded) -> None:
                 point("load: a layer is placed")
     if done:
         store.sync()
-    point("load: the disk is synced")
 
 
 def _register(store: ImageStore, found: Loaded, progress: Progress) -> list[Image]:

@@ -292,6 +292,7 @@ class ImageStore:
             self.catalog.add_image(row, rows)
             for name, tagged in names:
                 self.catalog.set_name(name, identifier, tagged=tagged)
+            point("an image's rows are written")
         return self.by_id(identifier)
 
     @asynccontextmanager

@@ -222,6 +222,8 @@ class Unpacker:
                 raise BadArchive(f'the archive has a hard link to the directory "{_shown(target)}"')
             self._make_room(parent, name, path, entry)
             os.link(last, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+            # as in Docker, what the link's own header says is from now on true of the file
+            self._dress(parent, name, entry, link=stat.S_ISLNK(kind))
         except FileNotFoundError:
             raise BadArchive(missing) from None
         finally:
@@ -235,8 +237,11 @@ class Unpacker:
         os.mknod(name, kind | 0o600, os.makedev(entry.major, entry.minor), dir_fd=parent)
         self._dress(parent, name, entry)
 
-    def _dress(self, parent: int, name: bytes, entry: Entry) -> None:
-        """Owner, mode, attributes and times of what is neither a regular file nor a directory."""
+    def _dress(self, parent: int, name: bytes, entry: Entry, *, link: bool = False) -> None:
+        """Owner, mode, attributes and times of what is neither new content nor a directory.
+
+        ``link``: it is a further name of a symbolic link, whose times stay.
+        """
         uid, gid = self._owner(entry)
         os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
         if entry.kind != tar.SYMLINK or entry.xattrs:
@@ -249,7 +254,8 @@ class Unpacker:
                         _set_attribute(f"/proc/self/fd/{fd}", key, value)
             finally:
                 os.close(fd)
-        os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
+        if not link:
+            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
 
 def _shown(name: bytes) -> str:

@@ -50,7 +50,7 @@ def routes(store: Store) -> list[Route]:
         ("GET", "/images/get", save),
         ("GET", "/images/{}/get", save_one),
         ("POST", "/images/load", load),
-        ("POST", "/wharfie/images/{}/squash", squash),
+        ("POST", "/images/{}/squash", squash),
         ("POST", "/wharfie/system/check", check),
     ]
 
