@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 InUse = Callable[[str], list[ContainerUse]]
 _UNREADABLE = (OSError, InternalError, zstandard.ZstdError, struct.error)
 _CHUNK = 1 << 20
+_ORPHANS = {"layers": "orphan directory", "tmp": "left-over"}
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ async def check(store: ImageStore, *, repair: bool, in_use: InUse) -> Report:
         await work.blobs()
         await work.layers()
         work.images()
-        work.files()
+        await asyncio.to_thread(work.remove, work.files())
         point("check: all is mended")
         return work.report
 
@@ -262,18 +263,26 @@ class _Check:
         chains = configs.chain_ids(configs.decode(document).rootfs.diff_ids or [])
         return chains == [layer.chain for layer in self._catalog.layers(row.id)]
 
-    def files(self) -> None:
-        """Files without a row; in one step on the event loop, so that none is placed meanwhile."""
+    def files(self) -> list[str]:
+        """Files without a row.
+
+        Taken away: in one step on the event loop, so that none is placed meanwhile.
+        """
         if self._store.workers > 1:
             self.report.busy = True
-            return
-        loose = self._disk.loose(self._catalog.directories(), self._catalog.blobs())
+            return []
         # what lost its row a moment ago goes with this check's own end
-        loose = [path for path in loose if not self._store.is_leaving(path)]
+        loose = [
+            path
+            for path in self._disk.loose(self._catalog.directories(), self._catalog.blobs())
+            if not self._store.is_leaving(path)
+        ]
         for path in loose:
-            kind = {"layers": "orphan directory", "tmp": "left-over"}.get(
-                os.path.basename(os.path.dirname(path)), "orphan blob"
-            )
+            kind = _ORPHANS.get(os.path.basename(os.path.dirname(path)), "orphan blob")
             self._tell(kind, path, "removed" if self._repair else "can be removed", self._repair)
-        if self._repair:
-            self._store.discard_paths(loose)
+        return self._disk.hide_paths(loose) if self._repair else []
+
+    def remove(self, hidden: list[str]) -> None:
+        """In a thread: remove what was taken away."""
+        for problem in self._disk.remove(hidden):
+            self._tell("left-over", str(problem), "stays until the daemon's next start", False)

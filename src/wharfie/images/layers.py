@@ -127,8 +127,12 @@ class LayerStore:
 
     def hide(self, directories: Iterable[str], blobs: Iterable[str]) -> list[str]:
         """Take away what no row names any more, in one step each; what is then to be removed, at leisure."""
+        return self.hide_paths([*map(self.directory, directories), *map(self.blob, blobs)])
+
+    def hide_paths(self, paths: Iterable[str]) -> list[str]:
+        """The same by where it is."""
         hidden = []
-        for path in [*map(self.directory, directories), *map(self.blob, blobs)]:
+        for path in paths:
             target = self.temporary("gone")
             try:
                 os.rename(path, target)
