@@ -283,6 +283,32 @@ class FakeImages:
         return images.ImagePrune()
 
 
+class FakeStore:
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.loaded = b""
+
+    async def save(self, refs: Sequence[str], *, platform: str) -> AsyncIterator[bytes]:
+        self.calls.append(("save", [*refs], platform))
+        if "nothing" in refs:
+            raise NotFound("No such image: nothing:latest")
+        yield b"an "
+        yield b"archive"
+
+    async def load(self, stream: AsyncIterator[bytes], *, platform: str, quiet: bool, progress: Any) -> None:
+        self.calls.append(("load", platform, quiet))
+        self.loaded = b"".join([piece async for piece in stream])
+        progress({"stream": "Loaded image: x:1\n"})
+
+    async def squash(self, ref: str, *, reference: str, message: str, epoch: int | None) -> str:
+        self.calls.append(("squash", ref, reference, message, epoch))
+        return "sha256:2"
+
+    async def check(self, *, repair: bool) -> images.StoreCheck:
+        self.calls.append(("check", repair))
+        return images.StoreCheck(images=1)
+
+
 class FakeVolumes:
     def __init__(self) -> None:
         self.pruned: Any = None
@@ -352,6 +378,7 @@ class Api:
         self.execs = FakeExecs()
         self.files = FakeFiles()
         self.images = FakeImages()
+        self.store = FakeStore()
         self.volumes = FakeVolumes()
         self.system = FakeSystem()
         self.server = Server(
@@ -363,6 +390,7 @@ class Api:
                     execs=self.execs,
                     files=self.files,
                     images=self.images,
+                    store=self.store,
                     volumes=self.volumes,
                     networks=FakeNetworks(),
                     system=self.system,

@@ -116,7 +116,8 @@ async def test_a_fault_of_ours_is_500_and_logged(api: Api, caplog: pytest.LogCap
         ("/nowhere", 404, "page not found"),
         ("/containers/a/b/json", 404, "page not found"),
         ("/services", 501, "swarm mode is not supported by wharfie"),
-        ("/images/get?names=x", 501, "saving images is not supported by wharfie"),
+        ("/images/get", 400, "no image is named to save"),
+        ("/images/get?names=nothing", 404, "No such image: nothing:latest"),
         ("/containers/x/resize", 404, "method not allowed: /containers/x/resize takes POST"),
     ],
 )  # fmt: skip
@@ -263,6 +264,7 @@ async def test_import_streams_the_body(api: Api) -> None:
     assert (status, api.images.imported == data) == (200, True)
     assert api.images.calls[0][1] == {
         "reference": "new:1", "changes": ["CMD a", "ENV b=c"], "message": "m", "platform": "",
+        "epoch": None,
     }  # fmt: skip
 
 
@@ -334,7 +336,29 @@ async def test_commit_takes_names_and_a_config(api: Api) -> None:
     del api.files.committed["config"]
     assert api.files.committed == {
         "ref": "x", "reference": "r:t", "author": "a", "message": "c", "changes": ["CMD x"], "pause": False,
+        "squash": False, "epoch": None,
     }  # fmt: skip
+
+
+async def test_images_are_saved_loaded_squashed_and_checked(api: Api) -> None:
+    arm = "%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22arm64%22%7D"
+    status, headers, body = await api.ask("GET", f"/images/get?names=a&names=b%2Fc%3A1&platform={arm}")
+    assert (status, headers["content-type"], body) == (200, "application/x-tar", b"an archive")
+    await api.ask("GET", "/images/example.com/d:2/get")
+    status, _, body = await api.ask("POST", "/images/load?quiet=1&platform=linux/arm64", b"tar")
+    assert json.loads(body) == {"stream": "Loaded image: x:1\n"}
+    assert api.store.loaded == b"tar"
+    status, _, body = await api.ask("POST", "/images/a/b/squash?repo=r&tag=t&epoch=5&comment=m")
+    assert (status, json.loads(body)) == (201, {"Id": "sha256:2"})
+    status, _, body = await api.ask("POST", "/wharfie/system/check?repair=1")
+    assert json.loads(body)["Images"] == 1
+    assert api.store.calls == [
+        ("save", ["a", "b/c:1"], "linux/arm64"),
+        ("save", ["example.com/d:2"], ""),
+        ("load", "linux/arm64", True),
+        ("squash", "a/b", "r:t", "m", 5),
+        ("check", True),
+    ]
 
 
 async def test_a_volume_prune_of_old_clients_takes_named_ones_too(api: Api) -> None:
