@@ -39,6 +39,7 @@ CHEAP = {
     "_frozen_importlib_external",
     "_json",
     "_signal",
+    "marshal",
     "_socket",
     "_struct",
     "array",

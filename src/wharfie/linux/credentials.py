@@ -21,7 +21,7 @@ from wharfie.linux.libc import (
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NAME = 1, 4, 8, 15
 PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 23, 24, 36, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, PR_CAP_AMBIENT_CLEAR_ALL = 47, 2, 4
-PR_SET_SECUREBITS = 28
+PR_SET_SECUREBITS, PR_GET_TID_ADDRESS = 28, 40
 
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_TSYNC, SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1, 2, 4
@@ -51,6 +51,19 @@ def prctl(option: int, second: int = 0, third: int = 0, fourth: int = 0, fifth: 
     if done < 0:
         raise failure()
     return done
+
+
+def die_with_parent(number: int) -> None:
+    """Get a signal when the parent ends; one that has ended before gives none."""
+    prctl(PR_SET_PDEATHSIG, number)
+
+
+def thread_id_address() -> int:
+    """Where the C library keeps this thread's id (set_tid_address(2)); 0 if the kernel does not say."""
+    found = buffer(8)
+    if _prctl(PR_GET_TID_ADDRESS, address(found), 0, 0, 0) < 0:
+        return 0
+    return int.from_bytes(bytes(found), "little")
 
 
 def set_dumpable(dumpable: bool) -> None:

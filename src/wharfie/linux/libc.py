@@ -158,7 +158,7 @@ def failure(path: str | bytes | None = None, second: str | bytes | None = None) 
     return OSError(number, os.strerror(number), path, None, second)
 
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+M_MXFAST, M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = 1, -1, -3, -8
 try:
     _mallopt = function("mallopt", Int, Int)
     _malloc_trim = function("malloc_trim", ULong)

@@ -11,6 +11,7 @@ import os
 import select
 import struct
 
+from wharfie.linux.credentials import thread_id_address
 from wharfie.linux.libc import (
     Int,
     Pointer,
@@ -34,6 +35,7 @@ else:
 CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x80, 0x20000, 0x02000000, 0x04000000
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
 CLONE_PIDFD, CLONE_PARENT, CLONE_INTO_CGROUP, CLONE_CLEAR_SIGHAND = 0x1000, 0x8000, 0x200000000, 0x100000000
+CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID = 0x01000000, 0x00200000
 
 NAMESPACES = {
     "pid": CLONE_NEWPID,
@@ -60,6 +62,30 @@ _pidfd_getfd = system_call(Int, Int, UInt)
 _sethostname = function("sethostname", String, ULong)
 _setdomainname = function("setdomainname", String, ULong)
 _CLONE_ARGS = struct.Struct("=11Q")
+_fork_arguments = b""
+
+
+def fork() -> int:
+    """fork(2) by clone3(2) alone: 0 in the child, its pid in the parent. Only for single-threaded processes.
+
+    ``os.fork`` runs what the C library and the interpreter keep for programs with threads and writes to 45
+    pages on the way, 180 KiB of each process that lives on. With one thread, all that is left to do is to
+    note the child's id where the C library keeps it for raise(3).
+    """
+    global _fork_arguments
+    if not _fork_arguments:
+        _fork_arguments = _arguments_of_fork()
+    pid = _clone3(435, _fork_arguments, 88)
+    if pid < 0:
+        raise failure()
+    return pid
+
+
+def _arguments_of_fork() -> bytes:
+    flags, place = 0, thread_id_address()
+    if place:
+        flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID
+    return _CLONE_ARGS.pack(flags, 0, place, 0, _signal.SIGCHLD, 0, 0, 0, 0, 0, 0)
 
 
 def clone3(flags: int, *, cgroup: int = -1, exit_signal: int = _signal.SIGCHLD) -> tuple[int, int]:

@@ -184,14 +184,20 @@ class JsonFile:
         fd: int | None = None,
     ) -> None:
         """``fd``: the file, if ``open_file`` opened it already."""
+        self._fd = open_file(path) if fd is None else fd
+        self.lost = 0
+        """Bytes of the log that could not be written."""
+        self._encoders = {"stdout": Encoder("stdout"), "stderr": Encoder("stderr")}
+        self.begin(path, max_size, max_file, attrs)
+
+    def begin(self, path: str, max_size: int, max_file: int, attrs: Mapping[str, str] | None) -> None:
+        """Go on as the log at ``path``, which the same descriptor leads to now; nothing was written yet."""
         self._path = path
         self._max_size = max_size
         self._max_file = max_file
-        self._encoders = {stream: Encoder(stream, attrs) for stream in ("stdout", "stderr")}
-        self._fd = open_file(path) if fd is None else fd
         self._size = os.fstat(self._fd).st_size
-        self.lost = 0
-        """Bytes of the log that could not be written."""
+        if attrs:
+            self._encoders = {stream: Encoder(stream, attrs) for stream in self._encoders}
 
     def write(self, stream: str, data: bytes | memoryview, now_ns: int) -> None:
         """Log a chunk of output of ``stream`` ("stdout" or "stderr")."""

@@ -20,6 +20,7 @@ import sys
 
 from wharfie.errors import WharfieError
 from wharfie.linux.fd import close_all
+from wharfie.linux.process import fork
 from wharfie.monitor import protocol
 from wharfie.runtime.launch import LaunchError
 
@@ -45,7 +46,7 @@ class Aside:
         """Fork the child; it waits for the request, or ends with its parent."""
         self.made: dict[str, Any] = {}
         self.fds: list[int] = []
-        self._pid, self._sock = fork_child(lambda sock: _answer(work, sock))
+        self._pid, self._sock = fork_child(_answer, work)
 
     def ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Have it done: ``made`` and ``fds`` are the result then. Raises LaunchError when the work did."""
@@ -78,7 +79,7 @@ def reap(pid: int) -> None:
         return
 
 
-def _answer(work: Work, sock: _socket.socket) -> None:
+def _answer(sock: _socket.socket, work: Work) -> None:
     received = protocol.receive(sock)
     if received is None:
         return
@@ -89,14 +90,14 @@ def _answer(work: Work, sock: _socket.socket) -> None:
     protocol.send(sock, made, fds)
 
 
-def fork_child(body: Callable[[_socket.socket], None]) -> tuple[int, _socket.socket]:
+def fork_child(body: Callable[..., None], *arguments: Any) -> tuple[int, _socket.socket]:
     """Run ``body`` in a child with one end of a socket: its pid and the other end. Raises OSError."""
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     try:
-        pid = os.fork()
+        pid = fork()
         if not pid:
             ours.close()
-            _run(body, theirs)
+            _run(body, theirs, arguments)
     except BaseException:
         ours.close()
         raise
@@ -105,10 +106,10 @@ def fork_child(body: Callable[[_socket.socket], None]) -> tuple[int, _socket.soc
     return pid, ours
 
 
-def _run(body: Callable[[_socket.socket], None], sock: _socket.socket) -> None:
+def _run(body: Callable[..., None], sock: _socket.socket, arguments: tuple[Any, ...]) -> None:
     status = 1
     try:
-        body(sock)
+        body(sock, *arguments)
         status = 0
     except BaseException:
         # the hook written in C: nothing may be imported here

@@ -2,7 +2,7 @@
 
 ::
 
-    spawner ──care, fds [document, link, stream...]──▶ this child        (the monitor only waits)
+    daemon ──care, fds [document, link, stream...]──▶ this child         (the monitor only waits)
     child ──"started" on the link, then all of it, fds──▶ monitor
           ──"failed" on the link, then its end──────────▶ monitor        all is undone
 
@@ -16,8 +16,9 @@ import _socket
 import os
 
 from wharfie.errors import WharfieError
+from wharfie.linux.credentials import die_with_parent
 from wharfie.logs import jsonfile
-from wharfie.monitor import links, protocol
+from wharfie.monitor import launched, links, protocol
 from wharfie.monitor.aside import sentence
 from wharfie.monitor.creation import create
 from wharfie.monitor.process import Stdio
@@ -28,16 +29,23 @@ from wharfie.support.files import atomic_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from typing import Any
+else:
+    import _signal
 
-_CARE = ("id", "directory", "log", "tty", "stdin_once", "seccomp_path", "attachments")
 
-
-def launch(spawner: _socket.socket, monitor: _socket.socket) -> None:
-    """Wait for a request from ``spawner`` and carry it out."""
-    received = protocol.receive(spawner)
+def launch(monitor: _socket.socket, control: int, held: int) -> None:
+    """Wait for a request of the daemon and carry it out; ``held`` is closed when there is one."""
+    die_with_parent(_signal.SIGKILL)
+    daemon = _socket.socket(fileno=control)
+    received = protocol.receive(daemon)
+    daemon.close()
+    os.close(held)
     if received is None:
         return
+    # from here on there is something to be undone
+    die_with_parent(0)
     message, (document, link_fd, *streams) = received
     care = message["care"]
     link = _socket.socket(fileno=link_fd)
@@ -50,10 +58,21 @@ def launch(spawner: _socket.socket, monitor: _socket.socket) -> None:
         return
     # whoever is told is told before the monitor, so that nothing the monitor says can come before
     _tell(link, {"event": "started", **status, "execs": {}})
+    link.setblocking(False)
     launch.fds["link"] = link_fd
-    launched = {name: care[name] for name in _CARE}
-    launched.update(status=status, own_pids=launch.own_pids, fds=list(launch.fds))
-    protocol.send(monitor, launched, (*launch.fds.values(), *streams))
+    mounts = [launch.mounts] if launch.mounts >= 0 else []
+    told = {
+        "fds": tuple(launch.fds),
+        "mounts": bool(mounts),
+        "pid": status["pid"],
+        "directory": care["directory"],
+        "log": launch.log(),
+        "stdin_once": care["stdin_once"],
+        "own_pids": launch.own_pids,
+        "oom_urgent": launch.oom_urgent,
+        "attachments": care["attachments"],
+    }
+    launched.send(monitor, told, (*launch.fds.values(), *mounts, *streams))
 
 
 def _tell(link: _socket.socket, message: dict[str, Any]) -> None:
@@ -66,13 +85,16 @@ def _tell(link: _socket.socket, message: dict[str, Any]) -> None:
 class Launch:
     """Makes what a container needs outside of itself, and the container; ``fds`` are the monitor's then."""
 
-    __slots__ = ("_care", "fds", "id", "own_pids")
+    __slots__ = ("_care", "fds", "id", "mounts", "oom_urgent", "own_pids")
 
     def __init__(self, care: dict[str, Any]) -> None:
         self._care = care
         self.id: str = care["id"]
         self.fds: dict[str, int] = {}
+        self.mounts = -1
+        """Its mount namespace, if that is to last as long as the monitor."""
         self.own_pids = True
+        self.oom_urgent = False
 
     def make(self, document: int) -> dict[str, Any]:
         """The container's status, as status.json has it; raises WharfieError or OSError, all undone."""
@@ -96,6 +118,13 @@ class Launch:
         atomic_write(f"{place}/{protocol.STATUS_NAME}", content, sync=False)
         return status
 
+    def log(self) -> tuple[str, int, int, dict[str, str]] | None:
+        """The log, as ``JsonFile.begin`` takes it."""
+        log = self._care["log"]
+        if log["driver"] == "none":
+            return None
+        return log["path"], log.get("max_size") or 0, log.get("max_file") or 1, log.get("attrs") or {}
+
     def _create(self, document: int) -> dict[str, Any]:
         pipes = None if self._care["tty"] else Stdio(open_stdin=self._care["open_stdin"])
         try:
@@ -109,9 +138,12 @@ class Launch:
             self.fds["console"] = fds.pop(0)
         else:
             ours = zip(("stdin", "stdout", "stderr"), pipes.started(), strict=True)
-            self.fds.update((name, fd) for name, fd in ours if fd >= 0)
+            for name, fd in ours:
+                if fd >= 0:
+                    os.set_blocking(fd, False)
+                    self.fds[name] = fd
         if fds:
-            self.fds["mounts"] = fds.pop(0)
+            self.mounts = fds.pop(0)
         self.own_pids = made.pop("own_pids")
         self._watch_memory(made["cgroup"])
         return {
@@ -130,3 +162,5 @@ class Launch:
             return
         if notifier is not None:
             self.fds["oom"] = notifier
+            # v1: an eventfd; v2: memory.events, always readable, a change is POLLPRI
+            self.oom_urgent = not os.readlink(f"/proc/self/fd/{notifier}").startswith("anon_inode:")

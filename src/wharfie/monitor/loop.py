@@ -1,7 +1,8 @@
 """The one loop of a monitor: descriptors that become ready, and a few deadlines.
 
-A monitor is one thread with some ten descriptors; epoll(7) keeps their set in the kernel, so waiting costs
-the same however many there are. Handlers get the ready events and must not block.
+A monitor is one thread with some ten descriptors. It waits by poll(2): what is waited for is a list of
+numbers, so a loop made before a fork serves after it, with other files under the same numbers. Handlers get
+the ready events and must not block.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READ = select.EPOLLIN
-WRITE = select.EPOLLOUT
-URGENT = select.EPOLLPRI
-GONE = select.EPOLLHUP | select.EPOLLERR
+READ = select.POLLIN
+WRITE = select.POLLOUT
+URGENT = select.POLLPRI
+GONE = select.POLLHUP | select.POLLERR
 
 
 class Loop:
     """Calls handlers of ready descriptors until it is stopped."""
 
-    __slots__ = ("_deadlines", "_epoll", "_fresh", "_handlers", "_masks", "_running", "_vital")
+    __slots__ = ("_deadlines", "_fresh", "_handlers", "_masks", "_poll", "_running", "_vital")
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
+        self._poll = select.poll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._masks: dict[int, int] = {}
         self._fresh: set[int] = set()
@@ -41,7 +42,7 @@ class Loop:
         must not be the container's end. Unless it is ``vital``: then the process ends, and a daemon settles
         what is left.
         """
-        self._epoll.register(fd, mask)
+        self._poll.register(fd, mask)
         self._handlers[fd] = handler
         self._masks[fd] = mask
         self._fresh.add(fd)
@@ -51,7 +52,7 @@ class Loop:
     def change(self, fd: int, mask: int) -> None:
         """Wait for other events of a watched descriptor."""
         if self._masks[fd] != mask:
-            self._epoll.modify(fd, mask)
+            self._poll.modify(fd, mask)
             self._masks[fd] = mask
 
     def forget(self, fd: int) -> None:
@@ -59,7 +60,7 @@ class Loop:
         if self._handlers.pop(fd, None) is not None:
             del self._masks[fd]
             self._vital.discard(fd)
-            self._epoll.unregister(fd)
+            self._poll.unregister(fd)
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call ``call`` once, later; asked again for the same one, the new time counts."""
@@ -74,9 +75,11 @@ class Loop:
         while self._running:
             timeout = None
             if self._deadlines:
-                timeout = max(0.0, min(self._deadlines.values()) - time.monotonic())
+                left = min(self._deadlines.values()) - time.monotonic()
+                # a millisecond more than is left, or it would be asked again and again for the last one
+                timeout = int(left * 1000) + 1 if left > 0 else 0
             self._fresh.clear()
-            for fd, events in self._epoll.poll(timeout):
+            for fd, events in self._poll.poll(timeout):
                 # a handler called before may have forgotten it, and even have opened another under its number
                 handler = self._handlers.get(fd)
                 if handler is not None and fd not in self._fresh:
@@ -99,6 +102,7 @@ class Loop:
         if not self._deadlines:
             return
         now = time.monotonic()
-        for call in [call for call, when in self._deadlines.items() if when <= now]:
-            del self._deadlines[call]
-            call()
+        for call, when in tuple(self._deadlines.items()):
+            if when <= now:
+                del self._deadlines[call]
+                call()

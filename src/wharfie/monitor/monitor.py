@@ -20,16 +20,16 @@ every step that may block for long is the kernel's own (a mount, a cgroup's remo
 from __future__ import annotations
 
 import _socket
-import gc
 import os
 import time
 
 from wharfie.errors import WharfieError
-from wharfie.linux.credentials import set_subreaper
+from wharfie.linux.credentials import PR_SET_NAME, prctl, set_subreaper
+from wharfie.linux.libc import address, buffer
 from wharfie.linux.process import wait_pidfd
 from wharfie.logs.jsonfile import JsonFile
-from wharfie.monitor import protocol
-from wharfie.monitor.aside import ASIDE_END, fork_child, reap
+from wharfie.monitor import launched, protocol
+from wharfie.monitor.aside import fork_child
 from wharfie.monitor.execs import Execs
 from wharfie.monitor.launching import launch
 from wharfie.monitor.links import Link, Links
@@ -41,59 +41,53 @@ from wharfie.monitor.warn import warn
 from wharfie.runtime import join
 from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.support import json
-from wharfie.support.files import atomic_write
+from wharfie.support.files import atomic_write, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Callable
     from typing import Any
 
+    from wharfie.monitor.template import Template
     from wharfie.runtime.cgroups.base import Cgroup
+
+    Work = Callable[[_socket.socket, int, int], None]
 else:
     import _signal
 
-_SIGNALS = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP)
-REHEARSALS = 12
+_NAME = buffer(16)
+_NAME[:15] = b"wharfie-monitor"
 LINGER = 10.0
 """Seconds that a client may take nothing of what is left before it is cut off."""
 
 
 class Monitor:
-    """A running container's monitor, made of what ``launching.py`` sends."""
+    """A running container's monitor: made around its descriptors, then told which container it is."""
 
-    def __init__(self, launched: dict[str, Any], fds: list[int]) -> None:
-        names: list[str] = launched["fds"]
-        owned = dict(zip(names, fds, strict=False))
+    def __init__(self, owned: dict[str, int], *, stdin_once: bool = False) -> None:
+        """``owned`` are descriptors by name, as ``launching.py`` makes them."""
         self.loop = Loop()
-        self.id: str = launched["id"]
-        self.directory: str = launched["directory"]
-        self._status: dict[str, Any] = launched["status"]
-        self._log = None if "log" not in owned else _log(launched["log"], owned["log"])
+        self.directory = ""
+        self._log = JsonFile("", fd=owned["log"]) if "log" in owned else None
         self._oom_kills = 0
         self._left_at_check = -1
-        self._mounts = owned.get("mounts")
+        self.mounts = -1
+        """Its mount namespace, if that is to last as long as this process."""
         self.execs = Execs(self)
         self._requests = Requests(self)
-        self.process = self._process(owned, stdin_once=launched["stdin_once"])
+        self.process = self._process(owned, stdin_once=stdin_once)
         self.loop.watch(self.process.pidfd, READ, self._container_gone, vital=True)
         self._oom_fd = owned.get("oom")
         if self._oom_fd is not None:
-            # v1: an eventfd; v2: memory.events, always readable, a change is POLLPRI
-            counts = os.readlink(f"/proc/self/fd/{self._oom_fd}").startswith("anon_inode:")
-            self.loop.watch(self._oom_fd, READ if counts else URGENT, self._oom)
-        if not launched["own_pids"]:
-            # with a pid namespace of its own, the container's first process adopts orphans; here we do
-            self.loop.call_later(1.0, self._reap_orphans)
+            self.loop.watch(self._oom_fd, READ, self._oom)
         self.links = Links(
             self.loop, owned["directory"], owned["listener"], self._requests.handle, self._greet
         )
-        first = self.links.add(_socket.socket(fileno=owned["link"]))
-        attachments = [Attachment.from_json(item) for item in launched["attachments"]]
-        for key, (attachment, fd) in enumerate(zip(attachments, fds[len(names) :], strict=True)):
-            self._requests.attach(first, key, self.process, attachment, fd)
+        self._first = self.links.add(_socket.socket(fileno=owned["link"]))
 
     def _process(self, owned: dict[str, int], *, stdin_once: bool) -> Process:
-        process = Process(self.loop, self._status["pid"], owned["pidfd"])
+        process = Process(self.loop, 0, owned["pidfd"])
         if "console" in owned:
             process.use_terminal(owned["console"], log=self._log)
         else:
@@ -101,9 +95,33 @@ class Monitor:
             process.use_pipes(ours, stdin_once=stdin_once, log=self._log)
         return process
 
+    def begin(self, told: dict[str, Any], streams: list[int]) -> None:
+        """Look after the container that ``launching.py`` tells of, with one stream for each attachment."""
+        self.directory = told["directory"]
+        self.process.pid = told["pid"]
+        if self._log is not None:
+            self._log.begin(*told["log"])
+        if told["oom_urgent"] and self._oom_fd is not None:
+            self.loop.change(self._oom_fd, URGENT)
+        if not told["own_pids"]:
+            # with a pid namespace of its own, the container's first process adopts orphans; here we do
+            self.loop.call_later(1.0, self._reap_orphans)
+        if told["attachments"]:
+            self._attach(told["attachments"], streams)
+
+    def _attach(self, attachments: list[dict[str, Any]], streams: list[int]) -> None:
+        for key, (item, stream) in enumerate(zip(attachments, streams, strict=True)):
+            self._requests.attach(self._first, key, self.process, Attachment.from_json(item), stream)
+
     def status(self) -> dict[str, Any]:
-        """What a daemon wants to know first."""
-        return {**self._status, "execs": self.execs.pids()}
+        """What a daemon wants to know first; the file is this process's memory of it (``launched.py``)."""
+        status: dict[str, Any] = json.loads(read_file(f"{self.directory}/{protocol.STATUS_NAME}"))
+        return {**status, "execs": self.execs.pids()}
+
+    @property
+    def id(self) -> str:
+        """The container's."""
+        return os.path.basename(self.directory)
 
     def _greet(self, link: Link) -> None:
         link.send({"event": "hello", **self.status()})
@@ -112,17 +130,18 @@ class Monitor:
 
     def target(self) -> join.Target:
         """The container, for a process to join it."""
+        status = self.status()
         return join.Target(
             id=self.id,
             pid=self.process.pid,
             pidfd=self.process.pidfd,
-            cgroup=self._status["cgroup"],
-            spec=self._status["join_spec"],
+            cgroup=status["cgroup"],
+            spec=status["join_spec"],
         )
 
     def _cgroup(self) -> Cgroup:
         """Made when it is needed: it would take 100 KiB of every monitor."""
-        return open_cgroup(self._status["cgroup"])
+        return open_cgroup(self.status()["cgroup"])
 
     def _oom(self, _events: int) -> None:
         assert self._oom_fd is not None
@@ -220,62 +239,36 @@ class Monitor:
         return self.process.exit_code is not None
 
 
-def _log(log: dict[str, Any], fd: int) -> JsonFile:
-    return JsonFile(
-        log["path"],
-        max_size=log.get("max_size") or 0,
-        max_file=log.get("max_file") or 1,
-        attrs=log.get("attrs") or None,
-        fd=fd,
-    )
-
-
-def main(spawner: _socket.socket, lock: int) -> None:
+def main(template: Template, taken: int, control: int, held: int, lock: int, work: Work = launch) -> None:
     """The life of a monitor, in the process forked for it: on standby until a container was launched for it.
 
-    ``lock`` is held until a daemon can find the container (``succession.py``).
+    ``taken`` is the spawner's. ``control`` is the daemon's socket and ``held`` says, by being open, that
+    nobody asked yet; both are for the child. ``lock`` is held until a daemon can find the container
+    (``succession.py``).
 
     The child that will launch the container is forked ahead too: what a fork and the first writes to shared
     pages cost (3 to 5 ms for the two) is paid before anybody waits for it.
     """
-    os.setsid()
+    os.close(taken)
     become()
-    child, sock = fork_child(lambda sock: launch(spawner, sock))
-    spawner.close()
-    received = protocol.receive(sock)
+    child, sock = fork_child(work, control, held)
+    os.close(control)
+    os.close(held)
+    received = launched.receive(sock)
     sock.close()
-    if received is None:
-        os.waitpid(child, 0)
-        return
     os.close(lock)
-    monitor = Monitor(*received)
-    del received
-    monitor.loop.call_later(ASIDE_END, lambda: reap(child))
-    gc.enable()
-    monitor.loop.run()
+    # it has nothing left to do
+    os.waitpid(child, 0)
+    if received is not None:
+        template.become(*received).loop.run()
 
 
 def become() -> None:
-    """Adopt orphans, and survive what is sent to whole sessions."""
-    os.chdir("/")
+    """Adopt orphans, in a session and under a name of its own."""
+    try:
+        os.setsid()
+    except PermissionError:
+        pass  # the spawner, which rehearses this, leads a session already
     set_subreaper()
-    # prctl(2) would do, but making memory for its argument takes 80 KiB of every monitor
-    comm = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
-    os.write(comm, b"wharfie-monitor")
-    os.close(comm)
-    for number in _SIGNALS:
-        # a handler, not SIG_IGN: execve(2) resets handlers
-        _signal.signal(number, _nothing)
-
-
-def rehearse_become() -> None:
-    """Do that, and undo it, until the interpreter has made all it makes of often used code."""
-    for _ in range(REHEARSALS):
-        become()
-    set_subreaper(False)
-    for number in _SIGNALS:
-        _signal.signal(number, _signal.SIG_DFL)
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    return
+    prctl(PR_SET_NAME, address(_NAME))
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)

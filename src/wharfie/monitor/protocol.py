@@ -2,8 +2,7 @@
 
 ::
 
-    daemon ── socketpair ──▶ spawner        {"op": "launch", "care"}  fds: [document, link, stream...]
-                               │ fork
+    daemon ── socketpair ──▶ a standby      {"op": "launch", "care"}  fds: [document, link, stream...]
     daemon ◀── link ───────▶ monitor        the first message is the answer to the launch
     daemon' ── monitor.sock ─▶ monitor      a restarted daemon; the first message is "hello"
 
@@ -53,8 +52,6 @@ EXIT_NAME = "exit.json"
 PACKET_LIMIT = 48 * 1024
 DOCUMENT_LIMIT = 16 << 20
 FDS_LIMIT = 80
-LAUNCH_FDS_LIMIT = 64
-"""For a request to launch: what becomes of it is handed on with some more."""
 
 DETACHED = "detached"
 """An attachment ended by its detach keys."""

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import _socket
 import os
+import time
 
-from wharfie.linux.fd import close_all
+from wharfie.linux.credentials import set_subreaper
+from wharfie.linux.fd import close_all, eventfd
+from wharfie.linux.process import CLONE_PARENT, fork, fork_into
 from wharfie.logs import jsonfile
-from wharfie.monitor import links, monitor, protocol, stdio
-from wharfie.monitor.aside import fork_child
+from wharfie.monitor import launched, links, monitor, protocol, stdio
 from wharfie.monitor.process import Stdio
 from wharfie.monitor.protocol import Attachment
-from wharfie.support.files import remove_tree
+from wharfie.monitor.template import Template
+from wharfie.support.files import atomic_write, remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,84 +30,96 @@ if TYPE_CHECKING:
 
 LIVES = 12
 LINES = 12
+PAUSE = 0.0005
+"""Seconds between lines, so that each is a chunk of its own."""
 
 
-def rehearse(directory: str) -> None:
+def rehearse(directory: str, lock: int) -> None:
     """Play all lives, in a directory made for it."""
     os.mkdir(directory, 0o700)
+    stage = _Stage(directory)
     try:
-        monitor.rehearse_become()
+        atomic_write(f"{directory}/{protocol.STATUS_NAME}", b'{"cgroup":"/wharfie-rehearsal"}', sync=False)
         for _ in range(LIVES):
-            _Life(directory).play()
+            stage.play(lock)
     finally:
         remove_tree(directory)
 
 
-class _Life:
-    """A monitor whose container is a child that does nothing, and whose daemon is this."""
+class _Stage:
+    """Where a monitor finds what it is to look after; its container is a process that does nothing."""
 
     def __init__(self, directory: str) -> None:
-        self._left = LINES
-        self._daemon, link = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        self._client, stream = _socket.socketpair()
+        self._directory = directory
+
+    def play(self, lock: int) -> None:
+        """One life of a monitor, in this process."""
+        template = Template()
+        taken, control, held, own_lock = (os.dup(lock) for _ in range(4))
+        monitor.main(template, taken, control, held, own_lock, self._launch)
+        set_subreaper(False)
+        stdio.buffer.drop()
+        template.close()
+        try:
+            while True:
+                os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+    def _launch(self, sock: _socket.socket, control: int, held: int) -> None:
+        """In the child: be launcher, and then, in one of its own, daemon, client and the container's pen."""
+        close_all((control, held))
+        daemon, link = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        client, stream = _socket.socketpair()
         pipes = Stdio(open_stdin=False)
-        self._output = os.dup(pipes.theirs[1])
-        pid, self._gate = fork_child(_wait)
-        log = f"{directory}/log"
-        place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        output = os.dup(pipes.theirs[1])
+        gate, key = os.pipe2(os.O_CLOEXEC)
+        pid, pidfd = fork_into(lambda: _wait(gate, key), CLONE_PARENT)
+        place = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        log = f"{self._directory}/log"
         _, out, err = pipes.started()
         fds = {
             "directory": place,
-            "listener": links.listen(place),
-            "link": link.detach(),
             "log": jsonfile.open_file(log),
-            "pidfd": os.pidfd_open(pid),
+            "listener": links.listen(place),
+            "pidfd": pidfd,
             "stdout": out,
             "stderr": err,
+            "oom": eventfd(),
+            "link": link.fileno(),
         }
-        launched: dict[str, Any] = {
-            "id": "rehearsal",
-            "directory": directory,
-            "log": {"driver": "json-file", "path": log, "max_size": 100_000_000, "max_file": 5, "attrs": {}},
-            "tty": False,
+        for name in ("stdout", "stderr", "link"):
+            os.set_blocking(fds[name], False)
+        told: dict[str, Any] = {
+            "fds": tuple(fds),
+            "mounts": False,
+            "pid": pid,
+            "directory": self._directory,
+            "log": (log, 100_000_000, 5, {}),
             "stdin_once": False,
-            "seccomp_path": None,
-            "attachments": [Attachment(multiplex=True).to_json()],
-            "status": {"cgroup": "/wharfie-rehearsal", "pid": pid},
             "own_pids": True,
-            "fds": list(fds),
+            "oom_urgent": False,
+            "attachments": [Attachment(multiplex=True).to_json()],
         }
-        launch_end, monitor_end = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        protocol.send(launch_end, launched, (*fds.values(), stream.fileno()))
-        close_all(fds.values())
+        launched.send(sock, told, (*fds.values(), stream.fileno()))
         stream.close()
-        launch_end.close()
-        received = protocol.receive(monitor_end)
-        monitor_end.close()
-        assert received is not None
-        self._monitor = monitor.Monitor(*received)
-
-    def play(self) -> None:
-        """To the end."""
-        protocol.send(self._daemon, {"op": "ping", "seq": 1})
-        self._monitor.loop.call_later(0, self._step)
-        self._monitor.loop.run()
-        self._daemon.close()
-        self._client.close()
-        stdio.buffer.drop()
-
-    def _step(self) -> None:
-        self._left -= 1
-        if self._left:
-            os.write(self._output, b'a "line" of output\n')
-            self._monitor.loop.call_later(0, self._step)
+        link.close()
+        if fork():
+            # the monitor waits for the end of its launcher
             return
-        os.close(self._output)
-        self._gate.close()
+        close_all(fds.values())
+        protocol.send(daemon, {"op": "ping", "seq": 1})
+        for _ in range(LINES):
+            os.write(output, b'a "line" of output\n')
+            time.sleep(PAUSE)
+        close_all((output, key))
+        while client.recv(4096):
+            continue
 
 
-def _wait(gate: _socket.socket) -> None:
-    gate.recv(1)
+def _wait(gate: int, key: int) -> None:
+    os.close(key)
+    os.read(gate, 1)
 
 
 def fill_holes() -> list[object]:

@@ -7,7 +7,7 @@
 Output goes to the log and to each client in the chunks it was read in. A client that does not read holds at
 most ``HOLD_LIMIT`` bytes back; then the output waits for it (as Docker does), and goes on when half of that
 is gone. Input is one chunk ahead at most: the clients are read again when the process took what they sent.
-pipe(7), pty(7), epoll(7).
+pipe(7), pty(7), poll(2).
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ from tests.kernel.monitor.bench import Bench
 
 MONITORS = 20
 LINES = 1000
-LIMIT_KIB = 1536
-"""A guard, not the aim: 1.25 to 1.4 MiB, by how many other processes share the interpreter's text."""
+LIMIT_KIB = 1024
 
 
 @pytest.mark.asyncio
