@@ -39,7 +39,6 @@ CHEAP = {
     "_frozen_importlib_external",
     "_json",
     "_signal",
-    "marshal",
     "_socket",
     "_struct",
     "array",
