@@ -2,8 +2,8 @@
 
 ::
 
-    {"fds": names, "mounts": is there one, "pid", "directory", "stdin_once", "own_pids", "oom_urgent",
-     "log": (path, max_size, max_file, attrs) or None, "attachments": [JSON objects]}
+    {"fds": names, or () for USUAL, "mounts": is there one, "pid", "directory", "stdin_once", "own_pids",
+     "oom_urgent", "log": (path, max_size, max_file, attrs) or None, "attachments": [JSON objects]}
     descriptors: those of the names, the mount namespace, one stream for each attachment
 
 Both are one program, a process and its fork, so the packet is Python's own (marshal): reading it takes a
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+USUAL = ("directory", "log", "listener", "pidfd", "stdout", "stderr", "oom", "link")
+"""What nearly every monitor owns, in the order in which ``launching.py`` opens it."""
 LIMIT = 3 * 1024
 """Bytes of a packet; a longer one (attachments may bring input with them) travels in a memory file."""
 FDS_LIMIT = 80

@@ -62,7 +62,7 @@ def launch(monitor: _socket.socket, control: int, held: int) -> None:
     launch.fds["link"] = link_fd
     mounts = [launch.mounts] if launch.mounts >= 0 else []
     told = {
-        "fds": tuple(launch.fds),
+        "fds": () if tuple(launch.fds) == launched.USUAL else tuple(launch.fds),
         "mounts": bool(mounts),
         "pid": status["pid"],
         "directory": care["directory"],

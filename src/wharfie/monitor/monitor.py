@@ -58,6 +58,7 @@ else:
 
 _NAME = buffer(16)
 _NAME[:15] = b"wharfie-monitor"
+_NAME_ADDRESS = address(_NAME)
 LINGER = 10.0
 """Seconds that a client may take nothing of what is left before it is cut off."""
 
@@ -270,5 +271,5 @@ def become() -> None:
     except PermissionError:
         pass  # the spawner, which rehearses this, leads a session already
     set_subreaper()
-    prctl(PR_SET_NAME, address(_NAME))
+    prctl(PR_SET_NAME, _NAME_ADDRESS)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)

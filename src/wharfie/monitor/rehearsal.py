@@ -4,7 +4,7 @@ Whatever runs for the first times writes to pages that all monitors share with t
 counts calls and specialises bytecode in place (PEP 659; done after about ten calls), which also ends most
 writes of reference counts, and fills its cache of methods (100 KiB in all corners). So it happens here, once,
 and a monitor finds it done. Then what is free between the objects of the heap is taken, or a monitor's own
-few objects would lie on a hundred shared pages. Together: 1.9 to 1.3 MiB for a monitor (20 of one spawner).
+few objects would lie on a hundred shared pages.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Stage:
         for name in ("stdout", "stderr", "link"):
             os.set_blocking(fds[name], False)
         told: dict[str, Any] = {
-            "fds": tuple(fds),
+            "fds": (),
             "mounts": False,
             "pid": pid,
             "directory": self._directory,

@@ -12,14 +12,13 @@ import _socket
 import os
 
 from wharfie.linux.fd import close_all
+from wharfie.monitor.launched import USUAL
 from wharfie.monitor.monitor import Monitor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-NAMES = ("directory", "log", "listener", "pidfd", "stdout", "stderr", "oom", "link")
-"""In the order in which ``launching.py`` opens them."""
 _SOCKETS = ("listener", "link")
 
 
@@ -30,7 +29,7 @@ class Template:
 
     def __init__(self) -> None:
         places: dict[str, int] = {}
-        for name in NAMES:
+        for name in USUAL:
             places[name] = _socket_of_a_pair() if name in _SOCKETS else _end_of_a_pipe()
         self._places = tuple(places.values())
         self._monitor = Monitor(places)
@@ -38,14 +37,15 @@ class Template:
     def become(self, told: dict[str, Any], fds: list[int]) -> Monitor:
         """The monitor of the container that ``launching.py`` tells of; only in a process of its own."""
         names: tuple[str, ...] = told["fds"]
-        streams = fds[len(names) :]
-        if names == NAMES:
+        if not names:
+            streams = fds[len(self._places) :]
             for number, place in enumerate(self._places):
                 os.dup2(fds[number], place, False)
                 os.close(fds[number])
             monitor = self._monitor
         else:
             self.close()
+            streams = fds[len(names) :]
             monitor = Monitor(dict(zip(names, fds, strict=False)), stdin_once=told["stdin_once"])
         if told["mounts"]:
             monitor.mounts = streams.pop(0)
