@@ -28,7 +28,11 @@ LEVELS = {
     "daemon": 7,
 }
 # the command line stands apart: it reaches the engine through the socket only
-CLIENT_SIDE = {"client": {"wire", "support", "errors"}, "cli": {"client", "wire", "support", "errors"}}
+CLIENT_SIDE = {
+    "client": {"wire", "support", "errors"},
+    "cli": {"client", "wire", "support", "errors"},
+    "door": {"cli", "runtime", "support"},
+}
 
 # what a module of the start path may import when it is loaded: the sum of harmless imports is the budget
 CHEAP = {

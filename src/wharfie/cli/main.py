@@ -7,6 +7,7 @@ The process ends by ``_exit`` after its output is written: tearing down the inte
 
 from __future__ import annotations
 
+import gc
 import posix
 import sys
 
@@ -208,7 +209,10 @@ def run(arguments: list[str]) -> int:
         words = [*words[1:], "--help"]
     module, function, rest = find(words)
     context = _context(options, function)
-    code: int = getattr(_load(module), function)(context, rest)
+    command = getattr(_load(module), function)
+    gc.freeze()
+    gc.enable()
+    code: int = command(context, rest)
     return code
 
 

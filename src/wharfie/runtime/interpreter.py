@@ -24,7 +24,7 @@ from wharfie.linux import mount
 KEPT = "/run/wharfie-interpreter"
 _BOOT = (
     "import sys; sys.path[:0] = sys.argv[1].split(chr(10)); del sys.argv[1]; "
-    "from wharfie.runtime.start import main; main()"
+    "from wharfie.door import runtime; runtime()"
 )
 _FLAGS = mount.ATTR_RDONLY | mount.ATTR_NOSUID | mount.ATTR_NODEV
 

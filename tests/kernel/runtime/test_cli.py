@@ -15,7 +15,7 @@ from tests.kernel.runtime.conftest import Box, box, make_spec
 
 __all__ = ["box"]
 SOURCE = str(Path(__file__).resolve().parents[3] / "src")
-BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from wharfie.runtime.start import main; main()"
+BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from wharfie.door import runtime; runtime()"
 
 
 class Runtime:

@@ -15,7 +15,7 @@ def command(host: str, *words: str, before: str = "", after: str = "") -> list[s
     if after:
         end = f"def _end(code):\n    {after}\n    leave(code)\n"
         program += f"import posix\nleave = posix._exit\n{end}posix._exit = _end\n"
-    program += "from wharfie.cli.main import main; main()"
+    program += "from wharfie.door import wharfie; wharfie()"
     return [sys.executable, "-I", "-S", "-c", program, "-H", host, *words]
 
 

@@ -1,4 +1,4 @@
-"""The image that the command line's modules come from."""
+"""The file that the command line's modules come from."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[3] / "src" / "wharfie"
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "wharfie"
 BOOT = (
-    "import os, sys; sys.path.insert(0, sys.argv.pop(1)); from wharfie.runtime import start\n"
-    "modules = start.read_image(start.image_path())\n"
+    "import os, sys; sys.path.insert(0, sys.argv.pop(1)); from wharfie import door\n"
+    "modules = door.read(door.path_of('runtime'))\n"
     "os.write(1, b'hit ' if modules else b'miss ')\n"
-    "start.main()"
+    "door.runtime()"
 )
 
 
@@ -31,15 +31,15 @@ def version(tree: Path) -> list[str]:
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[:4]
 
 
-def image(tree: Path) -> Path:
-    return next((tree / "wharfie/runtime/__pycache__").glob("*.image"))
+def kept(tree: Path) -> Path:
+    return next((tree / "wharfie/runtime/__pycache__").glob("*.modules"))
 
 
 def test_it_is_made_once_and_then_used(tree: Path) -> None:
     assert version(tree)[0] == "miss"
-    made = image(tree).stat()
+    made = kept(tree).stat()
     assert version(tree)[0] == "hit"
-    assert image(tree).stat().st_mtime_ns == made.st_mtime_ns
+    assert kept(tree).stat().st_mtime_ns == made.st_mtime_ns
 
 
 def test_it_is_never_older_than_a_source(tree: Path) -> None:
@@ -53,7 +53,7 @@ def test_it_is_never_older_than_a_source(tree: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xe9\x00\x00\x00\x00", b")\x02NN"])
 def test_a_broken_one_is_replaced(tree: Path, content: bytes) -> None:
     version(tree)
-    image(tree).write_bytes(content)
+    kept(tree).write_bytes(content)
     assert version(tree)[:2] == ["miss", "wharfie-runtime"]
     assert version(tree)[0] == "hit"
 
@@ -68,7 +68,7 @@ def test_the_tree_may_move(tree: Path, tmp_path: Path) -> None:
 
 def test_where_it_cannot_be_kept_modules_load_one_by_one(tree: Path) -> None:
     version(tree)
-    image(tree).unlink()
+    kept(tree).unlink()
     # in the way of the file that would be renamed, whoever may write
     directory = tree / "wharfie/runtime/__pycache__"
     shutil.rmtree(directory)
