@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.conformance.registry import registries
+from wharfie.images.distribution import Distribution
 from wharfie.images.image import ContainerUse, ImageNotFound
 from wharfie.images.store import ImageStore
 from wharfie.state.db import Database
@@ -64,7 +65,7 @@ class Work:
         await self.store.load(pieces(archive()), progress=lambda _: None)
 
     async def pull(self, address: str) -> None:
-        await self.store.pull(f"{address}/power:1", progress=lambda _: None)
+        await Distribution(self.store).pull(f"{address}/power:1", progress=lambda _: None)
 
     async def import_image(self, _: str) -> None:
         await self.store.import_image(pieces(LAYERS[2]), ref="imported:1", epoch=EPOCH)

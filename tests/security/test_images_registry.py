@@ -15,10 +15,12 @@ from aiohttp import web
 
 from tests.conformance.registry.registries import digest, free_port, layer
 from wharfie.errors import InvalidArgument, NotSupported, Unauthorized
-from wharfie.images import registry as client
+from wharfie.images.distribution import Distribution
 from wharfie.images.image import RegistryAuth
-from wharfie.images.registry import is_insecure
-from wharfie.images.registryauth import RegistryDenied
+from wharfie.images.registry import transport as client
+from wharfie.images.registry.auth import Authorizer
+from wharfie.images.registry.errors import RegistryDenied
+from wharfie.images.registry.settings import is_insecure
 from wharfie.images.store import ImageStore
 from wharfie.state.db import Database
 
@@ -103,7 +105,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def pull(store: ImageStore, address: str, tag: str = "1", auth: RegistryAuth | None = None) -> None:
-    await store.pull(f"{address}/a/b:{tag}", auth=auth, progress=lambda _: None)
+    await Distribution(store).pull(f"{address}/a/b:{tag}", auth=auth, progress=lambda _: None)
 
 
 async def refused(
@@ -153,7 +155,7 @@ async def test_a_layer_longer_than_promised(store: ImageStore, liar: Liar, tmp_p
 async def test_another_manifest_than_asked_for_by_digest(store: ImageStore, liar: Liar) -> None:
     async with serving(liar) as address:
         with pytest.raises(InvalidArgument, match="manifest verification failed"):
-            await store.pull(f"{address}/a/b@sha256:{'0' * 64}", progress=lambda _: None)
+            await Distribution(store).pull(f"{address}/a/b@sha256:{'0' * 64}", progress=lambda _: None)
 
 
 async def test_a_manifest_of_two_kinds(store: ImageStore, liar: Liar, tmp_path: Path) -> None:
@@ -225,11 +227,10 @@ async def test_a_token_is_fetched_with_the_password_and_used(store: ImageStore, 
 
 
 async def test_a_token_is_not_fetched_in_the_clear_for_a_tls_registry() -> None:
-    from wharfie.images.registryauth import Challenge, authorization
-
-    challenge = Challenge("bearer", {"realm": "http://127.0.0.1:1/token"})
+    challenge = 'Bearer realm="http://127.0.0.1:1/token"'
+    asking = Authorizer(None, AUTH, host="example.com", clear=False)  # type: ignore[arg-type]
     with pytest.raises(RegistryDenied, match="in the clear"):
-        await authorization(None, [challenge], AUTH, "scope", clear=False)  # type: ignore[arg-type]
+        await asking.answer([challenge], ("scope",), "")
 
 
 async def test_a_connection_that_breaks_is_taken_up_where_it_broke(store: ImageStore, liar: Liar) -> None:

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wharfie.wire import containers, events, execs, images, networks, system, volumes
+from wharfie.wire import containers, events, execs, images, networks, registries, system, volumes
 from wharfie.wire.config import Config
 
 Filters = Mapping[str, Sequence[str]]
@@ -224,11 +224,6 @@ class Images(Protocol):
     def history(self, ref: str) -> Sequence[images.HistoryItem]:
         """How it came to be."""
 
-    async def pull(
-        self, ref: str, *, platform: str, auth: images.AuthConfig | None, progress: Progress
-    ) -> None:
-        """Fetch it from its registry."""
-
     async def import_image(
         self,
         stream: AsyncIterator[bytes],
@@ -271,6 +266,51 @@ class Store(Protocol):
 
     async def check(self, *, repair: bool) -> images.StoreCheck:
         """Look for damage, and mend it if asked to."""
+
+
+class Registries(Protocol):
+    """What is done with registries."""
+
+    async def pull(
+        self, ref: str, *, platform: str, auth: images.AuthConfig | None, progress: Progress
+    ) -> None:
+        """Fetch an image."""
+
+    async def pull_all(
+        self, ref: str, *, platform: str, auth: images.AuthConfig | None, progress: Progress
+    ) -> None:
+        """Fetch every tag of a repository."""
+
+    async def push(
+        self, ref: str, *, all_tags: bool, auth: images.AuthConfig | None, progress: Progress
+    ) -> None:
+        """Send an image, or all tags of a repository."""
+
+    async def login(self, auth: images.AuthConfig) -> registries.Login:
+        """Check credentials."""
+
+    async def search(
+        self, term: str, *, limit: int | None, filters: Filters, auth: images.AuthConfig | None
+    ) -> Sequence[registries.Found]:
+        """Look for repositories."""
+
+    async def describe(self, ref: str, auth: images.AuthConfig | None) -> registries.Distribution:
+        """What a name stands for, and its platforms."""
+
+    async def manifest(
+        self, ref: str, *, children: bool, insecure: bool, auth: images.AuthConfig | None
+    ) -> registries.ManifestAnswer:
+        """A manifest as it is, with those it lists."""
+
+    async def push_manifest(
+        self, ref: str, body: registries.ManifestPush, *, insecure: bool, auth: images.AuthConfig | None
+    ) -> str:
+        """Put a list of manifests; its digest."""
+
+    async def referrers(
+        self, ref: str, artifact_type: str, auth: images.AuthConfig | None
+    ) -> registries.Referrers:
+        """The artifacts that refer to what a name stands for."""
 
 
 class Volumes(Protocol):
@@ -334,6 +374,7 @@ class Backends:
     files: Files
     images: Images
     store: Store
+    registries: Registries
     volumes: Volumes
     networks: Networks
     system: System

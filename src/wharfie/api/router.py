@@ -54,7 +54,6 @@ _MISSING = {
     "build": "building images",
     "session": "building images with BuildKit",
     "grpc": "building images with BuildKit",
-    "distribution": "asking registries about images",
 }
 
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from wharfie.api.backends import Backends
 from wharfie.api.router import Route
-from wharfie.api.routes import containers, execs, files, images, networks, store, streams, system, volumes
+from wharfie.api.routes import (
+    containers,
+    execs,
+    files,
+    images,
+    manifests,
+    networks,
+    registries,
+    store,
+    streams,
+    system,
+    volumes,
+)
 
 
 def all_routes(backends: Backends) -> list[Route]:
@@ -15,7 +27,9 @@ def all_routes(backends: Backends) -> list[Route]:
         *execs.routes(backends.execs),
         *files.routes(backends.files),
         *store.routes(backends.store),
-        *images.routes(backends.images),
+        *images.routes(backends.images, backends.registries),
+        *registries.routes(backends.registries),
+        *manifests.routes(backends.registries),
         *volumes.routes(backends.volumes),
         *networks.routes(backends.networks),
         *system.routes(backends.system),

@@ -11,6 +11,7 @@ from wharfie.cli.epoch import source_date
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
 from wharfie.cli.pulling import bootstrap as make
+from wharfie.cli.pulling import full_name
 from wharfie.cli.pulling import pull as fetch
 from wharfie.cli.references import split, validate, with_tag
 from wharfie.client.api import query
@@ -65,11 +66,8 @@ def pull(context: Context, arguments: list[str]) -> int:
         sys.stdout.write("Using default tag: latest\n")
         sys.stdout.flush()
     fetch(context, words[0], options.get("platform"), quiet=quiet, all_tags=every)
-    first = words[0].partition("/")[0]
-    named = words[0] if "." in first or ":" in first or first == "localhost" else (
-        f"docker.io/{words[0]}" if "/" in words[0] else f"docker.io/library/{words[0]}"
-    )  # fmt: skip
-    sys.stdout.write(f"{with_tag(named)}\n")
+    named = full_name(words[0])
+    sys.stdout.write(f"{named if every else with_tag(named)}\n")
     return 0
 
 

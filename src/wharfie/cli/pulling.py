@@ -18,7 +18,10 @@ _REFUSALS = ("manifest", "not found", "denied", "unauthorized", "toomanyrequests
 
 
 class PullFailed(ApiError):
-    """A pull ended with an error in its stream of progress."""
+    """A pull or push ended with an error in its stream of progress, which Docker shows as it is."""
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def follow(context: Context, method: str, target: str, *, fd: int, quiet: bool, **options: Any) -> None:
@@ -47,27 +50,17 @@ def pull(
     if not all_tags and not tag and not digest:
         tag = "latest"
     target = "/images/create" + query(fromImage=name, tag=digest or tag, platform=platform)
-    headers = registry_auth(context, name)
-    follow(context, "POST", target, fd=fd, quiet=quiet, headers=headers)
+    from wharfie.cli import credentials
+
+    follow(context, "POST", target, fd=fd, quiet=quiet, headers=credentials.header(context, name))
 
 
-def registry_auth(context: Context, name: str) -> dict[str, str]:
-    """The header with the user's credentials for the registry that ``name`` is in; empty without any."""
-    auths = context.settings.get("auths") or {}
+def full_name(name: str) -> str:
+    """The name with its registry, as Docker shows it at the end."""
     first, slash, _ = name.partition("/")
-    is_host = slash and ("." in first or ":" in first or first == "localhost")
-    registry = first if is_host else "https://index.docker.io/v1/"
-    entry = auths.get(registry) or auths.get(f"https://{registry}") or {}
-    if not entry.get("auth") and not entry.get("identitytoken"):
-        return {}
-    import base64
-    import json
-
-    user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
-    config = {"username": user, "password": password, "serveraddress": registry}
-    if entry.get("identitytoken"):
-        config["identitytoken"] = entry["identitytoken"]
-    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(config).encode()).decode()}
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return name
+    return f"docker.io/{name}" if slash else f"docker.io/library/{name}"
 
 
 def pull_or_bootstrap(context: Context, reference: str, platform: str | None, *, quiet: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wharfie.daemon import options
 from wharfie.errors import InvalidArgument
+from wharfie.images.registry.settings import checked_mirror
 from wharfie.support.units import parse_size
 from wharfie.wire.config import Ulimit
 
@@ -52,6 +53,13 @@ class Config:
     dns_options: tuple[str, ...] = ()
     host_gateway: str = ""
     insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
+    max_concurrent_downloads: int = 3
+    max_concurrent_uploads: int = 5
+    max_download_attempts: int = 5
     labels: tuple[str, ...] = ()
     cgroup_parent: str = "/wharfie"
     log_driver: str = "json-file"
@@ -125,6 +133,11 @@ def build(given: dict[str, Any], ignored: tuple[str, ...] = ()) -> Config:
         dns_options=tuple(given.get("dns-opts", ())),
         host_gateway=given.get("host-gateway-ip", ""),
         insecure_registries=tuple(given.get("insecure-registries", ())),
+        registry_mirrors=tuple(checked_mirror(text) for text in given.get("registry-mirrors", ())),
+        **_proxies(given),
+        max_concurrent_downloads=_at_least_one(given, "max-concurrent-downloads", 3),
+        max_concurrent_uploads=_at_least_one(given, "max-concurrent-uploads", 5),
+        max_download_attempts=_at_least_one(given, "max-download-attempts", 5),
         labels=tuple(given.get("labels", ())),
         cgroup_parent=given.get("cgroup-parent") or "/wharfie",
         log_driver=given.get("log-driver") or "json-file",
@@ -188,6 +201,22 @@ def _size(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise InvalidArgument(f"invalid default-shm-size: {error}") from None
+
+
+def _at_least_one(given: dict[str, Any], key: str, default: int) -> int:
+    value = given.get(key, default)
+    if value < 0 or (value == 0 and key == "max-download-attempts"):
+        raise InvalidArgument(f"invalid {key}: {value}")
+    return int(value) or default
+
+
+def _proxies(given: dict[str, Any]) -> dict[str, str]:
+    """The configuration's, else the environment's, as Docker reads it: capitals first."""
+    found = {}
+    for key in options.PROXIES:
+        name = key.replace("-", "_")
+        found[name] = given.get(key) or os.environ.get(name.upper()) or os.environ.get(name, "")
+    return found
 
 
 def _ulimits(given: Any) -> dict[str, Ulimit]:

@@ -56,6 +56,8 @@ OPTIONS = (
     Option("help", "switch", "Show this and end", short="h"),
     Option("host", "list", "Socket to listen on (unix://, tcp:// or fd://)", short="H", key="hosts"),
     Option("host-gateway-ip", "text", "Address that host-gateway stands for in --add-host"),
+    Option("http-proxy", "text", "HTTP proxy URL to use for outgoing traffic"),
+    Option("https-proxy", "text", "HTTPS proxy URL to use for outgoing traffic"),
     Option("init", "switch", "Run an init process in containers"),
     Option("init-path", "text", "Path of that init program"),
     Option("insecure-registry", "list", "Registry to talk to without TLS", key="insecure-registries"),
@@ -67,9 +69,14 @@ OPTIONS = (
     Option("log-driver", "text", "Log driver of containers"),
     Option("log-level", "text", "debug, info, warn, error or fatal", short="l"),
     Option("log-opt", "map", "Option of the log driver (name=value)", key="log-opts"),
+    Option("max-concurrent-downloads", "number", "Layers downloaded at a time (default 3)"),
+    Option("max-concurrent-uploads", "number", "Layers uploaded at a time (default 5)"),
+    Option("max-download-attempts", "number", "Attempts of each download (default 5)"),
     Option("mtu", "number", "MTU of the default bridge's containers"),
+    Option("no-proxy", "text", "Comma-separated hosts to reach without a proxy"),
     Option("no-new-privileges", "switch", "Set no-new-privileges in containers"),
     Option("pidfile", "text", "Where the daemon's process id is written", short="p"),
+    Option("registry-mirror", "list", "Preferred registry mirror of Docker Hub", key="registry-mirrors"),
     Option("seccomp-profile", "text", 'Path of a seccomp profile ("unconfined": none)'),
     Option("shutdown-timeout", "number", "Accepted; containers are not stopped with the daemon"),
     Option("storage-driver", "text", "overlay is the one there is", short="s"),
@@ -95,14 +102,17 @@ IGNORED = frozenset(
         "authorization-plugins", "builder", "cdi-spec-dirs", "containerd", "containerd-namespace",
         "containerd-plugins-namespace", "cpu-rt-period", "cpu-rt-runtime", "default-address-pools",
         "default-gateway", "default-gateway-v6", "default-network-opts", "default-runtime", "experimental",
-        "features", "fixed-cidr", "fixed-cidr-v6", "http-proxy", "https-proxy", "icc", "ip", "ip6tables",
-        "ipv6", "log-format", "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts",
-        "metrics-addr", "network-control-plane-mtu", "no-proxy", "node-generic-resources",
-        "oom-score-adjust", "proxies", "raw-logs", "registry-mirrors", "selinux-enabled", "storage-opts",
+        "features", "fixed-cidr", "fixed-cidr-v6", "icc", "ip", "ip6tables",
+        "ipv6", "log-format",
+        "metrics-addr", "network-control-plane-mtu", "node-generic-resources",
+        "oom-score-adjust", "raw-logs", "selinux-enabled", "storage-opts",
         "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",
     }
 )  # fmt: skip
 """Keys that Docker knows and this daemon does nothing for; they are named in a warning."""
+
+
+PROXIES = ("http-proxy", "https-proxy", "no-proxy")
 
 
 def parse(words: Sequence[str]) -> dict[str, Any]:
@@ -177,6 +187,7 @@ def read_file(path: str, *, required: bool) -> tuple[dict[str, Any], list[str]]:
         raise InvalidArgument(f"{where}: {error}") from None
     if not isinstance(document, dict):
         raise InvalidArgument(f"{where}: it must hold one JSON object")
+    _flatten_proxies(document, where)
     unknown = sorted(set(document) - set(_BY_KEY) - IGNORED)
     if unknown:
         raise InvalidArgument(
@@ -186,6 +197,17 @@ def read_file(path: str, *, required: bool) -> tuple[dict[str, Any], list[str]]:
         if key in _BY_KEY and not _fits(_BY_KEY[key], value):
             raise InvalidArgument(f"{where}: the value of {key} has the wrong type")
     return {key: value for key, value in document.items() if key in _BY_KEY}, sorted(set(document) & IGNORED)
+
+
+def _flatten_proxies(document: dict[str, Any], where: str) -> None:
+    """Docker's file has the three in an object, and knows them as single keys for its flags only."""
+    for key in PROXIES:
+        if key in document:
+            raise InvalidArgument(f'{where}: {key} belongs into "proxies"')
+    proxies = document.pop("proxies", {})
+    if not isinstance(proxies, dict) or set(proxies) - set(PROXIES):
+        raise InvalidArgument(f'{where}: "proxies" holds {", ".join(PROXIES)} only')
+    document.update(proxies)
 
 
 def _fits(option: Option, value: Any) -> bool:

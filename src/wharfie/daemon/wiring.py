@@ -19,6 +19,7 @@ from wharfie.api.server import Server
 from wharfie.api.services.images import ImageService
 from wharfie.api.services.networks import NetworkService
 from wharfie.api.services.processes import ProcessService
+from wharfie.api.services.registries import RegistryService
 from wharfie.api.services.store import StoreService
 from wharfie.api.services.volumes import VolumeService
 from wharfie.api.table import all_routes
@@ -33,6 +34,8 @@ from wharfie.engine.events import EventBus
 from wharfie.engine.execs import Execs
 from wharfie.engine.spawners import SpawnerHolder
 from wharfie.engine.system import System, SystemFacts
+from wharfie.images.distribution import Distribution
+from wharfie.images.registry.settings import Proxies, Settings
 from wharfie.images.store import ImageStore
 from wharfie.network.manager import NetworkManager
 from wharfie.runtime.seccomp_cache import ProgramCache
@@ -101,9 +104,7 @@ async def _build(daemon: RunningDaemon) -> None:
         daemon.on_close("release a lock", PidFile(path, what).release)
     database = Database(f"{config.data_root}/state.db")
     daemon.on_close("close the database", database.close)
-    images = daemon.images = ImageStore(
-        config.data_root, database, insecure_registries=config.insecure_registries
-    )
+    images = daemon.images = ImageStore(config.data_root, database)
     volumes = VolumeManager(database, f"{config.data_root}/volumes")
     volumes.recover()
     networks = _networks(config, database)
@@ -161,8 +162,11 @@ def _backends(
         labels=config.labels,
         log_driver=config.log_driver,
         insecure_registries=config.insecure_registries,
+        registry_mirrors=config.registry_mirrors,
+        proxies=(config.http_proxy, config.https_proxy, config.no_proxy),
         request_shutdown=daemon.ended.set,
     )
+    distribution = Distribution(images, _registries(config))
     system = System(facts=facts, containers=containers, images=images, volumes=volumes, events=events)
     return Backends(
         containers=containers,
@@ -170,7 +174,8 @@ def _backends(
         streams=Streams(containers),
         execs=Execs(containers),
         files=ContainerFiles(containers, images),
-        images=ImageService(images, system, events),
+        images=ImageService(images, distribution, system, events),
+        registries=RegistryService(distribution, events),
         store=StoreService(images, system, events),
         volumes=VolumeService(volumes, system, events),
         networks=NetworkService(networks, containers),
@@ -209,6 +214,17 @@ def _make_directories(config: Config) -> None:
     ):
         os.makedirs(path, mode=mode, exist_ok=True)
         os.chmod(path, mode)
+
+
+def _registries(config: Config) -> Settings:
+    return Settings(
+        mirrors=config.registry_mirrors,
+        insecure=config.insecure_registries,
+        proxies=Proxies(config.http_proxy, config.https_proxy, config.no_proxy),
+        downloads=config.max_concurrent_downloads,
+        uploads=config.max_concurrent_uploads,
+        attempts=config.max_download_attempts,
+    )
 
 
 def _defaults(config: Config) -> EngineDefaults:

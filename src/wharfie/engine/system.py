@@ -65,6 +65,9 @@ class SystemFacts:
     labels: tuple[str, ...] = ()
     log_driver: str = "json-file"
     insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()
+    proxies: tuple[str, str, str] = ("", "", "")
+    """For HTTP, for HTTPS, and what goes without."""
     request_shutdown: Callable[[], None] = lambda: None
 
 
@@ -153,6 +156,9 @@ class System:
             ncpu=host.cpus,
             mem_total=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             docker_root_dir=self._facts.data_root,
+            http_proxy=_without_password(self._facts.proxies[0]),
+            https_proxy=_without_password(self._facts.proxies[1]),
+            no_proxy=self._facts.proxies[2],
             name=socket.gethostname(),
             labels=list(self._facts.labels),
             server_version=wharfie.__version__,
@@ -171,9 +177,18 @@ class System:
         return RegistryConfig(
             insecure_registry_cidrs=["127.0.0.0/8", "::1/128"],
             index_configs={
+                "docker.io": {
+                    "Name": "docker.io",
+                    "Mirrors": list(self._facts.registry_mirrors),
+                    "Secure": True,
+                    "Official": True,
+                }
+            }
+            | {
                 name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False}
                 for name in self._facts.insecure_registries
             },
+            mirrors=list(self._facts.registry_mirrors) or None,
         )
 
     async def disk_usage(self, kinds: Sequence[str]) -> DiskUsage:
@@ -256,6 +271,13 @@ class System:
 
 def _has_volume(container: Container, name: str) -> bool:
     return any(mount.type == "volume" and mount.name == name for mount in container.record.mounts)
+
+
+def _without_password(url: str) -> str:
+    """A proxy's address as Docker shows it."""
+    scheme, separator, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}xxxxx:xxxxx@{host}" if user and at else url
 
 
 def _language() -> str:

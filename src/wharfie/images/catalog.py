@@ -169,6 +169,20 @@ class Catalog:
             "INSERT OR IGNORE INTO blobs (digest, size, media) VALUES (?, ?, ?)", (digest, size, media)
         )
 
+    def remember_blob(self, diff_id: str, digest: str, size: int, media: str, repository: str) -> None:
+        """A repository is known to have this form of a layer."""
+        self.db.execute(
+            "INSERT OR REPLACE INTO distributed (diff, digest, size, media, repository) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (diff_id, digest, size, media, repository),
+        )
+
+    def remembered_blobs(self, diff_id: str) -> list[tuple[str, int, str, str]]:
+        """Digest, size, media type and repository of the known forms of a layer, latest first."""
+        query = "SELECT digest, size, media, repository FROM distributed WHERE diff = ? ORDER BY rowid DESC"
+        found = self.db.rows(query, (diff_id,))
+        return [(str(row[0]), int(row[1]), str(row[2]), str(row[3])) for row in found]
+
     def add_image(self, image: ImageRow, layers: list[LayerRow]) -> None:
         """Remember an image whose layers are in place; a known one stays, and is a ghost no more."""
         with self.db.transaction():
@@ -208,6 +222,7 @@ class Catalog:
             unused = "FROM layers WHERE chain NOT IN (SELECT chain FROM image_layers)"
             gone = self.db.rows(f"SELECT directory, size {unused}")
             self.db.execute(f"DELETE {unused}")
+            self.db.execute("DELETE FROM distributed WHERE diff NOT IN (SELECT diff FROM layers)")
             kept = {row[0] for row in self.db.rows("SELECT DISTINCT directory FROM layers")}
             sizes = {str(directory): int(size) for directory, size in gone if directory not in kept}
             loose = (

@@ -275,7 +275,7 @@ class _Check:
         loose = [
             path
             for path in self._disk.loose(self._catalog.directories(), self._catalog.blobs())
-            if not self._store.is_leaving(path)
+            if not self._store.is_expected(path)
         ]
         for path in loose:
             kind = _ORPHANS.get(os.path.basename(os.path.dirname(path)), "orphan blob")

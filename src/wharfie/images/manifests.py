@@ -23,15 +23,26 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _TYPES = (DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX)
 ACCEPT = ", ".join(_TYPES)
+ANY = f"{ACCEPT}, application/json, */*"
 
-_CONFIGS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_TAR = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+DOCKER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+OCI_TAR = "application/vnd.oci.image.layer.v1.tar"
+OCI_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+OCI_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+_CONFIGS = (DOCKER_CONFIG, OCI_CONFIG)
+_TO_OCI = {DOCKER_TAR: OCI_TAR, DOCKER_GZIP: OCI_GZIP, DOCKER_ZSTD: OCI_ZSTD}
+_TO_DOCKER = {ours: docker for docker, ours in _TO_OCI.items()}
 _LAYERS = (
-    "application/vnd.docker.image.rootfs.diff.tar",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip",
-    "application/vnd.docker.image.rootfs.diff.tar.zstd",
-    "application/vnd.oci.image.layer.v1.tar",
-    "application/vnd.oci.image.layer.v1.tar+gzip",
-    "application/vnd.oci.image.layer.v1.tar+zstd",
+    DOCKER_TAR,
+    DOCKER_GZIP,
+    DOCKER_ZSTD,
+    OCI_TAR,
+    OCI_GZIP,
+    OCI_ZSTD,
 )
 
 
@@ -49,7 +60,9 @@ class _Platform(msgspec.Struct):
     variant: str = ""
 
 
-class Descriptor(msgspec.Struct, rename={"media_type": "mediaType"}):
+class Descriptor(
+    msgspec.Struct, rename={"media_type": "mediaType", "artifact_type": "artifactType"}, omit_defaults=True
+):
     """What a manifest says of a blob, or an index of a manifest."""
 
     digest: str
@@ -57,11 +70,20 @@ class Descriptor(msgspec.Struct, rename={"media_type": "mediaType"}):
     media_type: str = ""
     platform: _Platform | None = None
     annotations: dict[str, str] | None = None
+    artifact_type: str = ""
 
 
-class _Document(msgspec.Struct, rename={"schema_version": "schemaVersion", "media_type": "mediaType"}):
+class _Document(
+    msgspec.Struct,
+    rename={
+        "schema_version": "schemaVersion",
+        "media_type": "mediaType",
+        "artifact_type": "artifactType",
+    },
+):
     schema_version: int = 0
     media_type: str = ""
+    artifact_type: str = ""
     config: Descriptor | None = None
     layers: list[Descriptor] | None = None
     manifests: list[Descriptor] | None = None
@@ -120,14 +142,88 @@ def _schema_1() -> NotSupported:
 def _image(document: _Document) -> Manifest:
     if document.config is None or document.layers is None:
         raise BadManifest("the manifest has no configuration or no layers")
-    if document.config.media_type and document.config.media_type not in _CONFIGS:
-        raise NotSupported(f"this is no container image but something of type {document.config.media_type}")
+    kind = document.artifact_type or document.config.media_type
+    if kind and kind not in _CONFIGS:
+        raise NotSupported(
+            f"this is no container image but an OCI artifact of type {kind}, which cannot be pulled as one; "
+            "`wharfie manifest inspect` shows it"
+        )
     if len(document.layers) > LAYERS_LIMIT:
         raise BadManifest(f"the manifest has {len(document.layers)} layers; the limit is {LAYERS_LIMIT}")
     for layer in document.layers:
         if layer.media_type and layer.media_type not in _LAYERS:
             raise NotSupported(f"the image has a layer of type {layer.media_type}, which is not supported")
     return Manifest(document.config, document.layers)
+
+
+def own_type(body: bytes) -> str:
+    """What a manifest calls itself; OCI's, which may leave that out, when it does not say."""
+    try:
+        found = msgspec.json.decode(body, type=_Document)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadManifest(f"the manifest is invalid: {error}") from error
+    return found.media_type or (OCI_INDEX if found.manifests is not None else OCI_MANIFEST)
+
+
+def make(config_digest: str, config_size: int, layers: list[Descriptor]) -> tuple[bytes, str]:
+    """A manifest for a configuration and layers, and its type: Docker's where every client reads it."""
+    oci = any(layer.media_type in (OCI_ZSTD, DOCKER_ZSTD) for layer in layers)
+    types = _TO_OCI if oci else _TO_DOCKER
+    kind = OCI_MANIFEST if oci else DOCKER_MANIFEST
+    document = {
+        "schemaVersion": 2,
+        "mediaType": kind,
+        "config": {
+            "mediaType": OCI_CONFIG if oci else DOCKER_CONFIG,
+            "size": config_size,
+            "digest": config_digest,
+        },
+        "layers": [
+            {
+                "mediaType": types.get(layer.media_type, layer.media_type),
+                "size": layer.size,
+                "digest": layer.digest,
+            }
+            for layer in layers
+        ],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=3), kind
+
+
+def platform_of(config: bytes) -> Platform:
+    """What the configuration of an image says it is for; raises BadManifest."""
+    try:
+        found = msgspec.json.decode(config, type=_Platform)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadManifest(f"the image configuration is invalid: {error}") from error
+    return Platform(found.os, found.architecture, found.variant)
+
+
+def entries(body: bytes) -> list[Descriptor]:
+    """The entries of an index of whatever; raises BadManifest."""
+    try:
+        found = msgspec.json.decode(body, type=_Document).manifests or []
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadManifest(f"the index is invalid: {error}") from error
+    return [entry for entry in found if is_digest(entry.digest) and entry.size >= 0]
+
+
+def config_of(body: bytes) -> Descriptor | None:
+    """The configuration of an image's manifest; None for what is no image's."""
+    try:
+        found = parse(body, own_type(body))
+    except (BadManifest, NotSupported):
+        return None
+    return found.config if isinstance(found, Manifest) else None
+
+
+def blobs_of(body: bytes) -> list[Descriptor]:
+    """Configuration and layers, whatever they are; raises BadManifest."""
+    try:
+        found = msgspec.json.decode(body, type=_Document)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadManifest(f"the manifest is invalid: {error}") from error
+    return [*([found.config] if found.config else []), *(found.layers or ())]
 
 
 def choose(entries: list[Descriptor], wanted: Platform) -> Descriptor:

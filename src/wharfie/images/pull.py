@@ -8,72 +8,74 @@ came, and of each unpacked archive against the configuration.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import NamedTuple
 
-from wharfie.errors import NotSupported
+from wharfie.errors import NotSupported, Unavailable
 from wharfie.images import config as configs
 from wharfie.images import manifests, reference
-from wharfie.images.image import Image, RegistryAuth
-from wharfie.images.layers import DigestMismatch, Layer
+from wharfie.images.fetching import Fetcher
+from wharfie.images.image import Image
+from wharfie.images.layers import Layer
+from wharfie.images.leftovers import Leftovers
 from wharfie.images.manifests import BadManifest, Descriptor, Manifest, NoSuchPlatform
-from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread
 from wharfie.images.platform import Platform
-from wharfie.images.registry import Registry, is_insecure
+from wharfie.images.registry.repository import Repository
+from wharfie.images.store import ImageStore
+from wharfie.images.transfers import Message, Tell, Transfer, Transfers
+from wharfie.support.faults import point
 from wharfie.support.ids import short_id
-from wharfie.support.tasks import spawn
 
-if TYPE_CHECKING:
-    from wharfie.images.store import ImageStore
-
-PARALLEL = 3
-"""Layers at a time; Docker's number."""
-_EVERY = 0.1
 _NESTED = 3
 
 Progress = Callable[[dict[str, object]], None]
 
 
+class Tools(NamedTuple):
+    """What all pulls of a daemon share."""
+
+    store: ImageStore
+    transfers: Transfers
+    fetcher: Fetcher
+    leftovers: Leftovers
+
+
 class Pull:
-    """One pull of one name."""
+    """One pull of one name from one endpoint."""
 
     def __init__(
         self,
-        store: ImageStore,
+        tools: Tools,
+        repository: Repository,
         name: reference.Reference,
         platform: Platform | None,
-        auth: RegistryAuth | None,
         progress: Progress,
     ) -> None:
-        self._store = store
+        self._tools = tools
+        self._repository = repository
+        self._store = tools.store
         self._name = name
         self._wanted = platform
-        self._auth = auth
-        self._progress = progress
-        self._slots = asyncio.Semaphore(PARALLEL)
+        self._tell: Tell = progress
+        self._joined: list[Transfer] = []
 
-    async def run(self) -> Image:
-        """Pull; see :meth:`ImageStore.pull`."""
-        insecure = is_insecure(self._name.domain, self._store.insecure_registries)
-        async with Registry(self._name, self._auth, insecure=insecure) as registry:
-            wanted = self._name.digest or self._name.tag
-            self._tell({"status": f"Pulling from {self._name.path}", "id": wanted})
-            manifest, body, digest, top = await self._manifest(registry, wanted)
-            known = self._store.catalog.image(manifest.config.digest)
-            if known is None:
-                image = await self._fetch(registry, manifest, body, digest, top)
-            else:
+    async def run(self) -> tuple[Image, bool]:
+        """The image, and whether it is new here."""
+        wanted = self._name.digest or self._name.tag
+        point("a manifest is asked for")
+        manifest, body, digest, top = await self._manifest(wanted)
+        self._tell({"status": f"Pulling from {self._name.path}", "id": wanted})
+        known = self._store.catalog.image(manifest.config.digest)
+        if known is None:
+            image = await self._fetch(manifest, body, digest, top)
+        else:
+            point("a pull names a known image")
+            with self._store.catalog.db.transaction():
                 for name, tagged in self._names(top):
                     self._store.catalog.set_name(name, known.id, tagged=tagged)
-                image = self._store.image_of(known)
+            image = self._store.image_of(known)
         self._tell({"status": f"Digest: {top}"})
-        outcome = "Downloaded newer image for" if known is None else "Image is up to date for"
-        self._tell({"status": f"Status: {outcome} {self._name.familiar}"})
-        return image
-
-    def _tell(self, message: dict[str, object]) -> None:
-        self._progress(message)
+        return image, known is None
 
     def _names(self, top: str) -> list[tuple[str, bool]]:
         names = [(self._name.with_digest(top).canonical, False)]
@@ -81,43 +83,54 @@ class Pull:
             names.append((self._name.canonical, True))
         return names
 
-    async def _manifest(self, registry: Registry, wanted: str) -> tuple[Manifest, bytes, str, str]:
+    async def _manifest(self, wanted: str) -> tuple[Manifest, bytes, str, str]:
         """The image's manifest, its bytes and digest, and the digest of what the name stands for."""
-        body, media_type, digest = await registry.manifest(wanted)
+        body, media_type, digest = await self._repository.manifest(wanted)
         top = digest
         for _depth in range(_NESTED):
             found = manifests.parse(body, media_type)
             if isinstance(found, Manifest):
                 return found, body, digest, top
             chosen = manifests.choose(found, self._wanted or Platform.of_host())
-            body, media_type, digest = await registry.manifest(chosen.digest)
+            body, media_type, digest = await self._repository.manifest(chosen.digest)
         raise BadManifest("the manifest list leads to further lists without end")
 
-    async def _fetch(
-        self, registry: Registry, manifest: Manifest, body: bytes, digest: str, top: str
-    ) -> Image:
-        raw = await registry.small_blob(manifest.config, configs.CONFIG_LIMIT)
+    async def _fetch(self, manifest: Manifest, body: bytes, digest: str, top: str) -> Image:
+        point("a configuration is asked for")
+        raw = await self._repository.small_blob(manifest.config, configs.CONFIG_LIMIT)
         document = configs.decode(raw)
         self._check(document, manifest)
         diff_ids = document.rootfs.diff_ids or []
         for layer in manifest.layers:
             self._tell({"status": "Pulling fs layer", "progressDetail": {}, "id": short_id(layer.digest)})
-        # the same content twice in an image (an empty layer) is fetched once
+        keep = False
         try:
-            async with asyncio.TaskGroup() as group:
-                work = {
-                    diff_id: group.create_task(self._layer(registry, diff_id, layer))
-                    for diff_id, layer in zip(diff_ids, manifest.layers, strict=True)
-                }
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        done = {diff_id: task.result() for diff_id, task in work.items()}
+            done = await self._layers(dict(zip(diff_ids, manifest.layers, strict=True)))
+            image = await self._register(raw, [done[diff_id] for diff_id in diff_ids], body, digest, top)
+            self._remember(dict(zip(diff_ids, manifest.layers, strict=True)))
+        except (asyncio.CancelledError, Unavailable):
+            keep = True  # to be taken up again
+            raise
+        finally:
+            await asyncio.shield(self._let_go(keep=keep))
+        return image
+
+    async def _register(self, raw: bytes, layers: list[Layer], body: bytes, digest: str, top: str) -> Image:
+        point("all layers of a pull are here")
         self._store.layers.put_blob(digest, body)
         await asyncio.to_thread(self._store.layers.sync)
+        point("a pulled image is about to get its rows")
         with self._store.catalog.db.transaction():
             self._store.catalog.add_blob(digest, len(body), "manifest")
-            return self._store.register(
-                raw, [done[diff_id] for diff_id in diff_ids], names=self._names(top), manifest=digest
+            image = self._store.register(raw, layers, names=self._names(top), manifest=digest)
+        point("a pulled image has its rows")
+        return image
+
+    def _remember(self, layers: dict[str, Descriptor]) -> None:
+        """The registry has these blobs: a push need not send them there again."""
+        for diff_id, layer in layers.items():
+            self._store.catalog.remember_blob(
+                diff_id, layer.digest, layer.size, layer.media_type, self._name.name
             )
 
     def _check(self, document: configs.ImageConfig, manifest: Manifest) -> None:
@@ -134,53 +147,39 @@ class Pull:
                 f"specified platform: wanted {self._wanted}, actual: {theirs}"
             )
 
-    async def _layer(self, registry: Registry, diff_id: str, wanted: Descriptor) -> Layer:
-        shown = short_id(wanted.digest)
+    async def _layers(self, wanted: dict[str, Descriptor]) -> dict[str, Layer]:
+        """All layers by diff id: the same content twice in an image (an empty layer) is fetched once."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                work = {
+                    diff_id: group.create_task(self._layer(diff_id, layer))
+                    for diff_id, layer in wanted.items()
+                }
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return {diff_id: task.result() for diff_id, task in work.items()}
+
+    async def _layer(self, diff_id: str, wanted: Descriptor) -> Layer:
         known = self._store.catalog.layer_by_diff(diff_id)
         if known is not None:
+            shown = short_id(wanted.digest)
             self._tell({"status": "Already exists", "progressDetail": {}, "id": shown})
             return Layer(known.diff, known.size, known.blob)
-        if self._slots.locked():
-            self._tell({"status": "Waiting", "progressDetail": {}, "id": shown})
-        async with self._slots, self._store.drafted() as draft:
-            pipe = InwardPipe()
-            feeder = spawn(f"download {shown}", pipe.feed(self._download(registry, wanted, shown)))
 
-            def work() -> Layer:
-                try:
-                    layer = draft.fill(pipe.read, keep_blob=True)
-                finally:
-                    pipe.abandon()
-                if layer.diff_id != diff_id or (layer.blob or layer.diff_id) != wanted.digest:
-                    raise DigestMismatch(f"filesystem layer verification failed for digest {wanted.digest}")
-                self._store.layers.place(draft, layer)
-                return layer
+        async def work(tell: Callable[[Message], None]) -> Layer:
+            return await self._tools.fetcher.fetch(self._repository, diff_id, wanted, tell)
 
-            worker = in_thread(f"unpack {shown}", work)
-            try:
-                layer = await asyncio.shield(worker)
-            finally:
-                feeder.cancel()
-                pipe.close(PipeBroken("the pull was given up"))
-                await ended(feeder, worker)
-            self._tell({"status": "Pull complete", "progressDetail": {}, "id": shown})
-            return layer
+        key = (self._name.domain, diff_id, wanted.digest)
+        transfer = self._tools.transfers.join(key, work, self._tell)
+        self._joined.append(transfer)
+        return await asyncio.shield(transfer.result)
 
-    async def _download(self, registry: Registry, wanted: Descriptor, shown: str) -> AsyncIterator[bytes]:
-        """The blob, with its progress told."""
-        taken = 0
-        last = 0.0
-        async for piece in registry.blob(wanted):
-            taken += len(piece)
-            now = time.monotonic()
-            if now - last >= _EVERY:
-                last = now
-                self._tell(_bar("Downloading", shown, taken, wanted.size))
-            yield piece
-        self._tell({"status": "Verifying Checksum", "progressDetail": {}, "id": shown})
-        self._tell({"status": "Download complete", "progressDetail": {}, "id": shown})
-        self._tell(_bar("Extracting", shown, taken, wanted.size))
-
-
-def _bar(status: str, shown: str, current: int, total: int) -> dict[str, object]:
-    return {"status": status, "progressDetail": {"current": current, "total": total}, "id": shown}
+    async def _let_go(self, *, keep: bool) -> None:
+        """What is fetched belongs to an image now, waits for another attempt, or is the store's to sweep."""
+        for transfer in self._joined:
+            alone = await self._tools.transfers.leave(transfer, self._tell)
+            result = transfer.result
+            if keep and alone and result.done() and not result.cancelled() and not result.exception():
+                layer = result.result()
+                if self._store.catalog.layer_by_diff(layer.diff_id) is None:
+                    self._tools.leftovers.keep_layer(layer)

@@ -37,12 +37,10 @@ from wharfie.images.image import (
     Image,
     ImageNotFound,
     Pruned,
-    RegistryAuth,
 )
 from wharfie.images.layers import Draft, Layer, LayerStore
 from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread
 from wharfie.images.platform import Platform
-from wharfie.images.pull import Pull
 from wharfie.state.db import Database
 from wharfie.support.faults import point
 from wharfie.support.ids import is_hex, short_id
@@ -50,7 +48,6 @@ from wharfie.support.tasks import spawn
 
 _log = logging.getLogger(__name__)
 _DECODED = 256
-_AGAIN = 3
 
 Progress = Callable[[dict[str, object]], None]
 InUse = Callable[[str], list[ContainerUse]]
@@ -70,13 +67,14 @@ class LayerVanished(Conflict):
 class ImageStore:
     """Names, configurations and layers, and all that is done with them."""
 
-    def __init__(self, data_root: str, db: Database, *, insecure_registries: Iterable[str] = ()) -> None:
+    def __init__(self, data_root: str, db: Database) -> None:
         self.catalog = Catalog(db)
         self.layers = LayerStore(data_root)
-        self.insecure_registries = tuple(insecure_registries)
         self._decoded: dict[str, configs.ImageConfig] = {}
         self._at_work = 0
         self._deferred: set[str] = set()
+        self.spared: set[str] = set()
+        """Names of what has no row and yet stays: a pull may be taken up again."""
         self.catalog.collect()
         for problem in self.layers.sweep(self.catalog.directories(), self.catalog.blobs()):
             _log.warning("a left-over of an interrupted pull stays: %s", problem)
@@ -224,10 +222,10 @@ class ImageStore:
         self._deferred.update(names)
         self._let_go()
 
-    def is_leaving(self, path: str) -> bool:
-        """Whether a file without a row is to be removed already."""
+    def is_expected(self, path: str) -> bool:
+        """Whether a file without a row is to be removed already, or stays for a pull to be taken up again."""
         name = os.path.basename(path)
-        return name in self._deferred or f"sha256:{name}" in self._deferred
+        return bool({name, f"sha256:{name}"} & (self._deferred | self.spared))
 
     def discard_paths(self, paths: Words) -> None:
         """Remove left-overs, in the background."""
@@ -243,7 +241,7 @@ class ImageStore:
         candidates = self._deferred | self.layers.placed
         if not candidates:
             return
-        loose = candidates - self.catalog.directories() - self.catalog.blobs()
+        loose = candidates - self.catalog.directories() - self.catalog.blobs() - self.spared
         self._deferred.clear()
         self.layers.placed.clear()
         blobs = {name for name in loose if name.startswith("sha256:")}
@@ -328,30 +326,6 @@ class ImageStore:
             feeder.cancel()
             pipe.close(PipeBroken("the import was given up"))
             await ended(feeder, worker)
-
-    async def pull(
-        self,
-        ref: str,
-        *,
-        platform: str | None = None,
-        auth: RegistryAuth | None = None,
-        progress: Progress,
-    ) -> Image:
-        """Fetch an image from its registry; ``progress`` gets Docker's messages.
-
-        Raises:
-            RegistryUnreachable: no answer. RegistryDenied: not for us. ManifestUnknown: it has no such image.
-            BadManifest, DigestMismatch, BadArchive: what came is not what it should be.
-        """
-        name = reference.parse(ref).with_default_tag()
-        target = Platform.parse(platform) if platform else None
-        with self.keeping():
-            for _attempt in range(_AGAIN):
-                try:
-                    return await Pull(self, name, target, auth, progress).run()
-                except LayerVanished:
-                    continue  # an image with layers of this one was removed meanwhile
-        raise LayerVanished(f"layers of {name.familiar} are being removed all the time; try again")
 
     async def load(
         self,

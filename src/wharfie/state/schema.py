@@ -8,6 +8,7 @@
     layers       chain id ─ parent chain id ─ diff id ─ directory ─ size ─ blob digest it came from
     image_layers image id × position → chain id           (a layer with no row here is garbage)
     blobs        digest ─ size ─ media type                (files below blobs/sha256)
+    distributed  diff id ─ digest, size and type of a blob made of it ─ repository that has that blob
     volumes      name ─ record (JSON)
     networks     id ─ name (unique) ─ record (JSON)
     endpoints    container id × network id ─ address (unique per network) ─ record (JSON)
@@ -77,5 +78,15 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (container, network),
         UNIQUE (network, address)
     ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE distributed (
+        diff TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        media TEXT NOT NULL,
+        repository TEXT NOT NULL,
+        PRIMARY KEY (diff, repository, digest)
+    );
     """,
 )

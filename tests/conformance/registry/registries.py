@@ -15,6 +15,7 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,6 +110,14 @@ def layout(directory: Path, layers: list[bytes], architecture: str = "amd64") ->
     (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     return directory
+
+
+def htpasswd(user: str, password: str) -> str:
+    """A line of a password file, by bcrypt."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import crypt
+    return f"{user}:{crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))}\n"
 
 
 async def push(source: Path, target: str, *options: str) -> None:

@@ -7,14 +7,16 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conformance.registry import registries
 from wharfie.errors import NotFound, Unavailable
 from wharfie.images import tarsplit
+from wharfie.images.distribution import Distribution
 from wharfie.images.image import Image, RegistryAuth
-from wharfie.images.registryauth import RegistryDenied
+from wharfie.images.registry.errors import RegistryDenied
 from wharfie.images.store import ImageStore
 from wharfie.state.db import Database
 
@@ -31,6 +33,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def store(tmp_path: Path) -> ImageStore:
     return ImageStore(str(tmp_path / "root"), Database(":memory:"))
+
+
+async def pull(store: ImageStore, name: str, **options: Any) -> Image:
+    return await Distribution(store).pull(name, **options)
 
 
 def asked(request: urllib.request.Request) -> tuple[bytes, str]:
@@ -56,7 +62,7 @@ async def test_every_format_is_pulled_whole(
     await registries.push(registries.layout(tmp_path / "layout", [BASE, TOP]), name, *options)
     messages: list[dict[str, object]] = []
 
-    image = await store.pull(name, progress=messages.append)
+    image = await pull(store, name, progress=messages.append)
 
     assert image.diff_ids == [registries.digest(BASE), registries.digest(TOP)]
     assert archive_digests(store, image) == image.diff_ids
@@ -86,11 +92,11 @@ async def test_a_second_pull_is_up_to_date_and_by_digest_too(
 ) -> None:
     name = f"{server}/test/again:1"
     await registries.push(registries.layout(tmp_path / "layout", [BASE]), name)
-    first = await store.pull(name, progress=lambda _: None)
+    first = await pull(store, name, progress=lambda _: None)
     messages: list[dict[str, object]] = []
 
-    second = await store.pull(name, progress=messages.append)
-    third = await store.pull(first.repo_digests[0], progress=lambda _: None)
+    second = await pull(store, name, progress=messages.append)
+    third = await pull(store, first.repo_digests[0], progress=lambda _: None)
 
     assert second.id == first.id == third.id
     assert messages[-1]["status"] == f"Status: Image is up to date for {name}"
@@ -99,10 +105,10 @@ async def test_a_second_pull_is_up_to_date_and_by_digest_too(
 async def test_a_layer_that_is_here_is_not_fetched(store: ImageStore, server: str, tmp_path: Path) -> None:
     await registries.push(registries.layout(tmp_path / "one", [BASE]), f"{server}/test/one:1")
     await registries.push(registries.layout(tmp_path / "two", [BASE, TOP]), f"{server}/test/two:1")
-    one = await store.pull(f"{server}/test/one:1", progress=lambda _: None)
+    one = await pull(store, f"{server}/test/one:1", progress=lambda _: None)
     messages: list[dict[str, object]] = []
 
-    two = await store.pull(f"{server}/test/two:1", progress=messages.append)
+    two = await pull(store, f"{server}/test/two:1", progress=messages.append)
 
     assert [message["status"] for message in messages].count("Already exists") == 1
     assert two.lower[-1] == one.lower[-1]
@@ -142,44 +148,38 @@ async def test_the_build_for_the_platform_is_chosen(store: ImageStore, server: s
         )
     )
 
-    arm = await store.pull(f"{server}/test/multi:all", platform="linux/arm64", progress=lambda _: None)
-    amd = await store.pull(f"{server}/test/multi:all", platform="linux/amd64", progress=lambda _: None)
+    arm = await pull(store, f"{server}/test/multi:all", platform="linux/arm64", progress=lambda _: None)
+    amd = await pull(store, f"{server}/test/multi:all", platform="linux/amd64", progress=lambda _: None)
 
     assert (arm.architecture, amd.architecture) == ("arm64", "amd64")
     assert amd.repo_digests == [f"{server}/test/multi@{registries.digest(index)}"]
     with pytest.raises(NotFound, match="no matching manifest for linux/s390x in the manifest list entries"):
-        await store.pull(f"{server}/test/multi:all", platform="linux/s390x", progress=lambda _: None)
+        await pull(store, f"{server}/test/multi:all", platform="linux/s390x", progress=lambda _: None)
 
 
 async def test_an_unknown_tag_is_told(store: ImageStore, server: str) -> None:
     with pytest.raises(NotFound, match=r"manifest for .*/test/none:7 not found: manifest unknown"):
-        await store.pull(f"{server}/test/none:7", progress=lambda _: None)
+        await pull(store, f"{server}/test/none:7", progress=lambda _: None)
 
 
 async def test_a_dead_registry_is_named_with_the_way_out(store: ImageStore) -> None:
     address = f"127.0.0.1:{registries.free_port()}"
     with pytest.raises(Unavailable, match=rf"{address} cannot be reached.*wharfie image bootstrap debian"):
-        await store.pull(f"{address}/debian", progress=lambda _: None)
+        await pull(store, f"{address}/debian", progress=lambda _: None)
 
 
 async def test_basic_authentication(store: ImageStore, tmp_path: Path) -> None:
     # bcrypt of "pass"
-    (tmp_path / "htpasswd").write_text(_htpasswd("user", "pass"))
+    (tmp_path / "htpasswd").write_text(registries.htpasswd("user", "pass"))
     extra = f"auth:\n  htpasswd: {{realm: test, path: {tmp_path}/htpasswd}}\n"
     with registries.registry(tmp_path, extra) as address:
         name = f"{address}/private/image:1"
         await registries.push(registries.layout(tmp_path / "layout", [BASE]), name, "--dest-creds=user:pass")
 
         with pytest.raises(RegistryDenied, match=r"pull access denied for .*/private/image"):
-            await store.pull(name, progress=lambda _: None)
+            await pull(store, name, progress=lambda _: None)
         with pytest.raises(RegistryDenied):
-            await store.pull(name, auth=RegistryAuth("user", "wrong"), progress=lambda _: None)
-        image = await store.pull(name, auth=RegistryAuth("user", "pass"), progress=lambda _: None)
+            await pull(store, name, auth=RegistryAuth("user", "wrong"), progress=lambda _: None)
+        image = await pull(store, name, auth=RegistryAuth("user", "pass"), progress=lambda _: None)
 
     assert image.repo_tags == [name]
-
-
-def _htpasswd(user: str, password: str) -> str:
-    import crypt
-
-    return f"{user}:{crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))}\n"

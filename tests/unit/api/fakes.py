@@ -17,7 +17,7 @@ from wharfie.api.table import all_routes
 from wharfie.errors import Conflict, InvalidArgument, NotFound, NotModified
 from wharfie.support.tasks import spawn
 from wharfie.wire import containers as wire
-from wharfie.wire import events, execs, images, networks, system, volumes
+from wharfie.wire import events, execs, images, networks, registries, system, volumes
 from wharfie.wire.config import Config, HostConfig
 from wharfie.wire.stdcopy import header
 
@@ -255,15 +255,6 @@ class FakeImages:
     def history(self, ref: str) -> Sequence[images.HistoryItem]:
         return [images.HistoryItem(id="sha256:1", created=1)]
 
-    async def pull(self, ref: str, *, platform: str, auth: Any, progress: Any) -> None:
-        self.calls.append(("pull", ref, platform, auth))
-        if ref.startswith("nowhere"):
-            raise NotFound("manifest unknown")
-        progress({"status": "Pulling from library/busybox", "id": "latest"})
-        if ref.startswith("broken"):
-            await asyncio.sleep(0)
-            raise InvalidArgument("the digest is wrong")
-
     async def import_image(self, stream: AsyncIterator[bytes], *, progress: Any, **options: Any) -> None:
         self.calls.append(("import", options))
         self.imported = b"".join([piece async for piece in stream])
@@ -307,6 +298,59 @@ class FakeStore:
     async def check(self, *, repair: bool) -> images.StoreCheck:
         self.calls.append(("check", repair))
         return images.StoreCheck(images=1)
+
+
+class FakeRegistries:
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    async def pull(self, ref: str, *, platform: str, auth: Any, progress: Any) -> None:
+        self.calls.append(("pull", ref, platform, auth))
+        if ref.startswith("nowhere"):
+            raise NotFound("manifest unknown")
+        progress({"status": "Pulling from library/busybox", "id": "latest"})
+        if ref.startswith("broken"):
+            await asyncio.sleep(0)
+            raise InvalidArgument("the digest is wrong")
+
+    async def pull_all(self, ref: str, *, platform: str, auth: Any, progress: Any) -> None:
+        self.calls.append(("pull all", ref, platform, auth))
+
+    async def push(self, ref: str, *, all_tags: bool, auth: Any, progress: Any) -> None:
+        self.calls.append(("push", ref, all_tags, auth))
+        progress({"status": f"The push refers to repository [{ref}]"})
+
+    async def login(self, auth: Any) -> registries.Login:
+        self.calls.append(("login", auth))
+        return registries.Login(status="Login Succeeded", identity_token="token")
+
+    async def search(
+        self, term: str, *, limit: int | None, filters: Any, auth: Any
+    ) -> Sequence[registries.Found]:
+        self.calls.append(("search", term, limit, filters, auth))
+        return [registries.Found(name="debian", star_count=3, is_official=True)]
+
+    async def describe(self, ref: str, auth: Any) -> registries.Distribution:
+        self.calls.append(("describe", ref, auth))
+        return registries.Distribution(
+            descriptor=registries.Descriptor(media_type="m", digest="sha256:1", size=2),
+            platforms=[registries.Platform(architecture="amd64", os="linux")],
+        )
+
+    async def manifest(self, ref: str, *, children: bool, insecure: bool, auth: Any) -> Any:
+        self.calls.append(("manifest", ref, children, insecure, auth))
+        descriptor = registries.Descriptor(media_type="m", digest="sha256:1", size=2)
+        return registries.ManifestAnswer(
+            manifest=registries.ManifestItem(ref=ref, descriptor=descriptor, raw=b"{}")
+        )
+
+    async def push_manifest(self, ref: str, body: Any, *, insecure: bool, auth: Any) -> str:
+        self.calls.append(("push manifest", ref, body, insecure, auth))
+        return "sha256:1"
+
+    async def referrers(self, ref: str, artifact_type: str, auth: Any) -> registries.Referrers:
+        self.calls.append(("referrers", ref, artifact_type, auth))
+        return registries.Referrers(digest="sha256:1")
 
 
 class FakeVolumes:
@@ -378,6 +422,7 @@ class Api:
         self.execs = FakeExecs()
         self.files = FakeFiles()
         self.images = FakeImages()
+        self.registries = FakeRegistries()
         self.store = FakeStore()
         self.volumes = FakeVolumes()
         self.system = FakeSystem()
@@ -390,6 +435,7 @@ class Api:
                     execs=self.execs,
                     files=self.files,
                     images=self.images,
+                    registries=self.registries,
                     store=self.store,
                     volumes=self.volumes,
                     networks=FakeNetworks(),

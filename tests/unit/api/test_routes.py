@@ -236,11 +236,11 @@ async def test_pull_streams_progress_and_reports_errors_early_and_late(api: Api)
         "POST", "/images/create?fromImage=busybox&tag=1.36&platform=linux/arm64", X_Registry_Auth=auth
     )
     assert (status, json.loads(body)["status"]) == (200, "Pulling from library/busybox")
-    call = api.images.calls[0]
+    call = api.registries.calls[0]
     assert (*call[:3], call[3].username, call[3].password) == (
         "pull", "busybox:1.36", "linux/arm64", "u", "p",
     )  # fmt: skip
-    status, _, body = await api.ask("POST", "/images/create?fromImage=nowhere")
+    status, _, body = await api.ask("POST", "/images/create?fromImage=nowhere&tag=1")
     assert (status, json.loads(body)) == (404, {"message": "manifest unknown"})
     status, _, body = await api.ask("POST", "/images/create?fromImage=broken&tag=sha256:12")
     assert status == 200
@@ -248,9 +248,39 @@ async def test_pull_streams_progress_and_reports_errors_early_and_late(api: Api)
         "errorDetail": {"message": "the digest is wrong"},
         "error": "the digest is wrong",
     }
-    assert api.images.calls[-1][1] == "broken@sha256:12"
+    assert api.registries.calls[-1][1] == "broken@sha256:12"
     status, _, body = await api.ask("POST", "/images/create?fromImage=x", X_Registry_Auth="bm8")
     assert (status, "X-Registry-Auth" in json.loads(body)["message"]) == (400, True)
+
+
+async def test_without_a_tag_all_are_pulled_and_pushed(api: Api) -> None:
+    await api.ask("POST", "/images/create?fromImage=localhost:5000/a")
+    await api.ask("POST", "/images/localhost:5000/a/push")
+    await api.ask("POST", "/images/localhost:5000/a/push?tag=1")
+    assert api.registries.calls == [
+        ("pull all", "localhost:5000/a", "", None),
+        ("push", "localhost:5000/a", True, None),
+        ("push", "localhost:5000/a:1", False, None),
+    ]
+
+
+async def test_login_search_and_distribution_have_dockers_json(api: Api) -> None:
+    body = b'{"auth":"dTpw","serveraddress":"localhost:5000"}'
+    status, _, answer = await api.ask("POST", "/auth", body)
+    assert (status, json.loads(answer)) == (200, {"Status": "Login Succeeded", "IdentityToken": "token"})
+    given = api.registries.calls[0][1]
+    assert (given.username, given.password, given.serveraddress) == ("u", "p", "localhost:5000")
+    _, _, answer = await api.ask("GET", '/images/search?term=deb&limit=3&filters={"stars":["2"]}')
+    assert json.loads(answer) == [
+        {"star_count": 3, "is_official": True, "name": "debian", "is_automated": False, "description": ""}
+    ]
+    assert api.registries.calls[1][1:4] == ("deb", 3, {"stars": ["2"]})
+    _, _, answer = await api.ask("GET", "/distribution/localhost:5000/a/b:1/json")
+    assert json.loads(answer) == {
+        "Descriptor": {"mediaType": "m", "digest": "sha256:1", "size": 2},
+        "Platforms": [{"architecture": "amd64", "os": "linux"}],
+    }
+    assert api.registries.calls[2][1] == "localhost:5000/a/b:1"
 
 
 async def test_import_streams_the_body(api: Api) -> None:

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode
 from typing import Any
 
-import msgspec
-
 from wharfie.api.answers import Answer, Stream, empty_answer, json_answer
-from wharfie.api.backends import Images, Progress
+from wharfie.api.backends import Images, Progress, Registries
 from wharfie.api.call import Call
 from wharfie.api.router import Handler, Route
+from wharfie.api.routes.registries import pull, reference_of
 from wharfie.api.streaming import send_progress
 from wharfie.errors import InvalidArgument, NotSupported
-from wharfie.wire.images import AuthConfig
-
-
-def registry_auth(header: str) -> AuthConfig | None:
-    """The header ``X-Registry-Auth``: URL-safe base64 of JSON; None when it is absent or says nothing.
-
-    Raises:
-        InvalidArgument: it is malformed.
-    """
-    if not header:
-        return None
-    try:
-        text = urlsafe_b64decode(header + "=" * (-len(header) % 4))
-        found = msgspec.json.decode(text, type=AuthConfig) if text.strip() else AuthConfig()
-    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError) as error:
-        raise InvalidArgument(f"invalid X-Registry-Auth header: {error}") from None
-    return None if found == AuthConfig() else found
-
-
-def _reference(name: str, tag: str) -> str:
-    if not tag:
-        return name
-    return f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
 
 
 def _refuse(what: str) -> Handler:
@@ -46,16 +20,17 @@ def _refuse(what: str) -> Handler:
     return refuse
 
 
-def routes(images: Images) -> list[Route]:
+def routes(images: Images, registries: Registries) -> list[Route]:
     """Docker's paths below ``/images``."""
-    return ImageRoutes(images).table()
+    return ImageRoutes(images, registries).table()
 
 
 class ImageRoutes:
     """The handlers."""
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, registries: Registries) -> None:
         self._images = images
+        self._registries = registries
 
     async def listing(self, call: Call) -> Answer:
         """``images``."""
@@ -71,7 +46,7 @@ class ImageRoutes:
     async def create(self, call: Call) -> Answer | Stream:
         """``pull`` and ``import``."""
         if call.has("fromImage"):
-            return await _pull(self._images, call)
+            return await pull(self._registries, call)
         if call.has("fromSrc"):
             return await _import(self._images, call)
         raise InvalidArgument("either fromImage or fromSrc must be given")
@@ -97,7 +72,7 @@ class ImageRoutes:
 
     async def tag(self, call: Call) -> Answer:
         """``tag``."""
-        await self._images.tag(call.argument, _reference(call.text("repo"), call.text("tag")))
+        await self._images.tag(call.argument, reference_of(call.text("repo"), call.text("tag")))
         return empty_answer(201)
 
     async def remove(self, call: Call) -> Answer:
@@ -116,8 +91,6 @@ class ImageRoutes:
             ("GET", "/images/json", self.listing),
             ("POST", "/images/create", self.create),
             ("POST", "/images/prune", self.prune),
-            ("GET", "/images/search", _refuse("searching registries")),
-            ("POST", "/images/{}/push", _refuse("pushing images")),
             ("GET", "/images/{}/json", self.inspect),
             ("GET", "/images/{}/history", self.history),
             ("POST", "/images/{}/tag", self.tag),
@@ -126,22 +99,12 @@ class ImageRoutes:
         ]
 
 
-async def _pull(images: Images, call: Call) -> Answer | Stream:
-    reference = _reference(call.text("fromImage"), call.text("tag"))
-    auth = registry_auth(call.request.headers.get("X-Registry-Auth", ""))
-
-    async def work(progress: Progress) -> None:
-        await images.pull(reference, platform=call.text("platform"), auth=auth, progress=progress)
-
-    return await send_progress(call, work)
-
-
 async def _import(images: Images, call: Call) -> Answer | Stream:
     if call.text("fromSrc") != "-":
         raise NotSupported("wharfie imports what the client sends only: fromSrc must be -")
     repository = call.text("repo")
     options: dict[str, Any] = {
-        "reference": _reference(repository, call.text("tag")) if repository else "",
+        "reference": reference_of(repository, call.text("tag")) if repository else "",
         "changes": call.texts("changes"),
         "message": call.text("message") or "Imported from -",
         "platform": call.text("platform"),

@@ -6,7 +6,7 @@ from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import System
 from wharfie.api.call import Call
 from wharfie.api.router import Route
-from wharfie.errors import NotFound, NotSupported
+from wharfie.errors import NotFound
 
 _PING = {
     "Builder-Version": "1",
@@ -42,9 +42,6 @@ def routes(system: System) -> list[Route]:
         # "system prune" asks for it; there is no build cache, so nothing is what it takes
         return json_answer({"CachesDeleted": None, "SpaceReclaimed": 0})
 
-    async def login(call: Call) -> Answer:
-        raise NotSupported("logging in to a registry is not supported by wharfie")
-
     async def shutdown(call: Call) -> Answer:
         system.request_shutdown()
         return empty_answer()
@@ -55,7 +52,6 @@ def routes(system: System) -> list[Route]:
         ("GET", "/info", info),
         ("GET", "/version", version),
         ("GET", "/system/df", disk_usage),
-        ("POST", "/auth", login),
         ("GET", "/plugins", no_plugins),
         ("GET", "/plugins/{}/json", no_such_plugin),
         ("POST", "/build/prune", build_prune),

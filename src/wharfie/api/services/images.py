@@ -9,13 +9,13 @@ import msgspec
 from wharfie.api.backends import Filters, Progress
 from wharfie.engine.events import EventBus
 from wharfie.engine.system import System
-from wharfie.images.image import Image, RegistryAuth
+from wharfie.images.distribution import Distribution
+from wharfie.images.image import Image
 from wharfie.images.reference import parse
 from wharfie.images.store import ImageStore
 from wharfie.wire.config import Config
 from wharfie.wire.containers import GraphDriver
 from wharfie.wire.images import (
-    AuthConfig,
     HistoryItem,
     ImageDelete,
     ImageInspect,
@@ -31,8 +31,11 @@ Deletes = list[ImageDelete]
 class ImageService:
     """The backend of the image routes."""
 
-    def __init__(self, store: ImageStore, system: System, events: EventBus) -> None:
+    def __init__(
+        self, store: ImageStore, distribution: Distribution, system: System, events: EventBus
+    ) -> None:
         self._store = store
+        self._distribution = distribution
         self._system = system
         self._events = events
 
@@ -63,19 +66,6 @@ class ImageService:
             )
             for item in self._store.history(ref)
         ]
-
-    async def pull(self, ref: str, *, platform: str, auth: AuthConfig | None, progress: Progress) -> None:
-        """``docker pull``."""
-        credentials = None
-        if auth is not None:
-            credentials = RegistryAuth(
-                username=auth.username,
-                password=auth.password,
-                identity_token=auth.identitytoken,
-                registry_token=auth.registrytoken,
-            )
-        await self._store.pull(ref, platform=platform or None, auth=credentials, progress=progress)
-        self._events.emit("image", "pull", ref, {"name": ref.partition(":")[0]})
 
     async def import_image(
         self,
@@ -121,9 +111,10 @@ class ImageService:
         """``docker image prune``."""
         given = {name: [*values] for name, values in filters.items()}
         done = self._store.prune(given, self._system.image_users)
+        reclaimed = done.reclaimed + self._distribution.leftovers.clear()
         deleted = self._tell(done.deleted, "")
-        self._events.emit("image", "prune", "", {"reclaimed": str(done.reclaimed)})
-        return ImagePrune(images_deleted=deleted or None, space_reclaimed=done.reclaimed)
+        self._events.emit("image", "prune", "", {"reclaimed": str(reclaimed)})
+        return ImagePrune(images_deleted=deleted or None, space_reclaimed=reclaimed)
 
     def _tell(self, records: Sequence[dict[str, str]], identifier: str) -> Deletes:
         found = []
