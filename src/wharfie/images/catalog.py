@@ -137,12 +137,12 @@ class Catalog:
         return [LayerRow(*row) for row in self.db.rows(query, (image_id,))]
 
     def all_layers(self) -> list[tuple[str, LayerRow]]:
-        """Each layer of each image but ghosts, with the image's id."""
+        """Each layer of each image, with the image's id."""
         query = (
             "SELECT i.image, l.chain, l.parent, l.diff, l.directory, l.size, l.blob FROM layers l "
-            "JOIN image_layers i ON i.chain = l.chain JOIN images m ON m.id = i.image WHERE m.manifest != ?"
+            "JOIN image_layers i ON i.chain = l.chain"
         )
-        return [(str(row[0]), LayerRow(*row[1:])) for row in self.db.rows(query, (GHOST,))]
+        return [(str(row[0]), LayerRow(*row[1:])) for row in self.db.rows(query)]
 
     def chain_used(self, chain: str) -> bool:
         """Whether any image has the layer."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import stat
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -33,11 +32,10 @@ from wharfie.images import config as configs
 from wharfie.images import tarsplit
 from wharfie.images.catalog import ImageRow, LayerRow
 from wharfie.images.image import ContainerUse
-from wharfie.images.layers import LayerStore
+from wharfie.images.layers import LayerStore, tree_size
 from wharfie.images.saving import gathered
 from wharfie.support.faults import point
 from wharfie.support.ids import short_id
-from wharfie.support.trees import walk
 
 if TYPE_CHECKING:
     from wharfie.images.store import ImageStore
@@ -82,19 +80,6 @@ async def check(store: ImageStore, *, repair: bool, in_use: InUse) -> Report:
         await asyncio.to_thread(work.remove, work.files())
         point("check: all is mended")
         return work.report
-
-
-def tree_size(directory: str) -> int:
-    """Bytes of the files and links below a directory, each inode once."""
-    seen: set[int] = set()
-    total = 0
-    for _, found in walk(directory):
-        if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
-            if found.st_nlink > 1 and found.st_ino in seen:
-                continue
-            seen.add(found.st_ino)
-            total += found.st_size
-    return total
 
 
 def digest_of(pieces: Iterable[bytes]) -> tuple[str, int]:

@@ -1,4 +1,8 @@
-"""``system df``: what images take, layers that several share counted once."""
+"""``system df``: what images take, layers that several share counted once.
+
+The sum is that of all files of the store to the byte: layers, the records of their archives, blobs. An
+image's own size is that of its layers' files, as Docker has it.
+"""
 
 from __future__ import annotations
 
@@ -30,4 +34,6 @@ def usage(store: ImageStore, in_use: Callable[[str], list[ContainerUse]] | None)
         )
         for image in store.images()
     ]
-    return DiskUsage(sum(sizes.values()), images)
+    on_disk = sum(sizes.values()) + sum(size for _, size in store.catalog.all_blobs())
+    on_disk += sum(map(store.layers.beside, sizes))
+    return DiskUsage(on_disk, images)

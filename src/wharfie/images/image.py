@@ -114,7 +114,7 @@ class DiskUsage:
     """What images take on disk."""
 
     layers: int
-    """Bytes of all layers, each counted once."""
+    """Bytes of all that the store has on disk."""
     images: list[ImageUsage]
 
 

@@ -32,6 +32,7 @@ from wharfie.linux.fd import sync_filesystem
 from wharfie.support.faults import point
 from wharfie.support.files import remove_tree, write_all
 from wharfie.support.ids import random_hex
+from wharfie.support.trees import walk
 
 _QUEUED = 8
 """Pieces of up to 1 MiB between the two threads."""
@@ -80,6 +81,17 @@ class LayerStore:
     def diff(self, name: str) -> str:
         """Where a layer's files are."""
         return os.path.join(self._layers, name, "diff")
+
+    def beside(self, name: str) -> int:
+        """Bytes that a layer takes beside its files: the record of its archive, and what that overwrote."""
+        directory = self.directory(name)
+        total = 0
+        try:
+            total += os.stat(os.path.join(directory, "split")).st_size
+            total += tree_size(os.path.join(directory, "replaced"))
+        except FileNotFoundError:
+            pass  # nothing was overwritten, or the layer is damaged and a check tells of it
+        return total
 
     def blob(self, digest: str) -> str:
         """Where a blob is."""
@@ -171,6 +183,19 @@ class LayerStore:
         return [path for path in sorted(left) if path not in self._hidden] + sorted(loose) + sorted(stray)
 
 
+def tree_size(directory: str) -> int:
+    """Bytes of the files and links below a directory, each inode once."""
+    seen: set[int] = set()
+    total = 0
+    for _, found in walk(directory):
+        if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
+            if found.st_nlink > 1 and found.st_ino in seen:
+                continue
+            seen.add(found.st_ino)
+            total += found.st_size
+    return total
+
+
 class Draft:
     """A layer being made, in ``tmp``."""
 
@@ -178,6 +203,7 @@ class Draft:
         self.path = path
         self.blob = path + ".blob"
         self._replaced = 0
+        self._recount = False
         os.mkdir(path, 0o711)
         point("a draft is begun")
         os.mkdir(os.path.join(path, "diff"), 0o755)
@@ -234,11 +260,13 @@ class Draft:
                 finally:
                     unpacker.close()
                 split.close()
-            return unpacker.size
+            # what an archive overwrote itself was counted, and is in the layer no more
+            return tree_size(os.path.join(self.path, "diff")) if self._recount else unpacker.size
         finally:
             os.close(root)
 
     def _displace(self, split: tarsplit.SplitWriter, parent: int, name: bytes, path: bytes) -> None:
+        self._recount = True
         kind = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
             os.unlink(name, dir_fd=parent)
