@@ -44,3 +44,23 @@ def test_it_is_listed_exported_refused_as_a_layer_and_removed(engine: ours.Engin
     tmp = engine.state / "data" / "tmp"
     ours.until(lambda: not list(tmp.iterdir()), "the tree is still there")
     assert not (engine.state / "data" / "containers" / identifier).exists()
+
+
+def test_as_many_levels_as_a_path_can_name_are_committed_and_come_back(
+    engine: ours.Engine, tmp_path: Path
+) -> None:
+    script = (
+        "p=; i=0; while [ $i -lt 1900 ]; do p=d/$p; i=$((i+1)); done; mkdir -p /home/$p; echo x > /home/${p}f"
+    )
+    done = engine.cli("run", "--name", "levels", "busybox", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    committed = engine.cli("commit", "levels", "levels:1")
+    assert committed.returncode == 0, committed.stderr
+    assert engine.cli("save", "-o", str(tmp_path / "levels.tar"), "levels:1").returncode == 0
+    engine.cli("rm", "levels")
+    engine.cli("rmi", "levels:1")
+    assert engine.cli("load", "-i", str(tmp_path / "levels.tar")).returncode == 0
+    bottom = engine.cli("run", "--rm", "levels:1", "cat", "/home/" + "d/" * 1900 + "f")
+    assert bottom.stdout == "x\n", bottom.stderr
+    assert engine.cli("system", "check").returncode == 0
+    engine.cli("rmi", "levels:1")

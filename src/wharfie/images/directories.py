@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
+from wharfie.images import tar
 from wharfie.images.tar import BadArchive
 from wharfie.linux import path as paths
 
@@ -29,7 +30,7 @@ def clean(name: bytes) -> bytes:
     for part in name.split(b"/"):
         if part == b"..":
             if not parts:
-                shown = name.decode("utf-8", "backslashreplace")
+                shown = tar.shown(name)
                 raise BadArchive(f'the archive has a name that leads out of its directory: "{shown}"')
             parts.pop()
         elif part not in (b"", b"."):
@@ -108,7 +109,7 @@ class DirectoryCache:
             os.mkdir(name, 0o755, dir_fd=parent)
         except FileExistsError:
             # a link that leads nowhere
-            shown = path.decode("utf-8", "backslashreplace")
+            shown = tar.shown(path)
             raise BadArchive(f'the archive has an entry below "{shown}", which is no directory') from None
         fd = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:

@@ -67,10 +67,10 @@ class ImageArchive:
         reader.rest()
 
     def _member(self, reader: TarReader, entry: Entry) -> None:
-        name = index.clean(entry.name.decode("utf-8", "backslashreplace"))
+        name = index.clean(tar.shown(entry.name))
         if entry.kind in (tar.SYMLINK, tar.HARDLINK):
             # Docker links equal layers to each other
-            target = entry.link.decode("utf-8", "backslashreplace")
+            target = tar.shown(entry.link)
             self._links[name] = index.clean(
                 target if entry.kind == tar.HARDLINK else f"{name.rpartition('/')[0]}/{target}"
             )

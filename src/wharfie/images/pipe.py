@@ -193,6 +193,9 @@ def in_thread(name: str, work: Callable[[], _T]) -> asyncio.Future[_T]:
 async def ended(*work: asyncio.Future[Any]) -> None:
     """Wait for the end of all, whatever it is."""
     await asyncio.wait(work)
+    for one in work:
+        if not one.cancelled():
+            one.exception()  # it is known that it failed: somebody else's failure, or the reason why we wait
 
 
 async def produce(name: str, work: Callable[[Callable[[bytes], None]], None]) -> AsyncGenerator[bytes, None]:

@@ -216,6 +216,17 @@ class TarReader:
         entry.sparse, entry.real_size, entry.kind = pieces, real_size, REGULAR
 
 
+def shown(name: bytes) -> str:
+    """A name for a message: in one line, whatever bytes it has."""
+    text = name.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def begins_archive(head: bytes) -> bool:
     """Whether these first bytes are those of a tar archive: a header, or the end of an empty one."""
     if len(head) < BLOCK:

@@ -23,7 +23,21 @@ from wharfie.images.tar import BadArchive, Entry
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HIGHEST_ID = (1 << 32) - 2
-_DEPTH = 256
+# what the file system says to names, links and numbers that make no sense
+_OF_THE_ARCHIVE = frozenset(
+    {
+        errno.EINVAL,
+        errno.ENAMETOOLONG,
+        errno.EEXIST,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.EMLINK,
+        errno.ENOENT,
+        errno.ERANGE,
+        errno.E2BIG,
+    }
+)
 _NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA)
 
 
@@ -67,8 +81,19 @@ class Unpacker:
         Raises:
             BadArchive: the entry is not allowed.
             CannotOverwrite: by the rules.
-            OSError: the file system refuses.
+            OSError: the file system cannot, for reasons of its own.
         """
+        try:
+            return self._add(entry, content)
+        except OSError as error:
+            if error.errno not in _OF_THE_ARCHIVE:
+                raise
+            shown = tar.shown(entry.name)
+            raise BadArchive(
+                f'the archive\'s entry "{shown}" cannot be unpacked: {error.strerror}'
+            ) from error
+
+    def _add(self, entry: Entry, content: Iterable[bytes]) -> bytes:
         path = clean(entry.name)
         self._budget.entry(entry.real_size)
         if not path:
@@ -76,8 +101,6 @@ class Unpacker:
                 self._dress_directory(b"", entry)
             return b""
         directory, _, name = path.rpartition(b"/")
-        if path.count(b"/") > _DEPTH:
-            raise BadArchive(f"the archive has a path of more than {_DEPTH} directories")
         if len(name) > 255:
             raise BadArchive(f"the archive has a file name of {len(name)} bytes; the limit is 255")
         parent, directory = self._directories.open(directory)
@@ -136,7 +159,7 @@ class Unpacker:
         if self._rules.keep_kind and is_directory != (entry.kind == tar.DIRECTORY):
             old, new = ("directory", "non-directory") if is_directory else ("non-directory", "directory")
             raise CannotOverwrite(
-                f'cannot overwrite {old} "{_shown(path)}" with {new} "{_shown(clean(entry.name))}"'
+                f'cannot overwrite {old} "{tar.shown(path)}" with {new} "{tar.shown(clean(entry.name))}"'
             )
         if not stat.S_ISREG(found.st_mode):
             self._directories.forget()
@@ -207,10 +230,10 @@ class Unpacker:
         target = clean(entry.link)
         directory, _, last = target.rpartition(b"/")
         if not last:
-            raise BadArchive(f'the archive has an invalid hard link "{_shown(entry.name)}"')
+            raise BadArchive(f'the archive has an invalid hard link "{tar.shown(entry.name)}"')
         if target == path:
             return
-        names = f'"{_shown(entry.name)}" to "{_shown(target)}"'
+        names = f'"{tar.shown(entry.name)}" to "{tar.shown(target)}"'
         missing = f"the archive has a hard link {names}, which is missing"
         try:
             source = self._directories.open_existing(directory)
@@ -219,7 +242,7 @@ class Unpacker:
         try:
             kind = os.stat(last, dir_fd=source, follow_symlinks=False).st_mode
             if stat.S_ISDIR(kind):
-                raise BadArchive(f'the archive has a hard link to the directory "{_shown(target)}"')
+                raise BadArchive(f'the archive has a hard link to the directory "{tar.shown(target)}"')
             self._make_room(parent, name, path, entry)
             os.link(last, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
             # as in Docker, what the link's own header says is from now on true of the file
@@ -256,10 +279,6 @@ class Unpacker:
                 os.close(fd)
         if not link:
             os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
-
-
-def _shown(name: bytes) -> str:
-    return name.decode("utf-8", "backslashreplace")
 
 
 def _write(fd: int, piece: bytes) -> None:

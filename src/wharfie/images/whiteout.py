@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
+from wharfie.images import tar
 from wharfie.images.tar import BadArchive
 
 PREFIX = b".wh."
@@ -57,7 +58,7 @@ def apply(parent: int, name: bytes) -> None:
         return  # bookkeeping of aufs, no deletion
     hidden = name[len(PREFIX) :]
     if hidden in (b"", b".", b".."):
-        raise BadArchive(f'the archive has an invalid whiteout "{name.decode("utf-8", "backslashreplace")}"')
+        raise BadArchive(f'the archive has an invalid whiteout "{tar.shown(name)}"')
     try:
         os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
     except FileExistsError:

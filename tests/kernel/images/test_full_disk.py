@@ -85,7 +85,7 @@ async def unchanged(store: ImageStore, root: Path, before: int) -> None:
 async def test_a_load_gives_the_room_back(store: ImageStore, root: Path) -> None:
     await store.import_image(stream(SMALL), ref="small:1")
     before = free(root)
-    with pytest.raises((InvalidArgument, OSError), match="(?i)no space left on device"):
+    with pytest.raises((InvalidArgument, OSError), match=r"(?i)no space left on device"):
         await store.load(stream(big()), progress=lambda _: None)
     await unchanged(store, root, before)
 
@@ -97,7 +97,7 @@ async def test_a_pull_gives_the_room_back(store: ImageStore, root: Path, tmp_pat
     content = [registries.layer({f"f{n}-{m}": os.urandom(4 << 20) for m in range(5)}) for n in range(3)]
     with registries.registry(tmp_path) as address:
         await registries.push(registries.layout(tmp_path / "layout", content), f"{address}/big:1")
-        with pytest.raises((InvalidArgument, OSError), match="(?i)no space left on device"):
+        with pytest.raises((InvalidArgument, OSError), match=r"(?i)no space left on device"):
             await store.pull(f"{address}/big:1", progress=lambda _: None)
     await unchanged(store, root, before)
     assert not [thread.name for thread in threading.enumerate() if "unpack" in thread.name]
