@@ -23,11 +23,11 @@ def docker_cli() -> str:
 
 
 @contextmanager
-def dockerd(state: Path, *, bridge: str = "none") -> Iterator[str]:
+def dockerd(state: Path, *, bridge: str = "none", own_network: bool = True) -> Iterator[str]:
     """Run dockerd (the newer one when bench/peers.sh has fetched it) below ``state``; yields its -H address.
 
     It lives in network and mount namespaces of its own, so that its firewall rules, bridge and mounts go with
-    it. Its output goes to ``state/dockerd.log``.
+    it; without ``own_network`` it stays in the caller's. Its output goes to ``state/dockerd.log``.
     """
     daemon = PEERS / "sbin" / "dockerd"
     program = str(daemon) if daemon.exists() else shutil.which("dockerd")
@@ -46,13 +46,23 @@ def dockerd(state: Path, *, bridge: str = "none") -> Iterator[str]:
         "--ip6tables=false",
         "--default-ulimit", "nofile=1024:20000",
     ]  # fmt: skip
+    namespaces = ["--net", "--mount"] if own_network else ["--mount"]
     prepare = "ip link set lo up"
     if bridge != "none":
         prepare += f"; ip link add {bridge} type bridge; ip link set {bridge} up"
         prepare += f"; ip addr add 172.29.77.1/24 dev {bridge}"
     with (state / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(
-            ["unshare", "--net", "--mount", "sh", "-c", f'{prepare}; exec "$@"', "sh", *words],
+            [
+                "unshare",
+                *(["--net"] if own_network else []),
+                "--mount",
+                "sh",
+                "-c",
+                f'{prepare}; exec "$@"',
+                "sh",
+                *words,
+            ],
             stdout=log,
             stderr=log,
             env=environment,

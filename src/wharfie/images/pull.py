@@ -97,23 +97,34 @@ class Pull:
 
     async def _fetch(self, manifest: Manifest, body: bytes, digest: str, top: str) -> Image:
         point("a configuration is asked for")
-        raw = await self._repository.small_blob(manifest.config, configs.CONFIG_LIMIT)
-        document = configs.decode(raw)
-        self._check(document, manifest)
-        diff_ids = document.rootfs.diff_ids or []
-        for layer in manifest.layers:
-            self._tell({"status": "Pulling fs layer", "progressDetail": {}, "id": short_id(layer.digest)})
         keep = False
         try:
-            done = await self._layers(dict(zip(diff_ids, manifest.layers, strict=True)))
+            raw = await self._config(manifest.config)
+            document = configs.decode(raw)
+            self._check(document, manifest)
+            diff_ids = document.rootfs.diff_ids or []
+            for layer in manifest.layers:
+                self._tell({"status": "Pulling fs layer", "progressDetail": {}, "id": short_id(layer.digest)})
+            wanted = dict(zip(diff_ids, manifest.layers, strict=True))
+            done = await self._layers(wanted)
             image = await self._register(raw, [done[diff_id] for diff_id in diff_ids], body, digest, top)
-            self._remember(dict(zip(diff_ids, manifest.layers, strict=True)))
+            self._remember(wanted)
         except (asyncio.CancelledError, Unavailable):
             keep = True  # to be taken up again
             raise
         finally:
             await asyncio.shield(self._let_go(keep=keep))
         return image
+
+    async def _config(self, wanted: Descriptor) -> bytes:
+        async def work(_: Tell) -> bytes:
+            async with self._repository.transport:
+                return await self._repository.small_blob(wanted, configs.CONFIG_LIMIT)
+
+        transfer = self._tools.transfers.join((self._name.domain, wanted.digest), work, self._tell)
+        self._joined.append(transfer)
+        document: bytes = await asyncio.shield(transfer.result)
+        return document
 
     async def _register(self, raw: bytes, layers: list[Layer], body: bytes, digest: str, top: str) -> Image:
         point("all layers of a pull are here")
@@ -172,7 +183,8 @@ class Pull:
         key = (self._name.domain, diff_id, wanted.digest)
         transfer = self._tools.transfers.join(key, work, self._tell)
         self._joined.append(transfer)
-        return await asyncio.shield(transfer.result)
+        layer: Layer = await asyncio.shield(transfer.result)
+        return layer
 
     async def _let_go(self, *, keep: bool) -> None:
         """What is fetched belongs to an image now, waits for another attempt, or is the store's to sweep."""
@@ -181,5 +193,5 @@ class Pull:
             result = transfer.result
             if keep and alone and result.done() and not result.cancelled() and not result.exception():
                 layer = result.result()
-                if self._store.catalog.layer_by_diff(layer.diff_id) is None:
+                if isinstance(layer, Layer) and self._store.catalog.layer_by_diff(layer.diff_id) is None:
                     self._tools.leftovers.keep_layer(layer)

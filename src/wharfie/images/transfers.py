@@ -1,4 +1,4 @@
-"""Layers on their way: each is fetched once, however many pulls want it at a time.
+"""Blobs on their way: each is fetched once, however many pulls want it at a time.
 
 The first to ask starts the work, others join and are told of its progress; it goes on while anybody wants it
 and ends with the last who leaves. A finished layer stays known until those who have it let go, so that no
@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from wharfie.images.layers import Layer
 from wharfie.support.tasks import spawn
 
 Message = dict[str, object]
@@ -21,10 +21,10 @@ Key = tuple[str, ...]
 
 @dataclass(eq=False, slots=True)
 class Transfer:
-    """One layer's."""
+    """One blob's, with the layer or the document that is made of it."""
 
     key: Key
-    result: asyncio.Future[Layer]
+    result: asyncio.Future[Any]
     watchers: list[Tell] = field(default_factory=list)
     holders: int = 0
     last: Message | None = None
@@ -43,7 +43,7 @@ class Transfers:
     def __init__(self) -> None:
         self._known: dict[Key, Transfer] = {}
 
-    def join(self, key: Key, work: Callable[[Tell], Awaitable[Layer]], tell: Tell) -> Transfer:
+    def join(self, key: Key, work: Callable[[Tell], Awaitable[Any]], tell: Tell) -> Transfer:
         """Take part in a transfer, which begins if there is none; :meth:`leave` it in any case."""
         transfer = self._known.get(key)
         if transfer is None or (transfer.result.done() and _failed(transfer.result)):
@@ -70,13 +70,13 @@ class Transfers:
         return True
 
 
-def _failed(result: asyncio.Future[Layer]) -> bool:
+def _failed(result: asyncio.Future[Any]) -> bool:
     return result.cancelled() or result.exception() is not None
 
 
-async def _run(transfer: Transfer, work: Callable[[Tell], Awaitable[Layer]]) -> None:
+async def _run(transfer: Transfer, work: Callable[[Tell], Awaitable[Any]]) -> None:
     try:
-        layer = await work(transfer.tell)
+        found = await work(transfer.tell)
     except asyncio.CancelledError:
         transfer.result.cancel()
         raise
@@ -84,4 +84,4 @@ async def _run(transfer: Transfer, work: Callable[[Tell], Awaitable[Layer]]) -> 
         transfer.result.set_exception(error)
         transfer.result.exception()  # whoever waits is told; nobody may be left to
     else:
-        transfer.result.set_result(layer)
+        transfer.result.set_result(found)

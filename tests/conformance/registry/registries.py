@@ -13,8 +13,6 @@ import socket
 import subprocess
 import tarfile
 import time
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,21 +40,19 @@ def registry(directory: Path, extra: str = "") -> Iterator[str]:
     with open(directory / "registry.log", "wb") as log:
         process = subprocess.Popen([PROGRAM, "serve", str(config)], stdout=log, stderr=log)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/v2/", process)
+        _wait_for(port, process)
         yield f"127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         assert process.poll() is None, "the registry ended"
         try:
-            urllib.request.urlopen(url, timeout=2).close()
-            return
-        except urllib.error.HTTPError:
+            socket.create_connection(("127.0.0.1", port), timeout=2).close()
             return
         except OSError:
             os.sched_yield()
