@@ -53,16 +53,7 @@ def dockerd(state: Path, *, bridge: str = "none", own_network: bool = True) -> I
         prepare += f"; ip addr add 172.29.77.1/24 dev {bridge}"
     with (state / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(
-            [
-                "unshare",
-                *(["--net"] if own_network else []),
-                "--mount",
-                "sh",
-                "-c",
-                f'{prepare}; exec "$@"',
-                "sh",
-                *words,
-            ],
+            ["unshare", *namespaces, "sh", "-c", f'{prepare}; exec "$@"', "sh", *words],
             stdout=log,
             stderr=log,
             env=environment,
