@@ -7,6 +7,7 @@ code (:func:`clone3` is called by :func:`fork_into`, which sees to that).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import struct
@@ -53,6 +54,7 @@ NAMESPACE_FILES = {"network": "net", "mount": "mnt"}
 """Where the file in /proc/PID/ns is not named as OCI names the kind."""
 
 CLOSE_RANGE_CLOEXEC = 4
+_NS_GET_NSTYPE = 0xB703
 
 _clone3 = system_call(Pointer, ULong, holding=True)
 _unshare = function("unshare", Int)
@@ -132,6 +134,14 @@ def setns(fd: int, flags: int = 0) -> None:
     """setns(2) with a namespace file, or with a pidfd and several namespaces at once."""
     if _setns(fd, flags) < 0:
         raise failure()
+
+
+def namespace_type(fd: int) -> int:
+    """The CLONE_NEW… flag of an open namespace file, 0 for another file (ioctl_ns(2), NS_GET_NSTYPE)."""
+    try:
+        return fcntl.ioctl(fd, _NS_GET_NSTYPE)
+    except OSError:
+        return 0
 
 
 def pidfd_open(pid: int) -> int:

@@ -100,7 +100,7 @@ def _dispatch(
             interpreter.ensure_read_only(words)
         root = settings.get("root") or default_root()
         found["systemd"] = bool(settings.get("systemd-cgroup"))
-        found["rootless"] = os.geteuid() != 0 if rootless == "auto" else rootless == "true"
+        found["unprivileged"] = os.geteuid() != 0 if rootless == "auto" else rootless == "true"
         found["criu"] = settings.get("criu") or "criu"
         return _command(name)(Store(os.path.abspath(root)), found, positional)
     except LaunchError as error:

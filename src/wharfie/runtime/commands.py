@@ -72,7 +72,7 @@ def new_record(store: Store, name: str, bundle: str, spec: dict[str, Any], optio
         cgroup=linux.get("cgroupsPath") or f"/{name}",
         spec=spec,
         systemd=options["systemd"],
-        rootless=options["rootless"],
+        rootless=options["unprivileged"],
     )
 
 

@@ -67,10 +67,11 @@ def do_events(store: Store, options: dict[str, Any], words: list[str]) -> int:
     due = time.monotonic() + interval / 1e9
     while True:
         ready = {fd for fd, _event in poller.poll(max(0, due - time.monotonic()) * 1000)}
-        if oom in ready:
-            cgroup.oom_acknowledge(oom or 0)
+        if oom is not None and oom in ready:
+            cgroup.oom_acknowledge(oom)
+        if oom in ready or pidfd in ready:
+            # the death may be seen before its cause; and the end of the group is an event of version 1 too
             now = cgroup.oom_kills()
-            # also the end of the group is an event of version 1
             if now > killed:
                 _tell("oom", record.id, None)
             killed = now

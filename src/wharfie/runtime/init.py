@@ -19,7 +19,7 @@ from wharfie.linux.loopback import raise_loopback
 from wharfie.runtime import devices, hooks, rootfs, setup
 from wharfie.runtime.console import Console
 from wharfie.runtime.launch import LaunchError
-from wharfie.runtime.sync import HOOKS, MAPPED, NETWORK, START, describe
+from wharfie.runtime.sync import HOOKS, LIMITED, MAPPED, NETWORK, START, describe
 from wharfie.runtime.sysctls import write_proc, write_sysctls
 
 TYPE_CHECKING = False
@@ -52,19 +52,19 @@ def _run(
     channel.doing = "entering the container's cgroup"
     entry.enter()
     _join_namespaces(plan, sources, channel)
-    if plan.process.oom_score_adj is not None:
+    if plan.process.oom_score_adj is not None and not plan.user_namespace:
         channel.doing = "setting oom_score_adj"
         _write("/proc/self/oom_score_adj", str(plan.process.oom_score_adj))
     channel.doing = "attaching the container's root"
     tree = rootfs.attach_root(plan, sources.rootfs)
-    new_user = bool(plan.clone_flags & process.CLONE_NEWUSER)
-    if new_user:
-        channel.wait(MAPPED)
+    if plan.user_namespace:
+        if plan.clone_flags & process.CLONE_NEWUSER:
+            channel.wait(MAPPED)
         os.setgroups([])
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
         credentials.set_dumpable(False)
-    _build(plan, tree, cgroups, channel, bind_devices=new_user)
+    _build(plan, tree, cgroups, channel, bind_devices=plan.user_namespace)
     if plan.new_network or plan.network is not None:
         channel.doing = "configuring the container's network"
         _configure_network(plan, channel)
@@ -84,8 +84,9 @@ def _write(path: str, value: str) -> None:
 
 def _join_namespaces(plan: Plan, sources: Sources, channel: Channel) -> None:
     channel.doing = "joining namespaces"
-    for fd, kind in sources.spaces:
-        process.setns(fd, kind)
+    if sources.user_namespace < 0:  # else the stand-in has done it (birth)
+        for fd, kind in sources.spaces:
+            process.setns(fd, kind)
     if plan.cgroup_namespace:
         process.unshare(process.CLONE_NEWCGROUP)
     if plan.clone_flags & process.CLONE_NEWTIME:
@@ -151,19 +152,18 @@ def _enter(plan: Plan, tree: Tree, channel: Channel) -> Console | None:
 
 
 def _writes_proc(plan: Plan) -> bool:
-    return bool(plan.sysctls or plan.process.apparmor or plan.process.selinux)
+    return bool(plan.sysctls or plan.process.label)
 
 
 def _set_label(plan: Plan, proc: int) -> None:
     """The security label that the next execve takes on."""
-    label = f"exec {plan.process.apparmor}" if plan.process.apparmor else plan.process.selinux
-    if not label or label == "exec unconfined":
+    label = plan.process.label
+    if label is None:
         return
-    kind = "apparmor/" if plan.process.apparmor else ""
     try:
-        write_proc(proc, f"{os.getpid()}/attr/{kind}exec", label)
+        write_proc(proc, f"{os.getpid()}/attr/{label[0]}", label[1])
     except OSError as error:
-        raise LaunchError(f"the security label {label!r} cannot be set: {describe(error)}") from None
+        raise LaunchError(f"the security label {label[1]!r} cannot be set: {describe(error)}") from None
 
 
 def _become(plan: Plan, console: Console | None, channel: Channel) -> None:
@@ -173,6 +173,10 @@ def _become(plan: Plan, console: Console | None, channel: Channel) -> None:
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     setup.resolve_user(plan.process, root)
     setup.connect_streams(plan.process, console)
+    if plan.user_namespace and plan.process.rlimits:
+        channel.tell({"limits": True})
+        channel.wait(LIMITED)
+        plan.process.rlimits = []
     setup.become(plan.process, channel)
     setup.enter_directory(plan.process, root)
     program = setup.find_program(plan.process)

@@ -216,6 +216,12 @@ def _stand_in(target: Target, plan: ProcessPlan, flags: int, entry: Entry, chann
         fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         os.write(fd, str(plan.oom_score_adj).encode())
         os.close(fd)
+    if plan.label is not None:
+        # while this is the host's /proc: what a fork hands on, the next execve takes
+        channel.doing = f"setting the security label {plan.label[1]!r}"
+        fd = os.open(f"/proc/self/attr/{plan.label[0]}", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(fd, plan.label[1].encode())
+        os.close(fd)
     channel.doing = "joining the container's namespaces"
     if plan.terminal:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)

@@ -22,6 +22,22 @@ _PERMANENT = 0x80
 _LONGEST = 15
 
 
+class Moved:
+    """A device of the host that moves into the container."""
+
+    __slots__ = ("addresses", "host", "index", "name")
+
+    def __init__(self, host: str, device: dict[str, Any] | None) -> None:
+        """Raises LaunchError."""
+        self.host = host
+        self.name: str = (device or {}).get("name") or host
+        self.index = 0
+        self.addresses: list[str] = []
+        for text in (host, self.name):
+            if not _is_device_name(text):
+                raise LaunchError(f"linux.netDevices: {text!r} cannot be the name of a network device")
+
+
 class Network:
     """The devices of one container."""
 
@@ -30,7 +46,7 @@ class Network:
     def __init__(self, interfaces: list[dict[str, Any]], moved: dict[str, Any]) -> None:
         """``moved`` is OCI's ``linux.netDevices``; raises LaunchError."""
         self._interfaces = interfaces
-        self._moved = [_moved(name, device) for name, device in moved.items()]
+        self._moved = [Moved(name, device) for name, device in moved.items()]
 
     def prepare(self) -> None:
         """In the parent, before the clone: look at the devices that will move."""
@@ -38,15 +54,15 @@ class Network:
             return
         with rtnetlink.Netlink() as netlink:
             addresses = netlink.addresses()
-            for host, _name, kept in self._moved:
+            for device in self._moved:
                 try:
-                    index = netlink.link_index(host)
+                    device.index = netlink.link_index(device.host)
                 except OSError as error:
-                    raise LaunchError(f"linux.netDevices: {host}: {describe(error)}") from None
-                kept += [
+                    raise LaunchError(f"linux.netDevices: {device.host}: {describe(error)}") from None
+                device.addresses = [
                     found.cidr
                     for found in addresses
-                    if found.index == index and found.flags & _PERMANENT and not found.scope
+                    if found.index == device.index and found.flags & _PERMANENT and not found.scope
                 ]
 
     def make(self, pid: int) -> None:
@@ -67,12 +83,14 @@ class Network:
     def _move(self, netlink: rtnetlink.Netlink, pid: int) -> None:
         namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            for host, name, _addresses in self._moved:
+            for device in self._moved:
                 try:
-                    netlink.set_link(host, up=False, name=name, netns=namespace)
+                    netlink.set_link(device.index, up=False)
+                    netlink.set_link(device.index, name=device.name, netns=namespace)
                 except OSError as error:
                     raise LaunchError(
-                        f"linux.netDevices: {host} cannot be moved into the container: {describe(error)}"
+                        f"linux.netDevices: {device.host} cannot be moved into the container: "
+                        f"{describe(error)}"
                     ) from None
         finally:
             os.close(namespace)
@@ -82,8 +100,8 @@ class Network:
         with rtnetlink.Netlink() as netlink:
             for interface in self._interfaces:
                 netlink.configure(interface["name"], interface["addresses"], interface.get("gateway") or "")
-            for _host, name, addresses in self._moved:
-                netlink.configure(name, addresses)
+            for device in self._moved:
+                netlink.configure(device.name, device.addresses)
 
 
 def _make_pair(netlink: rtnetlink.Netlink, interface: dict[str, Any], pid: int) -> None:
@@ -96,14 +114,6 @@ def _make_pair(netlink: rtnetlink.Netlink, interface: dict[str, Any], pid: int) 
         peer_mac=interface.get("mac") or "",
         mtu=interface.get("mtu") or 0,
     )
-
-
-def _moved(host: str, device: dict[str, Any] | None) -> tuple[str, str, list[str]]:
-    name = (device or {}).get("name") or host
-    for text in (host, name):
-        if not isinstance(text, str) or not _is_device_name(text):
-            raise LaunchError(f"linux.netDevices: {text!r} cannot be the name of a network device")
-    return host, name, []
 
 
 def _is_device_name(name: str) -> bool:

@@ -11,9 +11,10 @@ import errno
 import os
 
 from wharfie.errors import WharfieError
-from wharfie.linux import credentials, mount, process
+from wharfie.linux import mount, process
 from wharfie.linux.fd import close_all
-from wharfie.runtime import hooks, idmap, init, sync
+from wharfie.runtime import hooks, idmap, init, setup, sync
+from wharfie.runtime.birth import give_birth
 from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.runtime.launch import Launch, LaunchError
 from wharfie.runtime.plan import Plan
@@ -39,10 +40,10 @@ class Container:
         "cgroup",
         "console",
         "id",
-        "listener",
         "mounts",
         "pid",
         "pidfd",
+        "process",
         "sibling",
         "spec",
         "start_time",
@@ -68,7 +69,7 @@ class Container:
         need not be the first process, for whose end somebody waits. (Another root may be mounted again at
         once, and an upper directory is for one mount at a time.)"""
         self._channel: sync.Channel | None = None
-        self.listener = plan.process.listener
+        self.process = plan.process
         self.warnings = plan.process.warnings
         """What went wrong without stopping anything, one sentence each."""
         self._hooks = plan.hooks
@@ -205,7 +206,7 @@ def _launch(
             flags = plan.clone_flags & ~process.CLONE_NEWTIME
             if container.sibling:
                 flags |= process.CLONE_PARENT
-            container.pid, container.pidfd = fork_in(child, flags, sources.pid_namespace, entry.clone_fd)
+            container.pid, container.pidfd = give_birth(child, flags, sources, entry)
         finally:
             inner.close()
             entry.close()
@@ -241,32 +242,28 @@ def _mounts_of(pid: int) -> int:
         return -1
 
 
-def fork_in(child: Any, flags: int, pid_namespace: int, cgroup: int) -> tuple[int, int]:
-    """Fork a child that is not dumpable, into a pid namespace if one is given (else -1)."""
-    credentials.set_dumpable(False)
-    if pid_namespace < 0:
-        return process.fork_into(child, flags, cgroup=cgroup)
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        # this changes where children are born, not the caller's own namespace (pid_namespaces(7))
-        process.setns(pid_namespace, process.CLONE_NEWPID)
-        try:
-            return process.fork_into(child, flags, cgroup=cgroup)
-        finally:
-            process.setns(own, process.CLONE_NEWPID)
-    finally:
-        os.close(own)
-
-
 def _assist(plan: Plan, pid: int, channel: sync.Channel) -> None:
     """Do for the child what only the host can: id maps and network interfaces."""
     if plan.clone_flags & process.CLONE_NEWUSER:
         idmap.write_maps(pid, plan.uid_mappings, plan.gid_mappings)
         channel.go(sync.MAPPED)
+    if plan.user_namespace and plan.process.oom_score_adj is not None:
+        _adjust_oom_score(pid, plan.process.oom_score_adj)
     if plan.network is None:
         return
     plan.network.make(pid)
     channel.go(sync.NETWORK)
+
+
+def _adjust_oom_score(pid: int, value: int) -> None:
+    """From outside: in a user namespace CAP_SYS_RESOURCE counts for nothing (proc(5))."""
+    fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, str(value).encode())
+    except OSError as error:
+        raise LaunchError(f"error setting oom_score_adj: {describe(error)}") from None
+    finally:
+        os.close(fd)
 
 
 def _hear(channel: sync.Channel, container: Container, until: str) -> bool:
@@ -285,9 +282,12 @@ def _hear(channel: sync.Channel, container: Container, until: str) -> bool:
             for stage in ("prestart", "createRuntime"):
                 hooks.run_stage(container._hooks, stage, state)
             channel.go(sync.HOOKS)
-        if "listener" in message and container.listener is not None:
+        if "limits" in message:
+            setup.set_limits(container.process, container.pid)
+            channel.go(sync.LIMITED)
+        if "listener" in message and container.process.listener is not None:
             state = container.state("creating")
-            container.listener.forward(container.pidfd, container.pid, message["listener"], state)
+            container.process.listener.forward(container.pidfd, container.pid, message["listener"], state)
             channel.go(sync.LISTENED)
         if until in message:
             return True

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wharfie.runtime.launch import Launch
     from wharfie.runtime.network import Network
 
+_UNLABELLED = frozenset(("bind", "proc", "sysfs", "cgroup", "cgroup2"))
 INIT_PROGRAM = "/sbin/docker-init"
 _FILE_KINDS = {"c": 0o020000, "u": 0o020000, "b": 0o060000, "p": 0o010000}
 
@@ -85,6 +86,7 @@ class Plan:
         "sysctls",
         "time_offsets",
         "uid_mappings",
+        "user_namespace",
     )
 
     def __init__(self, launch: Launch, own_bounding: int) -> None:
@@ -103,7 +105,7 @@ class Plan:
         self.gid_mappings: list[dict[str, int]] = linux.get("gidMappings") or []
         if self.clone_flags & process.CLONE_NEWUSER and not (self.uid_mappings and self.gid_mappings):
             raise LaunchError("a new user namespace needs uid and gid mappings")
-        if self.clone_flags & process.CLONE_NEWUSER:
+        if self.user_namespace:
             own_bounding = (1 << 41) - 1
         self.hostname: str = spec.get("hostname") or ""
         self.domainname: str = spec.get("domainname") or ""
@@ -146,9 +148,9 @@ class Plan:
         for item in linux.get("namespaces") or ():
             kind, path = item.get("type", ""), item.get("path") or ""
             if kind not in NAMESPACES:
-                raise LaunchError(f"unknown namespace {kind!r}")
+                raise LaunchError(f"linux.namespaces: there is no namespace of type {kind!r}")
             if kind in seen:
-                raise LaunchError(f"the {kind} namespace is listed twice")
+                raise LaunchError(f"linux.namespaces: {kind} is listed twice")
             seen.add(kind)
             if path:
                 self.joins.append((path, NAMESPACES[kind]))
@@ -157,8 +159,13 @@ class Plan:
                 self.cgroup_namespace = True
             else:
                 self.clone_flags |= NAMESPACES[kind]
-        if not self.clone_flags & process.CLONE_NEWNS:
-            raise LaunchError("a container needs a mount namespace of its own")
+        owned = self.clone_flags
+        for _path, flag in self.joins:
+            owned |= flag
+        if not owned & process.CLONE_NEWNS:
+            raise LaunchError("linux.namespaces: a container needs a mount namespace of its own")
+        self.user_namespace = bool(owned & process.CLONE_NEWUSER)
+        """Whether it is in another user namespace than its creator."""
         self.new_network = bool(self.clone_flags & process.CLONE_NEWNET)
         if self.time_offsets and not self.clone_flags & process.CLONE_NEWTIME:
             raise LaunchError("time offsets need a time namespace of the container's own")
@@ -217,6 +224,9 @@ def _mount_step(item: dict[str, Any], bundle: str, linux: dict[str, Any]) -> Mou
         source = os.path.join(bundle, source)
     if not target or "\0" in target:
         raise LaunchError(f"invalid mount destination {target!r}")
+    label = linux.get("mountLabel")
+    if label and kind not in _UNLABELLED:
+        options.data.append(("context", label))
     made = MountStep(target, kind, source, options)
     if options.idmap or item.get("uidMappings") or item.get("gidMappings"):
         made.mapping = _mapping(item, kind, linux)

@@ -52,6 +52,7 @@ class ProcessPlan:
         "inheritable",
         "initial_affinity",
         "keyring",
+        "label",
         "listener",
         "no_new_privs",
         "oom_score_adj",
@@ -93,6 +94,8 @@ class ProcessPlan:
         size = process.get("consoleSize") or {}
         self.size: tuple[int, int] | None = (size["height"], size["width"]) if size else None
         self.oom_score_adj: int | None = process.get("oomScoreAdj")
+        self.label: tuple[str, str] | None = None
+        """For the next execve: the file below /proc/PID/attr, and what to write."""
         self.apparmor: str = process.get("apparmorProfile") or ""
         self.selinux: str = process.get("selinuxLabel") or ""
         self.seccomp: bytes | None = None
@@ -121,6 +124,11 @@ class ProcessPlan:
             from wharfie.runtime.traits import read_traits  # rare
 
             self.traits = read_traits(process, linux)
+        if self.apparmor or self.selinux or linux.get("mountLabel"):
+            from wharfie.runtime import labels  # rare
+
+            labels.check(process, linux)
+            self.label = labels.for_exec(self.apparmor, self.selinux)
 
     def set_affinity(self, affinity: dict[str, Any] | None) -> None:
         """Take over ``execCPUAffinity``, which holds for what joins a container; raises LaunchError."""

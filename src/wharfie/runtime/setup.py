@@ -71,11 +71,11 @@ def join_keyring(name: str) -> None:
             raise
 
 
-def set_limits(plan: ProcessPlan) -> None:
-    """Set the resource limits; raises LaunchError in Docker's words."""
+def set_limits(plan: ProcessPlan, pid: int = 0) -> None:
+    """Set the resource limits of a process, by default this one; raises LaunchError in Docker's words."""
     for _name, number, soft, hard in plan.rlimits:
         try:
-            credentials.prlimit(0, number, (soft, hard))
+            credentials.prlimit(pid, number, (soft, hard))
         except OSError as error:
             raise LaunchError(
                 "error setting rlimits for ready process: "

@@ -12,7 +12,14 @@ import os
 from wharfie.linux import mount
 from wharfie.linux.mount import AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE
 from wharfie.linux.path import is_directory
-from wharfie.linux.process import CLONE_NEWPID, CLONE_NEWUSER
+from wharfie.linux.process import (
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    NAMESPACE_FILES,
+    NAMESPACES,
+    namespace_type,
+)
 from wharfie.runtime import idmap
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.plan import apply_attributes
@@ -33,15 +40,16 @@ _many_layers = True
 class Sources:
     """Opened sources, closed in the parent after the clone."""
 
-    __slots__ = ("_opened", "pid_namespace", "rootfs", "spaces")
+    __slots__ = ("_opened", "pid_namespace", "rootfs", "spaces", "user_namespace")
 
     def __init__(self) -> None:
         self._opened: list[int] = []
         self.rootfs = -1
         """A detached mount; -1 where the child must mount the overlay the old way."""
         self.pid_namespace = -1
+        self.user_namespace = -1
         self.spaces: list[tuple[int, int]] = []
-        """Namespaces to join: (descriptor, kind)."""
+        """Further namespaces to join: (descriptor, kind)."""
 
     def keep(self, fd: int) -> int:
         """Close ``fd`` with the rest."""
@@ -79,10 +87,22 @@ def _open_namespaces(plan: Plan, sources: Sources) -> None:
             fd = sources.keep(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
             raise LaunchError(f"the namespace to join cannot be opened: {describe(error)}") from None
+        _check_kind(fd, path, flag)
         if flag == CLONE_NEWPID:
             sources.pid_namespace = fd
+        elif flag == CLONE_NEWUSER:
+            sources.user_namespace = fd
         else:
             sources.spaces.append((fd, flag))
+
+
+def _check_kind(fd: int, path: str, flag: int) -> None:
+    kind = next(kind for kind, known in NAMESPACES.items() if known == flag)
+    own = f"/proc/self/ns/{NAMESPACE_FILES.get(kind, kind)}"
+    if namespace_type(fd) != flag:
+        raise LaunchError(f"linux.namespaces: {path} is not a {kind} namespace")
+    if flag in (CLONE_NEWNS, CLONE_NEWUSER) and os.path.samestat(os.fstat(fd), os.stat(own)):
+        raise LaunchError(f"linux.namespaces: {path} is the {kind} namespace of the runtime itself")
 
 
 def _open_binds(plan: Plan, sources: Sources) -> None:

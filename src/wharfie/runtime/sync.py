@@ -6,10 +6,11 @@ A SOCK_SEQPACKET pair, one JSON object or one byte per message::
     child ──> parent    {"namespaces": true}  then waits for b"h"    (hooks to be run on the host)
     child ──> parent    {"ready": true}       then waits for b"s"    (created, not started)
     child ──> parent    {"born": pid} + its pidfd                    (a stand-in has made the process: join)
+    child ──> parent    {"limits": true}      then waits for b"r"    (limits, set from outside: setup)
     child ──> parent    {"listener": n}       then waits for b"l"    (a seccomp notifier: notify)
     child ──> parent    {"exec": true}, then the socket closes       (execve succeeded)
     child ──> parent    {"error": "…", "code": 125|126|127}          (it did not)
-    parent ──> child    b"m" id maps are written, b"n" network interfaces are there, b"h", b"s", b"j", b"l"
+    parent ──> child    b"m" id maps are written, b"n" network interfaces are there, and the answers above
 
 The end of file alone means that the process died: a kill by the kernel must not look like success.
 """
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-MAPPED, NETWORK, HOOKS, START, JOINED, LISTENED = b"m", b"n", b"h", b"s", b"j", b"l"
+MAPPED, NETWORK, HOOKS, START, JOINED, LISTENED, LIMITED = b"m", b"n", b"h", b"s", b"j", b"l", b"r"
 _EXEC = b'{"exec":true}'
 
 

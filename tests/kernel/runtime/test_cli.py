@@ -92,3 +92,121 @@ def test_a_failed_create_leaves_no_record(runtime: Runtime) -> None:
     runtime.write(["/nope"])
     assert "no such file or directory" in runtime("create", "three", fails=True)
     assert runtime("list", "--quiet") == ""
+
+
+def test_exec_takes_options_and_its_own_exit_codes(runtime: Runtime, tmp_path: Path) -> None:
+    runtime.write(["sleep", "1000"])
+    runtime("create", "four")
+    # a created container can be joined already
+    assert runtime("exec", "four", "hostname") == "box\n"
+    runtime("start", "four")
+    told = runtime(
+        "exec", "--cwd", "/tmp", "-e", "A=b", "-u", "1000:5", "-g", "7", "-g", "8", "four",
+        "sh", "-c", "pwd; echo $A; id -u; id -g; id -G",
+    )  # fmt: skip
+    assert told.split() == ["/tmp", "b", "1000", "5", "5", "7", "8"]
+    (tmp_path / "process.json").write_text(
+        json.dumps({"args": ["sh", "-c", "echo $X; exit 0"], "env": ["X=y", "PATH=/bin"], "cwd": "/"})
+    )
+    assert runtime("exec", "--process", str(tmp_path / "process.json"), "four") == "y\n"
+    assert "process args cannot be empty" in runtime("exec", "four", fails=True)
+    assert "parsing a:1 as int for uid" in runtime("exec", "-u", "a:1", "four", "true", fails=True)
+    runtime("pause", "four")
+    assert "use --ignore-paused to override" in runtime("exec", "four", "true", fails=True)
+    runtime("resume", "four")
+    runtime("exec", "--detach", "--pid-file", str(tmp_path / "pid"), "four", "true")
+    assert int((tmp_path / "pid").read_text()) > 1
+    runtime("delete", "--force", "four")
+    runtime("delete", "--force", "four")
+
+
+def test_exec_enters_a_group_below_the_container(runtime: Runtime) -> None:
+    runtime.write(["sleep", "1000"])
+    runtime("run", "--detach", "five")
+    state = json.loads((runtime.box.directory / "state/five/state.json").read_text())
+    pids = Path(state["cgroup_paths"]["pids"])
+    (pids / "below").mkdir()
+    shown = runtime("exec", "--cgroup", "pids:below", "five", "sh", "-c", "cat /proc/self/cgroup")
+    assert next(line for line in shown.splitlines() if ":pids:" in line).endswith("/below")
+    assert next(line for line in shown.splitlines() if ":memory:" in line).endswith(":/")
+    assert "leave the container" in runtime("exec", "--cgroup", "../..", "five", "true", fails=True)
+    assert "no nonsense control groups" in runtime(
+        "exec", "--cgroup", "nonsense:x", "five", "true", fails=True
+    )
+    runtime("delete", "--force", "five")
+
+
+def test_limits_change_and_statistics_are_told(runtime: Runtime) -> None:
+    runtime.write(["sleep", "1000"])
+    runtime("run", "--detach", "six")
+    runtime("update", "--memory", "64M", "--pids-limit", "33", "--cpu-share", "512", "six")
+    paths = json.loads((runtime.box.directory / "state/six/state.json").read_text())["cgroup_paths"]
+    assert Path(paths["memory"], "memory.limit_in_bytes").read_text() == f"{64 << 20}\n"
+    assert Path(paths["pids"], "pids.max").read_text() == "33\n"
+    assert Path(paths["cpu"], "cpu.shares").read_text() == "512\n"
+    (runtime.box.directory / "limits").write_text('{"pids": {"limit": 44}}')
+    runtime("update", "--resources", "limits", "six")
+    assert Path(paths["pids"], "pids.max").read_text() == "44\n"
+    (runtime.box.directory / "limits").write_text('{"pids": {"limit": "x"}}')
+    assert "resources.pids.limit must be a whole number" in runtime(
+        "update", "-r", "limits", "six", fails=True
+    )
+    event = json.loads(runtime("events", "--stats", "six"))
+    assert (event["type"], event["id"], event["data"]["pids"]) == (
+        "stats",
+        "six",
+        {"current": 1, "limit": 44},
+    )
+    assert event["data"]["memory"]["usage"]["limit"] == 64 << 20
+    assert json.loads(runtime("ps", "-f", "json", "six")) == [json.loads(runtime("state", "six"))["pid"]]
+    runtime("delete", "--force", "six")
+
+
+def test_memory_running_out_is_an_event(runtime: Runtime) -> None:
+    runtime.write(["sh", "-c", "read x </tmp/go; x=a; while true; do x=$x$x; done"])
+    os.mkfifo(runtime.box.root / "tmp/go")
+    runtime("create", "seven")
+    runtime("update", "--memory", "8M", "seven")
+    runtime("start", "seven")
+    head = [sys.executable, "-I", "-S", "-c", BOOT, SOURCE, "--root", str(runtime.box.directory / "state")]
+    with subprocess.Popen(
+        [*head, "events", "--interval", "100ms", "seven"], stdout=subprocess.PIPE
+    ) as events:
+        assert events.stdout is not None
+        # it listens by now
+        assert json.loads(events.stdout.readline())["type"] == "stats"
+        (runtime.box.root / "tmp/go").write_text("go\n")
+        kinds = [json.loads(line)["type"] for line in events.stdout]
+    assert "oom" in kinds
+    runtime("delete", "--force", "seven")
+
+
+def test_a_bad_configuration_is_refused_by_its_field(runtime: Runtime) -> None:
+    runtime.write(["true"])
+    path = runtime.box.directory / "config.json"
+    good = json.loads(path.read_text())
+    for change, message in (
+        ({"process": {"args": "x"}}, "process.args must be an array, not a string"),
+        ({"mounts": [{}]}, "mounts[0].destination is missing"),
+        ({"linux": {**good["linux"], "mountLabel": "a:b:c"}}, "linux.mountLabel"),
+        ({"process": {**good["process"], "apparmorProfile": "x"}}, "process.apparmorProfile"),
+        ({"process": {**good["process"], "selinuxLabel": "a:b:c"}}, "process.selinuxLabel"),
+        ({"linux": {**good["linux"], "intelRdt": {"closID": "x"}}}, "intelRdt"),
+    ):
+        path.write_text(json.dumps({**good, **change}))
+        assert message in runtime("run", "eight", fails=True)
+    path.write_text("{")
+    assert "config.json cannot be read" in runtime("run", "eight", fails=True)
+    assert not (runtime.box.directory / "state/eight").exists()
+
+
+def test_features_and_a_configuration_to_begin_with(runtime: Runtime, tmp_path: Path) -> None:
+    features = json.loads(runtime("features"))
+    assert "SCMP_ACT_NOTIFY" in features["linux"]["seccomp"]["actions"]
+    assert {"idmap", "rro", "tmpcopyup", "rshared"} <= set(features["mountOptions"])
+    for option in ((), ("--rootless",)):
+        runtime("spec", "--bundle", str(tmp_path), *option)
+        spec = json.loads((tmp_path / "config.json").read_text())
+        assert ("uidMappings" in spec["linux"]) == bool(option)
+        assert "Remove it first" in runtime("spec", "--bundle", str(tmp_path), fails=True)
+        (tmp_path / "config.json").unlink()

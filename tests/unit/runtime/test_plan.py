@@ -29,7 +29,7 @@ def spec(**changes: Any) -> dict[str, Any]:
         ({"root": {}}, "no root directory"),
         ({"linux": {"namespaces": [{"type": "pid"}]}}, "mount namespace"),
         ({"linux": {"namespaces": [{"type": "mount"}, {"type": "mount"}]}}, "twice"),
-        ({"linux": {"namespaces": [{"type": "mount"}, {"type": "nope"}]}}, "unknown namespace"),
+        ({"linux": {"namespaces": [{"type": "mount"}, {"type": "nope"}]}}, "no namespace of type"),
         ({"linux": {"namespaces": [{"type": "mount"}, {"type": "user"}]}}, "mappings"),
         ({"linux": {"sysctl": {"net.x": "1"}}}, "hosts kernel namespace"),
         ({"linux": {"sysctl": {"net../../kernel.panic": "1"}}}, "not in a separate kernel namespace"),

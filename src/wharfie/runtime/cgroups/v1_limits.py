@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wharfie.runtime.cgroups.devices import Policy
 from wharfie.runtime.cgroups.errors import LimitUnsupported
-from wharfie.runtime.cgroups.writes import Write
+from wharfie.runtime.cgroups.writes import Write, rdma_writes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def _rest(resources: dict[str, Any], writes: list[Write]) -> None:
     for entry in network.get("priorities") or []:
         value = f"{entry['name']} {entry['priority']}"
         writes.append(Write("net_prio", "net_prio.ifpriomap", value, "network.priorities"))
+    writes += rdma_writes(resources)
 
 
 def _devices(rules: list[dict[str, Any]], writes: list[Write], new: bool) -> None:

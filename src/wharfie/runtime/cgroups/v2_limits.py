@@ -7,7 +7,7 @@ the same under every runtime. See the kernel's Documentation/admin-guide/cgroup-
 from __future__ import annotations
 
 from wharfie.runtime.cgroups.errors import LimitRefused, LimitUnsupported
-from wharfie.runtime.cgroups.writes import Write
+from wharfie.runtime.cgroups.writes import Write, rdma_writes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ def plan(resources: dict[str, Any], read: Reader) -> list[Write]:
     for page in resources.get("hugepageLimits") or []:
         file = f"hugetlb.{page['pageSize']}.max"
         writes.append(Write("hugetlb", file, str(page["limit"]), "hugepageLimits"))
-    for device, limits in (resources.get("rdma") or {}).items():
-        parts = [("hca_handle", limits.get("hcaHandles")), ("hca_object", limits.get("hcaObjects"))]
-        value = " ".join([device, *(f"{name}={number}" for name, number in parts if number is not None)])
-        writes.append(Write("rdma", "rdma.max", value, "rdma"))
+    writes += rdma_writes(resources)
     for file, value in (resources.get("unified") or {}).items():
         if "/" in file or file.startswith("cgroup."):
             raise LimitRefused(f'"{file}" is not a limit that can be set (unified).')

@@ -5,6 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     # reads a control file of the group: (controller, file) -> content, "" where there is none
     Reader = Callable[[str, str], str]
@@ -20,3 +21,13 @@ class Write:
         self.file = file
         self.value = value
         self.option = option
+
+
+def rdma_writes(resources: dict[str, Any]) -> list[Write]:
+    """``linux.resources.rdma``, which is the same on both versions."""
+    writes = []
+    for device, limits in (resources.get("rdma") or {}).items():
+        parts = [("hca_handle", limits.get("hcaHandles")), ("hca_object", limits.get("hcaObjects"))]
+        value = " ".join([device, *(f"{name}={number}" for name, number in parts if number is not None)])
+        writes.append(Write("rdma", "rdma.max", value, "rdma"))
+    return writes
