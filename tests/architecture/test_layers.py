@@ -20,6 +20,7 @@ LEVELS = {
     "logs": 2,
     "runtime": 2,
     "monitor": 3,
+    "porter": 3,
     "images": 4,
     "network": 4,
     "volumes": 4,

@@ -126,7 +126,7 @@ def test_a_container_cannot_lie_to_the_host(tmp_path: Path, source: str, destina
             target = network.gateway if destination == "gateway" else destination
             attack = _attack(network, one, source or network.endpoints("one")[0].address, target, target)
             assert attack() == []
-            nft.run("flush chain inet wharfie prerouting")
+            nft.run("flush chain inet wharfie raw_prerouting")
             assert attack() == [_LIE]
 
     in_new_netns(work)
@@ -152,7 +152,7 @@ def test_a_neighbour_of_the_host_cannot_pose_as_a_container(tmp_path: Path) -> N
                     return _receive(server, 1)
 
             assert attack() == [_HONEST]
-            nft.run("flush chain inet wharfie prerouting")
+            nft.run("flush chain inet wharfie raw_prerouting")
             assert attack() == [_LIE]
 
     in_new_netns(work)
@@ -214,7 +214,7 @@ def test_the_bridge_offers_no_ipv6_road_to_the_host(tmp_path: Path) -> None:
                         return []
 
                 assert attack() == []
-                nft.run("flush chain inet wharfie prerouting")
+                nft.run("flush chain inet wharfie raw_prerouting")
                 assert attack() == [_LIE]
 
     in_new_netns(work)

@@ -341,6 +341,21 @@ class Networks(Protocol):
     def inspect(self, ref: str) -> networks.Network:
         """Everything about one."""
 
+    def create(self, body: networks.NetworkCreate) -> networks.NetworkCreated:
+        """Make one."""
+
+    def remove(self, ref: str) -> None:
+        """Remove one that is empty."""
+
+    async def connect(self, ref: str, body: networks.NetworkConnect) -> None:
+        """Put a container into it."""
+
+    async def disconnect(self, ref: str, body: networks.NetworkDisconnect) -> None:
+        """Take a container out of it."""
+
+    def prune(self, filters: Filters) -> networks.NetworkPrune:
+        """Remove those that nobody uses."""
+
 
 class System(Protocol):
     """The daemon as a whole."""

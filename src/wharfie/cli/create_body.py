@@ -63,6 +63,8 @@ _HOST_CONFIG = (
     ("mount", "Mounts"),
     ("oom-kill-disable", "OomKillDisable"),
     ("oom-score-adj", "OomScoreAdj"),
+    ("network-rate", "NetworkRate"),
+    ("egress", "Egress"),
     ("pid", "PidMode"),
     ("pids-limit", "PidsLimit"),
     ("privileged", "Privileged"),

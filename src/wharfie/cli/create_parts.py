@@ -255,6 +255,12 @@ def _network(text: str) -> tuple[str, dict[str, Any]]:
             settings.setdefault("IPAMConfig", {})["IPv4Address" if key == "ip" else "IPv6Address"] = value
         elif key == "mac-address":
             settings["MacAddress"] = value
+        elif key == "gw-priority":
+            if not value.removeprefix("-").isdigit():
+                raise InvalidArgument(f"invalid gw-priority: {value} is no number")
+            settings["GwPriority"] = int(value)
+        elif key == "link-local-ip":
+            settings.setdefault("IPAMConfig", {}).setdefault("LinkLocalIPs", []).append(value)
         elif key == "driver-opt":
             option, _, setting = value.partition("=")
             settings.setdefault("DriverOpts", {})[option] = setting

@@ -160,6 +160,9 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "create": ("network", "create"),
         "rm": ("network", "remove"),
         "remove": ("network", "remove"),
+        "connect": ("network", "connect"),
+        "disconnect": ("network", "disconnect"),
+        "prune": ("prune", "networks"),
     },
 }
 _WITHOUT_DAEMON = ("daemon", "version")

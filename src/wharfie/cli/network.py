@@ -1,11 +1,13 @@
-"""``network ls``, ``create`` and ``rm``."""
+"""``network ls``, ``create``, ``connect``, ``disconnect`` and ``rm``."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from wharfie.cli.context import Context, say, warn
 from wharfie.cli.create_parts import pairs
+from wharfie.cli.errors import CommandError
 from wharfie.cli.listing import FORMAT, filters, show
 from wharfie.cli.options import Command
 from wharfie.client.api import query, quote
@@ -27,18 +29,47 @@ CREATE = Command(
     "network create [OPTIONS] NETWORK",
     "Make a network",
     (
+        ("aux-address", "", "map", "Address that something else has (name=address)"),
         ("attachable", "", "flag", "Let containers be attached by hand"),
         ("driver", "d", "string", 'Driver (default "bridge")'),
+        ("egress", "", "string", "What its containers may reach, and nothing else (allow=…)"),
         ("gateway", "", "list", "Address of the subnet's gateway"),
         ("internal", "", "flag", "Without a way out"),
         ("ip-range", "", "list", "Take addresses from this part of the subnet"),
+        ("ipam-driver", "", "string", 'Who gives out addresses (default "default")'),
+        ("ipam-opt", "", "map", "Option of that"),
+        ("ipv4", "", "flag", "Give out IPv4 addresses (default true)"),
         ("ipv6", "", "flag", "Give out IPv6 addresses too"),
         ("label", "", "label", "Attach a label (name=value)"),
+        ("network-rate", "", "string", "How fast its containers may receive and send (in=…,out=…)"),
         ("opt", "o", "map", "Option of the driver"),
+        ("scope", "", "string", "Scope of the network (local)"),
         ("subnet", "", "list", "Subnet (address/length)"),
     ),
     needs=1,
     most=1,
+)
+CONNECT = Command(
+    "network connect [OPTIONS] NETWORK CONTAINER",
+    "Put a container into a network",
+    (
+        ("alias", "", "list", "Another name of the container there"),
+        ("driver-opt", "", "map", "Option of the driver"),
+        ("gw-priority", "", "int", "The network with the highest one has the default route"),
+        ("ip", "", "string", "IPv4 address"),
+        ("ip6", "", "string", "IPv6 address"),
+        ("link", "", "list", "Know another container by a name (container:alias)"),
+        ("link-local-ip", "", "list", "Link-local address"),
+    ),
+    needs=2,
+    most=2,
+)
+DISCONNECT = Command(
+    "network disconnect [OPTIONS] NETWORK CONTAINER",
+    "Take a container out of a network",
+    (("force", "f", "flag", "Even if the container cannot be found"),),
+    needs=2,
+    most=2,
 )
 REMOVE = Command(
     "network rm NETWORK [NETWORK...]",
@@ -82,26 +113,98 @@ def ls(context: Context, arguments: list[str]) -> int:
 def create(context: Context, arguments: list[str]) -> int:
     """``network create``."""
     options, words = CREATE.parse(arguments)
-    pools = []
-    ranges, gateways = options.get("ip-range", []), options.get("gateway", [])
-    for number, subnet in enumerate(options.get("subnet", [])):
-        pool = {"Subnet": subnet}
-        if number < len(ranges):
-            pool["IPRange"] = ranges[number]
-        if number < len(gateways):
-            pool["Gateway"] = gateways[number]
-        pools.append(pool)
+    try:
+        pools = _pools(options)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    driver_options = pairs(options.get("opt", []))
+    for name, key in (("network-rate", "wharfie.rate"), ("egress", "wharfie.egress")):
+        if name in options:
+            driver_options[key] = options[name]
     body = {
         "Name": words[0],
         "Driver": options.get("driver", "bridge"),
+        "Scope": options.get("scope", ""),
         "Internal": options.get("internal", False),
         "Attachable": options.get("attachable", False),
-        "EnableIPv6": options.get("ipv6", False),
-        "IPAM": {"Driver": "default", "Config": pools},
-        "Options": pairs(options.get("opt", [])),
+        "IPAM": {
+            "Driver": options.get("ipam-driver", "default"),
+            "Options": pairs(options.get("ipam-opt", [])),
+            "Config": pools,
+        },
+        "Options": driver_options,
         "Labels": pairs(options.get("label", [])),
     }
+    for name, key in (("ipv4", "EnableIPv4"), ("ipv6", "EnableIPv6")):
+        if name in options:
+            body[key] = options[name]
     say(context.api.post("/networks/create", body)["Id"])
+    return 0
+
+
+def _pools(options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each range, gateway and auxiliary address belongs to the subnet that holds it; raises ValueError."""
+    from ipaddress import ip_address, ip_network
+
+    subnets = options.get("subnet", [])
+    pools: dict[str, dict[str, Any]] = {subnet: {"Subnet": subnet} for subnet in subnets}
+    known = []
+    for subnet in subnets:
+        try:
+            known.append((ip_network(subnet, strict=False), pools[subnet]))
+        except ValueError:
+            continue  # the daemon says what is wrong with it
+    for place, (one, _) in enumerate(known):
+        if any(one.version == other.version and one.overlaps(other) for other, _ in known[:place]):
+            raise ValueError("multiple overlapping subnet configuration is not supported")
+
+    def home(text: str, what: str) -> dict[str, Any]:
+        if not subnets:
+            raise ValueError(f"{what} {text} needs a subnet: every {what} must have a corresponding subnet")
+        try:
+            first = ip_address(text.partition("/")[0])
+        except ValueError:
+            return pools[subnets[0]]
+        for network, pool in known:
+            if first in network:
+                return pool
+        raise ValueError(f"no matching subnet for {what} {text}")
+
+    for text in options.get("ip-range", []):
+        home(text, "range")["IPRange"] = text
+    for text in options.get("gateway", []):
+        home(text, "gateway")["Gateway"] = text
+    for name, text in pairs(options.get("aux-address", [])).items():
+        home(text, "aux-address").setdefault("AuxiliaryAddresses", {})[name] = text
+    return list(pools.values())
+
+
+def connect(context: Context, arguments: list[str]) -> int:
+    """``network connect``."""
+    options, words = CONNECT.parse(arguments)
+    settings: dict[str, Any] = {}
+    ipam = {
+        field: options[name]
+        for name, field in (("ip", "IPv4Address"), ("ip6", "IPv6Address"), ("link-local-ip", "LinkLocalIPs"))
+        if name in options
+    }
+    if ipam:
+        settings["IPAMConfig"] = ipam
+    for name, field in (("alias", "Aliases"), ("link", "Links"), ("gw-priority", "GwPriority")):
+        if name in options:
+            settings[field] = options[name]
+    if "driver-opt" in options:
+        settings["DriverOpts"] = pairs(options["driver-opt"])
+    body = {"Container": words[1], "EndpointConfig": settings}
+    context.api.post(f"/networks/{quote(words[0])}/connect", body)
+    return 0
+
+
+def disconnect(context: Context, arguments: list[str]) -> int:
+    """``network disconnect``."""
+    options, words = DISCONNECT.parse(arguments)
+    body = {"Container": words[1], "Force": options.get("force", False)}
+    context.api.post(f"/networks/{quote(words[0])}/disconnect", body)
     return 0
 
 

@@ -36,8 +36,9 @@ def published(texts: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     ports: dict[str, Any] = {}
     bindings: dict[str, Any] = {}
     for text in texts:
+        firewall = ""
         if "=" in text:
-            text = _fields(text)
+            text, firewall = _fields(text)
         rest, protocol = _protocol(text)
         address = ""
         if rest.startswith("["):
@@ -64,13 +65,16 @@ def published(texts: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
             if outside:
                 wanted = outside if low == high else str(from_port + port - low)
             ports[name] = {}
-            bindings.setdefault(name, []).append({"HostIp": address, "HostPort": wanted})
+            binding = {"HostIp": address, "HostPort": wanted}
+            if firewall:
+                binding["Firewall"] = firewall
+            bindings.setdefault(name, []).append(binding)
     return ports, bindings
 
 
-def _fields(text: str) -> str:
-    """The long form ``target=80,published=8080,protocol=udp`` as the short one."""
-    target, outside, protocol = "", "", "tcp"
+def _fields(text: str) -> tuple[str, str]:
+    """The long form ``target=80,published=8080,protocol=udp`` as the short one, and its ``firewall``."""
+    target, outside, protocol, firewall = "", "", "tcp", ""
     for field in text.split(","):
         key, equals, value = field.partition("=")
         if not equals:
@@ -81,9 +85,13 @@ def _fields(text: str) -> str:
             outside = value
         elif key == "protocol":
             protocol = value
+        elif key == "firewall":
+            if value not in ("own", "host"):
+                raise ValueError(f"invalid firewall {value}: it is own or host")
+            firewall = value
         elif key != "mode":
             raise ValueError(f"invalid field key: {key}")
-    return f"{outside}:{target}/{protocol}" if outside else f"{target}/{protocol}"
+    return f"{outside}:{target}/{protocol}" if outside else f"{target}/{protocol}", firewall
 
 
 def exposed(texts: list[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ VOLUMES = Command(
     (("all", "a", "flag", "Named ones too, not only anonymous ones"), _FILTER, _FORCE),
     most=0,
 )
+NETWORKS = Command("network prune [OPTIONS]", "Remove networks that nothing uses", (_FILTER, _FORCE), most=0)
 SYSTEM = Command(
     "system prune [OPTIONS]",
     "Remove everything that nothing uses",
@@ -77,6 +78,11 @@ def _prune_volumes(context: Context, options: dict[str, Any], *, every: bool) ->
     return int(done.get("SpaceReclaimed", 0))
 
 
+def _prune_networks(context: Context, options: dict[str, Any]) -> None:
+    done = context.api.post("/networks/prune" + _chosen(options))
+    _report("Deleted Networks:", done.get("NetworksDeleted") or [])
+
+
 def _report(heading: str, names: list[str]) -> None:
     if names:
         sys.stdout.write("\n".join([heading, *names]) + "\n\n")
@@ -118,10 +124,19 @@ def volumes(context: Context, arguments: list[str]) -> int:
     return _total(_prune_volumes(context, options, every=every))
 
 
+def networks(context: Context, arguments: list[str]) -> int:
+    """``network prune``."""
+    options, _ = NETWORKS.parse(arguments)
+    if agreed(options, "This will remove all custom networks not used by at least one container."):
+        _prune_networks(context, options)
+    return 0
+
+
 def system(context: Context, arguments: list[str]) -> int:
     """``system prune``."""
     options, _ = SYSTEM.parse(arguments)
     lines = ["This will remove:", "  - all stopped containers"]
+    lines.append("  - all networks not used by at least one container")
     if options.get("volumes"):
         lines.append("  - all anonymous volumes not used by at least one container")
     every = "images without at least one container associated to them"
@@ -129,6 +144,7 @@ def system(context: Context, arguments: list[str]) -> int:
     if not agreed(options, "\n".join(lines)):
         return 0
     space = _prune_containers(context, options)
+    _prune_networks(context, options)
     if options.get("volumes"):
         space += _prune_volumes(context, options, every=False)
     return _total(space + _prune_images(context, options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from wharfie.daemon import options
@@ -16,6 +17,7 @@ from wharfie.wire.config import Ulimit
 CONFIG_FILE = "/etc/wharfie/daemon.json"
 DATA_ROOT = "/var/lib/wharfie"
 EXEC_ROOT = "/run/wharfie"
+_LOCAL6 = "fd77:6861:7266::/64"
 _LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50}
 
 
@@ -52,6 +54,12 @@ class Config:
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     host_gateway: str = ""
+    host_binding: str = ""
+    subnet6: str = ""
+    icc: bool = True
+    publish_firewall: str = "own"
+    """``host``: the host's own rules for local ports apply to published ones."""
+    address_pools: tuple[tuple[IPv4Network | IPv6Network, int], ...] = ()
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
     http_proxy: str = ""
@@ -132,6 +140,11 @@ def build(given: dict[str, Any], ignored: tuple[str, ...] = ()) -> Config:
         dns_search=tuple(given.get("dns-search", ())),
         dns_options=tuple(given.get("dns-opts", ())),
         host_gateway=given.get("host-gateway-ip", ""),
+        host_binding=_address(given.get("ip", "")),
+        subnet6=_subnet6(given),
+        icc=given.get("icc", True),
+        publish_firewall=_publish_firewall(given.get("publish-firewall", "own")),
+        address_pools=tuple(_pool(one) for one in given.get("default-address-pools", ())),
         insecure_registries=tuple(given.get("insecure-registries", ())),
         registry_mirrors=tuple(checked_mirror(text) for text in given.get("registry-mirrors", ())),
         **_proxies(given),
@@ -169,6 +182,46 @@ def _refuse_what_is_missing(given: dict[str, Any]) -> None:
         raise InvalidArgument(f"IPC mode {given['default-ipc-mode']!r} is not supported as a default")
     if given.get("default-cgroupns-mode", "private") not in ("private", "host"):
         raise InvalidArgument(f"the cgroup namespace mode {given['default-cgroupns-mode']!r} is invalid")
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text)) if text else ""
+    except ValueError:
+        raise InvalidArgument(f"invalid --ip {text}: it is no address") from None
+
+
+def _subnet6(given: dict[str, Any]) -> str:
+    text = given.get("fixed-cidr-v6", "")
+    if not given.get("ipv6"):
+        return ""
+    try:
+        return str(IPv6Network(text or _LOCAL6))
+    except ValueError:
+        raise InvalidArgument(
+            f"invalid --fixed-cidr-v6 {text}: it must be a subnet, as fd00:1::/64"
+        ) from None
+
+
+def _publish_firewall(text: str) -> str:
+    if text not in ("own", "host"):
+        raise InvalidArgument(f"invalid publish-firewall {text}: it is own or host")
+    return text
+
+
+def _pool(one: Any) -> tuple[IPv4Network | IPv6Network, int]:
+    """``base=10.10.0.0/16,size=24`` in flags, ``{"base": …, "size": …}`` in the file."""
+    if isinstance(one, str):
+        one = dict(part.partition("=")[::2] for part in one.split(","))
+    try:
+        base, size = ip_network(one["base"]), int(one["size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidArgument(f"invalid default-address-pools: {error}") from None
+    if not base.prefixlen <= size <= base.max_prefixlen - 2:
+        raise InvalidArgument(
+            f"invalid default-address-pools: the size {size} does not fit into the base {base}"
+        )
+    return base, size
 
 
 def _directory(text: str) -> str:

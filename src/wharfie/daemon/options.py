@@ -43,6 +43,9 @@ OPTIONS = (
     Option("config-file", "text", "Configuration file (default /etc/wharfie/daemon.json)"),
     Option("data-root", "text", "Directory of images, containers and volumes"),
     Option("debug", "switch", "Log more", short="D"),
+    Option(
+        "default-address-pool", "list", "Pool of new networks (base=…,size=…)", key="default-address-pools"
+    ),
     Option("default-cgroupns-mode", "text", 'Control group namespace of containers ("host" or "private")'),
     Option("default-ipc-mode", "text", 'IPC namespace of containers ("shareable" or "private")'),
     Option("default-shm-size", "text", "Size of /dev/shm in containers"),
@@ -52,18 +55,22 @@ OPTIONS = (
     Option("dns-search", "list", "DNS search domain of containers"),
     Option("exec-opt", "list", "Runtime option (native.cgroupdriver=cgroupfs)", key="exec-opts"),
     Option("exec-root", "text", "Directory of what lives until the next boot"),
+    Option("fixed-cidr-v6", "text", "IPv6 subnet of the default bridge"),
     Option("group", "text", "Group of the Unix socket", short="G"),
     Option("help", "switch", "Show this and end", short="h"),
     Option("host", "list", "Socket to listen on (unix://, tcp:// or fd://)", short="H", key="hosts"),
     Option("host-gateway-ip", "text", "Address that host-gateway stands for in --add-host"),
     Option("http-proxy", "text", "HTTP proxy URL to use for outgoing traffic"),
     Option("https-proxy", "text", "HTTPS proxy URL to use for outgoing traffic"),
+    Option("icc", "switch", "Containers on the default bridge reach each other"),
     Option("init", "switch", "Run an init process in containers"),
     Option("init-path", "text", "Path of that init program"),
     Option("insecure-registry", "list", "Registry to talk to without TLS", key="insecure-registries"),
     Option("ip-forward", "switch", "Switch on IP forwarding"),
     Option("ip-masq", "switch", "Masquerade what leaves the bridge"),
+    Option("ip", "text", "Address that ports are published on"),
     Option("iptables", "switch", "Make firewall rules"),
+    Option("ipv6", "switch", "IPv6 on the default bridge"),
     Option("label", "list", "Label of this daemon", key="labels"),
     Option("live-restore", "switch", "Containers outlive the daemon (always so)"),
     Option("log-driver", "text", "Log driver of containers"),
@@ -77,6 +84,9 @@ OPTIONS = (
     Option("no-new-privileges", "switch", "Set no-new-privileges in containers"),
     Option("pidfile", "text", "Where the daemon's process id is written", short="p"),
     Option("registry-mirror", "list", "Preferred registry mirror of Docker Hub", key="registry-mirrors"),
+    Option(
+        "publish-firewall", "text", "Rules that apply to published ports: own, or the host's for its ports"
+    ),
     Option("seccomp-profile", "text", 'Path of a seccomp profile ("unconfined": none)'),
     Option("shutdown-timeout", "number", "Accepted; containers are not stopped with the daemon"),
     Option("storage-driver", "text", "overlay is the one there is", short="s"),
@@ -100,10 +110,9 @@ IGNORED = frozenset(
     {
         "allow-direct-routing", "allow-nondistributable-artifacts", "api-cors-header",
         "authorization-plugins", "builder", "cdi-spec-dirs", "containerd", "containerd-namespace",
-        "containerd-plugins-namespace", "cpu-rt-period", "cpu-rt-runtime", "default-address-pools",
+        "containerd-plugins-namespace", "cpu-rt-period", "cpu-rt-runtime",
         "default-gateway", "default-gateway-v6", "default-network-opts", "default-runtime", "experimental",
-        "features", "fixed-cidr", "fixed-cidr-v6", "icc", "ip", "ip6tables",
-        "ipv6", "log-format",
+        "features", "fixed-cidr", "ip6tables", "log-format",
         "metrics-addr", "network-control-plane-mtu", "node-generic-resources",
         "oom-score-adjust", "raw-logs", "selinux-enabled", "storage-opts",
         "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",
@@ -217,6 +226,8 @@ def _fits(option: Option, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if option.kind == "text":
         return isinstance(value, str)
+    if option.name == "default-address-pools":
+        return isinstance(value, list) and all(isinstance(item, dict) for item in value)
     if option.kind == "map" or option.name in ("default-ulimits", "runtimes"):
         return isinstance(value, dict)
     return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from wharfie.api.backends import Backends
 from wharfie.api.server import Server
@@ -37,7 +38,10 @@ from wharfie.engine.system import System, SystemFacts
 from wharfie.images.distribution import Distribution
 from wharfie.images.registry.settings import Proxies, Settings
 from wharfie.images.store import ImageStore
-from wharfie.network.manager import NetworkManager
+from wharfie.network.manager import NetworkManager, NetworkSettings
+from wharfie.network.porter import PorterProcess
+from wharfie.network.refusals import Refusal, Refusals
+from wharfie.network.ruleswatch import RulesWatch
 from wharfie.runtime.seccomp_cache import ProgramCache
 from wharfie.state.containers import ContainerStore
 from wharfie.state.db import Database
@@ -107,8 +111,10 @@ async def _build(daemon: RunningDaemon) -> None:
     images = daemon.images = ImageStore(config.data_root, database)
     volumes = VolumeManager(database, f"{config.data_root}/volumes")
     volumes.recover()
-    networks = _networks(config, database)
     events = EventBus()
+    porter = PorterProcess(config.exec_root)
+    daemon.on_close("let go of the porter", porter.close)
+    networks = _networks(config, database, porter)
     spawner = SpawnerHolder(
         exec_root=config.exec_root,
         interpreter=[sys.executable],
@@ -129,27 +135,40 @@ async def _build(daemon: RunningDaemon) -> None:
         defaults=_defaults(config),
     )
     daemon.on_close("let go of the monitors", containers.close)
+    networks.ports.container_name = _name_of(containers)
+    porter.on_event = _told(containers)
+    porter.on_loss = lambda: spawn("tell another porter", containers.networking.porter_lost())
+    await porter.find()
     await containers.recover()
+    refusals = Refusals(_refused(containers, networks))
+    daemon.on_close("hear of refusals no more", refusals.close)
+    watch = RulesWatch(lambda: _mend(networks))
+    daemon.on_close("watch the rules no more", watch.close)
+    daemon.on_close("remove the networks of nobody", lambda: _tidy(containers, networks))
     backends = _backends(daemon, networks, volumes, events)
     spawn("keep in order", _keep_in_order(networks, containers))
     await _listen(daemon, backends, events)
 
 
-def _networks(config: Config, database: Database) -> NetworkManager:
-    return NetworkManager(
-        database,
-        exec_root=config.exec_root,
+def _networks(config: Config, database: Database, porter: PorterProcess) -> NetworkManager:
+    settings = NetworkSettings(
         bridge=config.bridge,
-        bip=config.bip or None,
+        bip=config.bip,
+        subnet6=config.subnet6,
         mtu=config.mtu,
+        icc=config.icc,
         dns=config.dns,
         dns_search=config.dns_search,
         dns_options=config.dns_options,
         host_gateway=config.host_gateway,
+        host_binding=config.host_binding,
+        host_rules=config.publish_firewall == "host",
         firewall=config.iptables,
         forward=config.ip_forward,
         masquerade=config.ip_masq,
+        pools=config.address_pools,
     )
+    return NetworkManager(database, exec_root=config.exec_root, settings=settings, porter=porter)
 
 
 def _backends(
@@ -243,12 +262,59 @@ def _defaults(config: Config) -> EngineDefaults:
     )
 
 
+def _mend(networks: NetworkManager) -> None:
+    try:
+        networks.repair()
+    except Exception as error:
+        _log.warning("the network cannot be repaired: %s", error)
+
+
 async def _keep_in_order(networks: NetworkManager, containers: Containers) -> None:
     """Put the firewall back when another program flushed it; write what a full disk did not take."""
     while True:
         await asyncio.sleep(_REPAIR_INTERVAL)
         containers.registry.save()
-        try:
-            networks.repair()
-        except Exception as error:
-            _log.warning("the network cannot be repaired: %s", error)
+        _mend(networks)
+
+
+def _name_of(containers: Containers) -> Callable[[str], str]:
+    def name(identifier: str) -> str:
+        known = containers.registry.knows(identifier)
+        return containers.get(identifier).name if known else identifier[:12]
+
+    return name
+
+
+def _told(containers: Containers) -> Callable[[dict[str, Any]], None]:
+    """What the porter has to tell."""
+
+    def told(event: dict[str, Any]) -> None:
+        identifier = event.get("container", "")
+        if event.get("event") == "refused" and containers.registry.knows(identifier):
+            containers.emit(containers.get(identifier), "egress-refused", destination=event["name"])
+
+    return told
+
+
+def _refused(containers: Containers, networks: NetworkManager) -> Callable[[Refusal], None]:
+    """A packet that an allow-list kept in, as an event of its container."""
+
+    def refused(refusal: Refusal) -> None:
+        for seat in networks.store.all():
+            if refusal.source in (seat.address, seat.address6) and containers.registry.knows(seat.container):
+                containers.emit(
+                    containers.get(seat.container),
+                    "egress-refused",
+                    destination=refusal.destination,
+                    protocol=refusal.protocol,
+                    port=str(refusal.port),
+                )
+                return
+
+    return refused
+
+
+def _tidy(containers: Containers, networks: NetworkManager) -> None:
+    """Where no container runs, nothing of ours stays in the kernel while no daemon does."""
+    if not any(container.status.running for container in containers.all()):
+        networks.teardown()

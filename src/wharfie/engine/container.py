@@ -79,6 +79,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     host_config: HostConfig
     networks: dict[str, EndpointSettings] = {}
     """The networks asked for, with aliases and addresses asked for."""
+    detached: bool = False
+    """It was taken out of all its networks."""
     image_id: str
     created: int
     path: str

@@ -17,6 +17,7 @@ from wharfie.engine.creation import CreateResult, Creation
 from wharfie.engine.events import EventBus
 from wharfie.engine.inspection import Inspection
 from wharfie.engine.listing import Listing
+from wharfie.engine.networking import Networking
 from wharfie.engine.recovery import Recovery
 from wharfie.engine.registry import Registry
 from wharfie.engine.removal import Removal
@@ -80,7 +81,8 @@ class Containers:
         self._updating = Updating(self._context)
         self._listing = Listing(self._context)
         self._inspection = Inspection(self._context)
-        self._recovery = Recovery(self._context, supervisor, self._starting, self._removal)
+        self.networking = Networking(self._context)
+        self._recovery = Recovery(self._context, supervisor, self._starting, self._removal, self.networking)
 
     async def recover(self) -> None:
         """At the daemon's start: bring database, monitors and kernel together, and apply restart policies."""

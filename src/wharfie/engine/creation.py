@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from wharfie.engine import merging, surroundings, validate
+from wharfie.engine import links, merging, seating, surroundings, validate
 from wharfie.engine.container import Container, Record, Status
 from wharfie.engine.context import Context
 from wharfie.engine.oci import namespaces
@@ -86,7 +86,7 @@ class Creation:
         record = Record(
             config=config,
             host_config=host_config,
-            networks=_networks(body, host_config),
+            networks=self._networks(body, host_config),
             image_id=image.id,
             created=time.time_ns(),
             path=path,
@@ -104,8 +104,7 @@ class Creation:
     def _check_references(self, asked: HostConfig) -> None:
         """The networks and containers that are named must be there."""
         mode = Mode.parse(asked.network_mode)
-        if mode.kind is ModeKind.NAMED:
-            self._context.networks.get(mode.name)
+        links.check(self._context, list(asked.links or ()), asked.network_mode)
         if mode.kind is ModeKind.CONTAINER:
             self._context.registry.get(mode.name)
         for other in (asked.pid_mode, asked.ipc_mode):
@@ -133,6 +132,33 @@ class Creation:
             inherited_points=inherited,
             volume_driver=asked.volume_driver,
         )
+
+    def _networks(self, body: CreateContainer, asked: HostConfig) -> dict[str, EndpointSettings]:
+        """What is asked of each network, by its name; the networks must be there, and able to give it."""
+        given = (body.networking_config.endpoints_config or {}) if body.networking_config else {}
+        mode = Mode.parse(asked.network_mode)
+        if mode.kind is ModeKind.CONTAINER:
+            if given:
+                raise InvalidArgument(
+                    "conflicting options: a container that joins another one's network has none of its own"
+                )
+            return {}
+        networks = self._context.networks
+        found: dict[str, EndpointSettings] = {}
+        for ref, settings in given.items():
+            network = networks.get("bridge" if ref == "default" else ref)
+            found[network.name] = _plain(settings or EndpointSettings())
+        own = networks.get(mode.name).name
+        if body.mac_address and own not in found:
+            found[own] = EndpointSettings(mac_address=body.mac_address)
+        if len(found.keys() | {own}) > 1 and mode.kind in (ModeKind.HOST, ModeKind.NONE):
+            raise InvalidArgument(
+                "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+            )
+        for name, settings in found.items():
+            _check_mac(settings.mac_address)
+            networks.check(name, seating.wish_of(settings))
+        return found
 
     def _user_namespace(self, asked: HostConfig) -> int:
         if asked.userns_mode != "private":
@@ -237,16 +263,6 @@ def _copy_up(lower: list[str], container: Container, points: list[MountPoint]) -
         os.close(root)
 
 
-def _networks(body: CreateContainer, asked: HostConfig) -> dict[str, EndpointSettings]:
-    given = (body.networking_config.endpoints_config or {}) if body.networking_config else {}
-    found = {name: settings or EndpointSettings() for name, settings in given.items()}
-    if "default" in found:
-        found["bridge"] = found.pop("default")
-    if body.mac_address and asked.network_mode not in found:
-        found[asked.network_mode] = EndpointSettings(mac_address=body.mac_address)
-    return found
-
-
 def _check_platform(image: Image, ref: str, platform: str) -> list[str]:
     """Docker's warning for an image of another platform; WrongPlatform where one was asked for."""
     own = f"linux/{_GO_ARCHITECTURES.get(machine.machine(), machine.machine())}"
@@ -265,3 +281,23 @@ def _check_platform(image: Image, ref: str, platform: str) -> list[str]:
             "and no specific platform was requested"
         ]
     return []
+
+
+def _plain(asked: EndpointSettings) -> EndpointSettings:
+    """Only what can be asked for: a client may send back what it was shown."""
+    return EndpointSettings(
+        ipam_config=asked.ipam_config,
+        links=asked.links,
+        aliases=asked.aliases,
+        mac_address=asked.mac_address,
+        driver_opts=asked.driver_opts,
+        gw_priority=asked.gw_priority,
+    )
+
+
+def _check_mac(text: str) -> None:
+    parts = text.replace("-", ":").split(":")
+    if text and (
+        len(parts) != 6 or any(len(part) != 2 or part.strip("0123456789abcdefABCDEF") for part in parts)
+    ):
+        raise InvalidArgument(f"invalid MAC address: {text}")

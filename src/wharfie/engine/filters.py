@@ -117,12 +117,12 @@ def matches_name(wanted: Sequence[str], name: str) -> bool:
 def pruned(given: Given) -> Chooses:
     """Which stopped containers a prune takes; raises InvalidFilter."""
     check(given, PRUNED)
-    until = _until(given)
+    moment = until(given)
     wanted, unwanted = given.get("label", ()), given.get("label!", ())
 
     def chosen(container: Container) -> bool:
         labels = container.config.labels or {}
-        if until is not None and container.created > until:
+        if moment is not None and container.created > moment:
             return False
         if unwanted and has_labels(unwanted, labels):
             return False
@@ -131,7 +131,8 @@ def pruned(given: Given) -> Chooses:
     return chosen
 
 
-def _until(given: Given) -> int | None:
+def until(given: Given) -> int | None:
+    """The moment of the filter of this name, in nanoseconds; raises InvalidArgument."""
     values = given.get("until", ())
     if not values:
         return None

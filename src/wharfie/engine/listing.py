@@ -5,8 +5,8 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
 
-from wharfie.engine import endpoints, filters
-from wharfie.engine.container import Container, State
+from wharfie.engine import endpoints, filters, publishing
+from wharfie.engine.container import Container
 from wharfie.engine.context import Context
 from wharfie.engine.words import mount_points, status_words
 from wharfie.errors import InvalidArgument, NotFound
@@ -88,8 +88,13 @@ class Listing:
             _is_port(item, port) for item in exposed for port in container.config.exposed_ports or ()
         ):
             return False
-        if given.get("publish"):
-            return False
+        published = given.get("publish", ())
+        if published:
+            seats = self._context.networks.endpoints(container.id)
+            names = [one.name for seat in seats for one in seat.published]
+            names += [name for name, wanted in (container.host_config.port_bindings or {}).items() if wanted]
+            if not any(_is_port(item, name) for item in published for name in names):
+                return False
         networks = given.get("network", ())
         if networks:
             joined = endpoints.of_container(self._context, container)
@@ -139,7 +144,7 @@ class Listing:
             image_id=container.image_id,
             command=command_text(container),
             created=container.created // 1_000_000_000,
-            ports=_ports(container) if status.running else [],
+            ports=self._ports(container) if status.running else [],
             size_rw=own,
             size_root_fs=own + self._context.images.by_id(container.image_id).size if size else 0,
             labels=config.labels or {},
@@ -151,6 +156,12 @@ class Listing:
             ),
             network_settings=NetworkSettingsSummary(networks=seats),
             mounts=mount_points(container),
+        )
+
+    def _ports(self, container: Container) -> builtins.list[Port]:
+        seats = self._context.networks.endpoints(container.id)
+        return publishing.listed(
+            container.config.exposed_ports or (), [one for seat in seats for one in seat.published]
         )
 
     def _image_name(self, container: Container) -> str:
@@ -173,17 +184,6 @@ def command_text(container: Container) -> str:
     for argument in container.record.args:
         words.append(f"'{argument}'" if " " in argument else argument)
     return " ".join(words)
-
-
-def _ports(container: Container) -> list[Port]:
-    if container.status.state is State.RESTARTING:
-        return []
-    found = []
-    for name in container.config.exposed_ports or ():
-        number, _, protocol = name.partition("/")
-        if number.isdigit():
-            found.append(Port(private_port=int(number), type=protocol or "tcp"))
-    return sorted(found, key=lambda port: (port.private_port, port.type))
 
 
 def _is_port(wanted: str, port: str) -> bool:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from wharfie.engine import lifecycle, restart, sharing
 from wharfie.engine.container import Container, State
 from wharfie.engine.context import Context
+from wharfie.engine.networking import Networking
 from wharfie.engine.removal import Removal, discard
 from wharfie.engine.starting import Starting
 from wharfie.engine.supervisor import Supervisor, exit_event
@@ -39,12 +40,18 @@ class Recovery:
     """What happens once, before anybody is served."""
 
     def __init__(
-        self, context: Context, supervisor: Supervisor, starting: Starting, removal: Removal
+        self,
+        context: Context,
+        supervisor: Supervisor,
+        starting: Starting,
+        removal: Removal,
+        networking: Networking,
     ) -> None:
         self._context = context
         self._supervisor = supervisor
         self._starting = starting
         self._removal = removal
+        self._networking = networking
 
     async def run(self) -> None:
         """Reconcile; raises what the networks raise."""
@@ -57,7 +64,9 @@ class Recovery:
         self._supervisor.recovering = True
         await asyncio.gather(*(self._find(container) for container in containers))
         await self._clear_orphans()
-        self._context.networks.recover({item.id for item in containers if item.status.running})
+        running = {item.id for item in containers if item.status.running}
+        self._context.networks.recover(running)
+        await self._networking.reconcile()
         for container in containers:
             if not container.status.running and not os.path.isdir(container.directory):
                 await self._removal.finish(container)

@@ -12,9 +12,11 @@ and one after (the status).
 
 from __future__ import annotations
 
+import asyncio
 import os
+from typing import Any
 
-from wharfie.engine import filesets, lifecycle, sharing, surroundings
+from wharfie.engine import filesets, lifecycle, links, seating, sharing, surroundings
 from wharfie.engine.container import Container, PendingAttach, State
 from wharfie.engine.context import Context
 from wharfie.engine.failures import start_failure
@@ -28,9 +30,10 @@ from wharfie.engine.oci.security import parse_security
 from wharfie.engine.supervisor import Supervisor
 from wharfie.errors import Conflict, InternalError, NotModified, Unavailable, WharfieError
 from wharfie.monitor.client import LaunchRequest, MonitorLink
-from wharfie.network.model import Endpoint, Mode, ModeKind
+from wharfie.network.model import Mode, ModeKind, interfaces
 from wharfie.volumes.model import MountPoint
 
+_AFTERWARDS = 0.05
 _NOT_RUNNING = {
     "network": "cannot join network of a non running container: {}",
     "ipc": "cannot join IPC of a non running container: {0}: container {0} is not running",
@@ -102,6 +105,17 @@ class Starting:
             container, lifecycle.Started(pid=link.pid, at=link.started_at_ns, by_policy=by_policy)
         )
         self._supervisor.watch(container, link)
+        self._settle_network(container)
+
+    def _settle_network(self, container: Container) -> None:
+        """What need not be there before the program runs."""
+        networks = self._context.networks
+        seats = networks.endpoints(container.id)
+        for seat in seats:
+            if seat.rate:
+                networks.limit(seat, container.status.pid)
+        if any(seat.published for seat in seats):
+            asyncio.get_running_loop().call_later(_AFTERWARDS, networks.publishing.hand_over)
 
     # -- preparing ----------------------------------------------------------------------------------
 
@@ -112,7 +126,7 @@ class Starting:
         security = parse_security(asked.security_opt or [], host)
         os.makedirs(container.run_directory, 0o700, exist_ok=True)
         joins = self._joins(container)
-        endpoints, files = self._network(container)
+        found, files = self._network(container)
         parent = asked.cgroup_parent or defaults.cgroup_parent
         cgroup = f"/{parent.strip('/')}/{container.id}"
         now = Circumstances(
@@ -125,6 +139,7 @@ class Starting:
             cgroup=cgroup,
             ulimits=defaults.ulimits,
             no_new_privileges=defaults.no_new_privileges,
+            link_variables=links.environment(self._context, container),
         )
         names = capability_names(asked, host)
         want_init = defaults.init if asked.init is None else asked.init
@@ -142,7 +157,7 @@ class Starting:
                 "volatile": asked.auto_remove,
             },
             cgroup=cgroup,
-            interfaces=[item for item in (seat.interface() for seat in endpoints) if item is not None],
+            interfaces=found,
             seccomp_path=self._filters.path(security, names, privileged=asked.privileged),
             init_path=init_program(defaults.init_path) if want_init else None,
             tty=container.tty,
@@ -174,26 +189,23 @@ class Starting:
             raise Conflict(_NOT_RUNNING[what].format(other.id))
         return other.status.pid
 
-    def _network(self, container: Container) -> tuple[list[Endpoint], dict[str, str]]:
-        networks, config = self._context.networks, container.config
+    def _network(self, container: Container) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Its interfaces, and the files that it reads names from."""
+        context = self._context
         mode = Mode.parse(container.host_config.network_mode)
         if mode.kind is ModeKind.CONTAINER:
-            return [], filesets.destinations(self._context.registry.get(mode.name))
-        endpoints = []
-        if not config.network_disabled:
-            wished = container.record.networks.get(mode.name)
-            ipam = wished.ipam_config if wished else None
-            endpoints.append(
-                networks.connect(
-                    container.id,
-                    mode.name,
-                    hostname=config.hostname,
-                    aliases=(wished.aliases or ()) if wished else (),
-                    ip=(ipam.ipv4_address or None) if ipam else None,
-                    mac=(wished.mac_address if wished else "") or config.mac_address or None,
-                )
-            )
-        return endpoints, filesets.write(container, networks, endpoints)
+            return [], filesets.destinations(context.registry.get(mode.name))
+        seats = seating.take(context, container)
+        embedded = seating.embedded(seats)
+        found = interfaces(seats)
+        if embedded:
+            seating.inform(context, container, seats)
+            if found:
+                found[0]["porter"] = [context.networks.porter.path, container.id]
+        written = filesets.write(
+            container, context.networks.files, seats, links.hosts(context, container), embedded=embedded
+        )
+        return found, written
 
     def _shm(self, container: Container) -> str:
         """The directory of the host that becomes /dev/shm; empty where the container makes its own."""

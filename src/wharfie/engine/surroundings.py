@@ -45,6 +45,6 @@ def _networks(context: Context, container: Container, action: str) -> None:
         attributes = {
             "container": container.id,
             "name": seat.network,
-            "type": _DRIVERS.get(seat.network, "bridge"),
+            "type": _DRIVERS.get(seat.network, seat.driver),
         }
         context.events.emit("network", action, seat.network_id, attributes)

@@ -132,7 +132,9 @@ class System:
             images=len(self._images.images()),
             driver="overlay2",
             driver_status=[("Backing Filesystem", _file_system(self._facts.data_root))],
-            plugins=Plugins(volume=["local"], network=["bridge", "host", "null"], log=["json-file", "none"]),
+            plugins=Plugins(
+                volume=["local"], network=["bridge", "host", "macvlan", "null"], log=["json-file", "none"]
+            ),
             memory_limit=host.unified or "memory" in groups.controllers,
             swap_limit=host.swap_limit,
             cpu_cfs_period=_has(groups, "cpu", "cpu.cfs_period_us"),

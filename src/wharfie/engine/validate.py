@@ -18,8 +18,10 @@ from wharfie.engine.oci.host import Host
 from wharfie.engine.oci.limits import check_ulimits
 from wharfie.engine.oci.security import parse_security
 from wharfie.engine.oci.sysctls import check_sysctls
+from wharfie.engine.publishing import bindings
 from wharfie.engine.signals import parse_signal
 from wharfie.errors import InvalidArgument, NotSupported
+from wharfie.network import egress, ports, rates
 from wharfie.network.model import Mode, ModeKind
 from wharfie.wire.config import Config, HostConfig, Resources
 
@@ -107,6 +109,9 @@ def host_config(asked: HostConfig, host: Host) -> list[str]:
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
         )
     _unsupported(asked)
+    ports.parse(bindings(asked))
+    rates.parse(asked.network_rate)
+    egress.joined(asked.egress)
     warnings = []
     if asked.network_mode == "host" and asked.port_bindings:
         warnings.append("Published ports are discarded when using host network mode")
@@ -125,13 +130,6 @@ def _unsupported(asked: HostConfig) -> None:
             f'could not select device driver "{asked.device_requests[0].driver}" with capabilities: '
             f"[[{' '.join(words)}]]"
         )
-    published = any(asked.port_bindings.values()) if asked.port_bindings else False
-    if (published or asked.port_bindings or asked.publish_all_ports) and asked.network_mode != "host":
-        raise NotSupported(
-            "publishing ports is not supported yet: reach the container by its address, or use --network host"
-        )
-    if asked.links:
-        raise NotSupported("links are not supported: they are a legacy feature of Docker")
 
 
 def _modes(asked: HostConfig) -> None:
@@ -164,6 +162,8 @@ def network(asked: Config, host: HostConfig) -> None:
     if mode.kind is not ModeKind.CONTAINER:
         return
     for problem, conflicts in (
+        ("a network rate and the network mode", host.network_rate),
+        ("an egress list and the network mode", host.egress),
         ("hostname and the network mode", asked.hostname),
         ("dns and the network mode", host.dns),
         ("custom host-to-IP mapping and the network mode", host.extra_hosts),

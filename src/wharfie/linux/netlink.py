@@ -27,6 +27,7 @@ REQUEST, ACK, ECHO, DUMP = 0x1, 0x4, 0x8, 0x300
 REPLACE, EXCL, CREATE = 0x100, 0x200, 0x400
 
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_BATCH_BEGIN, _BATCH_END = 16, 17
 _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
 _SOL_NETLINK = 270
 _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 10, 11
@@ -149,6 +150,37 @@ class Socket:
             raise failure
         return answers
 
+    def transact(self, subsystem: int, requests: Sequence[Request]) -> None:
+        """Send ``requests`` as one transaction of a netfilter subsystem; OSError: nothing is done."""
+        frame = b"\0\0" + subsystem.to_bytes(2, "big")
+        first = self._sequence + 2
+        parts = [_HEADER.pack(20, _BATCH_BEGIN, REQUEST, first - 1, 0), frame]
+        self._sequence += 1
+        for request in requests:
+            self._sequence += 1
+            length = 16 + len(request.body)
+            parts.append(_HEADER.pack(length, request.kind, request.flags | ACK, self._sequence, 0))
+            parts.append(request.body + b"\0" * (-length % 4))
+        last = self._sequence
+        self._sequence += 1
+        parts += [_HEADER.pack(20, _BATCH_END, REQUEST, self._sequence, 0), frame]
+        self._socket.sendto(b"".join(parts), (0, 0))
+        waiting = len(requests)
+        failure: OSError | None = None
+        while waiting:
+            try:
+                answers = list(self._receive(_socket.MSG_DONTWAIT))
+            except BlockingIOError:
+                # all is queued when sendto returns: there is no more to come after a transaction that broke
+                break
+            for kind, flags, sequence, payload in answers:
+                if kind == _NLMSG_ERROR and first - 1 <= sequence <= last + 1:
+                    waiting -= first <= sequence <= last
+                    place = min(max(sequence - first, 0), len(requests) - 1)
+                    failure = failure or _failure(requests[place].operation, flags, payload)
+        if failure is not None:
+            raise failure
+
     def dump(self, request: Request) -> list[bytes]:
         """The bodies of all objects that a dump request lists; raises OSError."""
         self._sequence += 1
@@ -166,8 +198,8 @@ class Socket:
                     return found
                 found.append(payload)
 
-    def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
-        data = self._socket.recv(65536)
+    def _receive(self, how: int = 0) -> Iterator[tuple[int, int, int, bytes]]:
+        data = self._socket.recv(65536, how)
         start = 0
         while start + 16 <= len(data):
             length, kind, flags, sequence, _port = _HEADER.unpack_from(data, start)

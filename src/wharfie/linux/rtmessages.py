@@ -10,18 +10,21 @@ import _socket
 import struct
 
 from wharfie.linux import netlink
-from wharfie.linux.netlink import CREATE, EXCL, Request, attribute, nested, number, text
+from wharfie.linux.netlink import CREATE, EXCL, REPLACE, Request, attribute, nested, number, text
 
 _NETLINK_ROUTE = 0
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
-_NEWROUTE, _GETROUTE = 24, 26
+_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
 _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 18, 19, 20, 26, 28
-_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _VETH_PEER = 1, 2, 4, 5, 1
+_BRPORT_MODE, _BRPORT_ISOLATED, _MACVLAN_MODE = 4, 33, 1
+_MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
+_IFA_F_NODAD = 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE = 1, 4, 5, 15
 
 _IFF_UP = 1
@@ -147,6 +150,47 @@ def bridge(name: str, mac: str = "") -> Request:
     return Request(f"create the bridge {name}", _NEWLINK, CREATE | EXCL, _link_body(0, None, *parts))
 
 
+def bridge_port(name: str, *, isolated: bool = False, hairpin: bool = False) -> Request:
+    """How a bridge treats the port ``name``.
+
+    ``isolated``: it does not talk to other isolated ports, only to the bridge. ``hairpin``: what it sends may
+    come back to it, as a connection to a published port of its own does where bridge-nf-call-iptables is on.
+    """
+    data = nested(
+        _INFO_SLAVE_DATA,
+        attribute(_BRPORT_ISOLATED, bytes((isolated,))),
+        attribute(_BRPORT_MODE, bytes((hairpin,))),
+    )
+    info = nested(_IFLA_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), data)
+    return Request(
+        f"set up the bridge port {name}", _NEWLINK, 0, _link_body(0, None, text(_IFLA_IFNAME, name), info)
+    )
+
+
+def macvlan(
+    name: str, parent: int, mode: str, *, netns: int = -1, pid: int = 0, mac: str = "", mtu: int = 0
+) -> Request:
+    """A device with a MAC address of its own on ``parent``, born in another namespace, down."""
+    data = nested(_INFO_DATA, number(_MACVLAN_MODE, _MACVLAN_MODES[mode]))
+    parts = [text(_IFLA_IFNAME, name), number(_IFLA_LINK, parent)]
+    parts.append(nested(_IFLA_LINKINFO, text(_INFO_KIND, "macvlan"), data))
+    if netns >= 0:
+        parts.append(number(_IFLA_NET_NS_FD, netns))
+    elif pid:
+        parts.append(number(_IFLA_NET_NS_PID, pid))
+    if mac:
+        parts.append(attribute(_IFLA_ADDRESS, _mac(mac)))
+    if mtu:
+        parts.append(number(_IFLA_MTU, mtu))
+    return Request(f"create the macvlan device {name}", _NEWLINK, CREATE | EXCL, _link_body(0, None, *parts))
+
+
+def device(name: str, kind: str) -> Request:
+    """A device of a kind that needs no parameters (``ifb``), down."""
+    parts = [text(_IFLA_IFNAME, name), nested(_IFLA_LINKINFO, text(_INFO_KIND, kind))]
+    return Request(f"create the {kind} device {name}", _NEWLINK, CREATE | EXCL, _link_body(0, None, *parts))
+
+
 def link(
     which: int | str,
     *,
@@ -193,14 +237,15 @@ def without_ipv6_address(which: int | str) -> Request:
 
 
 def address(index: int, cidr: str) -> Request:
-    """An address, given with its prefix length, for a device."""
+    """An address, given with its prefix length, for a device; an IPv6 one is good at once."""
     family, packed, prefix = _cidr(cidr)
+    flags = _IFA_F_NODAD if family == _AF_INET6 else 0
     parts = [attribute(_IFA_LOCAL, packed), attribute(_IFA_ADDRESS, packed)]
     if family == _AF_INET and prefix < 31:
         ones = (1 << (32 - prefix)) - 1
         last = (int.from_bytes(packed, "big") | ones).to_bytes(4, "big")
         parts.append(attribute(_IFA_BROADCAST, last))
-    body = _ADDRESS.pack(family, prefix, 0, 0, index) + b"".join(parts)
+    body = _ADDRESS.pack(family, prefix, flags, 0, index) + b"".join(parts)
     return Request(f"add the address {cidr}", _NEWADDR, CREATE | EXCL, body)
 
 
@@ -218,12 +263,16 @@ def _route(cidr: str, gateway: str, index: int) -> bytes:
     return fixed + b"".join(parts)
 
 
-def route(dst: str = "", *, gateway: str = "", index: int = 0) -> Request:
+def route(dst: str = "", *, gateway: str = "", index: int = 0, replace: bool = False) -> Request:
     """A route in the main table; without ``dst`` the default one of the gateway's family."""
     cidr = dst or ("::/0" if ":" in gateway else "0.0.0.0/0")
-    return Request(
-        f"add the route to {dst or 'default'}", _NEWROUTE, CREATE | EXCL, _route(cidr, gateway, index)
-    )
+    flags = CREATE | (REPLACE if replace else EXCL)
+    return Request(f"add the route to {dst or 'default'}", _NEWROUTE, flags, _route(cidr, gateway, index))
+
+
+def without_route(dst: str, *, gateway: str = "", index: int = 0) -> Request:
+    """The opposite of :func:`route`; ``dst`` is "0.0.0.0/0" or "::/0" for the default one."""
+    return Request(f"remove the route to {dst}", _DELROUTE, 0, _route(dst, gateway, index))
 
 
 def _named(operation: str, kind: int, name: str) -> Request:

@@ -20,6 +20,7 @@ from wharfie.linux.rtmessages import Address, Link, Route
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 _NETLINK_ROUTE = 0
 
@@ -50,23 +51,42 @@ class Netlink:
         """The index of the device ``name``; raises OSError (ENODEV)."""
         return Link(self._socket.execute([messages.find(name)])[0]).index
 
-    def configure(self, name: str, addresses: Sequence[str], gateway: str = "") -> int:
-        """Inside a container's namespace: lo and ``name`` up, addresses, default route; gives its index."""
-        answers = self._socket.execute(
-            [
-                messages.link(1, up=True),
-                messages.without_ipv6_address(name),
-                messages.link(name, up=True),
-                messages.find(name),
-            ]
-        )
+    def configure(self, name: str, addresses: Sequence[str], gateway: str = "", gateway6: str = "") -> int:
+        """Inside a container's namespace: lo and ``name`` up, addresses, default routes; gives its index."""
+        requests = [messages.link(1, up=True)]
+        if not any(":" in cidr for cidr in addresses):
+            requests.append(messages.without_ipv6_address(name))
+        answers = self._socket.execute([*requests, messages.link(name, up=True), messages.find(name)])
         index = Link(answers[0]).index
         requests = [messages.address(index, cidr) for cidr in addresses]
-        if gateway:
-            requests.append(messages.route(gateway=gateway, index=index))
+        for via in (gateway, gateway6):
+            if via:
+                requests.append(messages.route(gateway=via, index=index))
         if requests:
             self._socket.execute(requests)
         return index
+
+    def create_interface(self, interface: dict[str, Any], *, pid: int = 0, netns: int = -1) -> None:
+        """What ``Launch.interfaces`` describes, into the namespace of a process or of a descriptor."""
+        if interface.get("parent"):
+            parent = self.link_index(interface["parent"])
+            mac, mtu = interface.get("mac") or "", interface.get("mtu") or 0
+            name, mode = interface["name"], interface["mode"]
+            self.send(messages.macvlan(name, parent, mode, netns=netns, pid=pid, mac=mac, mtu=mtu))
+            return
+        bridge = interface.get("bridge") or ""
+        self.create_veth(
+            interface["host"],
+            interface["name"],
+            peer_pid=pid,
+            peer_netns=netns,
+            master=self.link_index(bridge) if bridge else 0,
+            peer_mac=interface.get("mac") or "",
+            mtu=interface.get("mtu") or 0,
+        )
+        isolated, hairpin = interface.get("isolated", False), interface.get("hairpin", False)
+        if isolated or hairpin:
+            self.send(messages.bridge_port(interface["host"], isolated=isolated, hairpin=hairpin))
 
     def create_veth(
         self,

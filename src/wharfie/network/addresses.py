@@ -1,4 +1,4 @@
-"""Which subnet the bridge gets, and which address a container.
+"""Which subnet a network gets, and which address a container.
 
 Both are decided without I/O. A released address rests for some seconds before another container gets it: the
 old namespace dies behind its process, and for that moment the bridge still knows its MAC at the old port.
@@ -6,16 +6,30 @@ old namespace dies behind its process, and for that moment the bridge still know
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from wharfie.errors import InvalidArgument
-from wharfie.network.model import AddressUnavailable
+from wharfie.network.model import AddressUnavailable, Subnet
 
+AnyNetwork = IPv4Network | IPv6Network
 DEFAULT_POOLS = tuple(IPv4Network(f"172.{second}.0.0/16") for second in range(17, 32)) + tuple(
     IPv4Network("192.168.0.0/16").subnets(new_prefix=20)
 )
+USER_POOLS = (
+    *((IPv4Network(f"172.{second}.0.0/16"), 24) for second in range(18, 32)),
+    (IPv4Network("192.168.0.0/16"), 24),
+)
+"""For networks that somebody makes: small ones, so that there are thousands of them."""
 REST_SECONDS = 5.0
 
 
@@ -29,6 +43,43 @@ def choose_subnet(taken: Iterable[IPv4Network], pools: Iterable[IPv4Network] = D
         "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the "
         "network; choose one with --bip"
     )
+
+
+def choose_small(
+    taken: Iterable[AnyNetwork], pools: Iterable[tuple[AnyNetwork, int]], version: int
+) -> AnyNetwork:
+    """The first part, of its pool's size, that overlaps nothing in ``taken``; raises AddressUnavailable.
+
+    One walk over what is taken: a network more costs no search of all the others.
+    """
+    occupied = sorted(
+        (int(network.network_address), int(network.broadcast_address))
+        for network in taken
+        if network.prefixlen > 0 and network.version == version
+    )
+    for pool, size in pools:
+        if pool.version != version:
+            continue
+        step = 1 << (pool.max_prefixlen - size)
+        start, end = int(pool.network_address), int(pool.broadcast_address)
+        for low, high in occupied:
+            if high < start:
+                continue
+            if low > start + step - 1:
+                break
+            start = (high // step + 1) * step
+        if start + step - 1 <= end:
+            return type(pool)((start, size))
+    raise AddressUnavailable(
+        f"could not find an available, non-overlapping IPv{version} address pool among the defaults to "
+        "assign to the network"
+    )
+
+
+def local_pool(seed: str) -> tuple[IPv6Network, int]:
+    """A unique local prefix that is always the same for this machine (RFC 4193), to be cut into /64s."""
+    digest = hashlib.sha256(seed.encode()).digest()
+    return IPv6Network((int.from_bytes(b"\xfd" + digest[:5] + bytes(10), "big"), 48)), 64
 
 
 def parse_bip(text: str) -> IPv4Interface:
@@ -54,25 +105,43 @@ def mac_of(address: str) -> str:
     return "02:42:" + IPv4Address(address).packed.hex(":")
 
 
+def mac_for(seat: str) -> str:
+    """A MAC address for a seat without an IPv4 address, from its id."""
+    return "02:42:" + bytes.fromhex(seat[:8]).hex(":")
+
+
 class Pool:
-    """The addresses of one subnet.
+    """The addresses of one subnet, of either family.
 
     What is in use is remembered here and in the database; when they disagree (a transaction was rolled back),
     the owner calls :meth:`reset` with what the database says.
     """
 
-    def __init__(self, interface: IPv4Interface, clock: Callable[[], float] = time.monotonic) -> None:
-        self.interface = interface
+    def __init__(self, subnet: Subnet, clock: Callable[[], float] = time.monotonic) -> None:
+        self.network: AnyNetwork = ip_network(subnet.subnet)
+        self.gateway = subnet.gateway
         self._clock = clock
-        self._first = int(interface.network.network_address) + 1
-        self._last = int(interface.network.broadcast_address) - 1
-        self._used: set[int] = {int(interface.ip)}
+        part: AnyNetwork = ip_network(subnet.range) if subnet.range else self.network
+        self._lowest = int(self.network.network_address) + 1
+        self._highest = int(self.network.broadcast_address) - (1 if self.network.version == 4 else 0)
+        if self.network.prefixlen >= self.network.max_prefixlen - 1:
+            self._lowest, self._highest = (
+                int(self.network.network_address),
+                int(self.network.broadcast_address),
+            )
+        self._first = max(int(part.network_address), self._lowest)
+        self._last = min(int(part.broadcast_address), self._highest)
+        self._reserved = {int(ip_address(address)) for address in subnet.auxiliary.values()}
+        if subnet.gateway:
+            self._reserved.add(int(ip_address(subnet.gateway)))
+        self._used: set[int] = set(self._reserved)
         self._resting: dict[int, tuple[float, str]] = {}
+        self._next = self._first
 
     def reset(self, addresses: Iterable[str]) -> None:
-        """Take exactly ``addresses`` (and the bridge's own) for used."""
-        self._used = {int(IPv4Address(address)) for address in addresses}
-        self._used.add(int(self.interface.ip))
+        """Take exactly ``addresses`` (and the reserved ones) for used."""
+        self._used = {int(ip_address(address)) for address in addresses} | self._reserved
+        self._next = self._first
 
     def take(self, container: str) -> str:
         """The address that ``container`` had a moment ago, or the lowest one that is free and rested."""
@@ -80,42 +149,42 @@ class Pool:
         for number, (_since, owner) in self._resting.items():
             if owner == container and number not in self._used:
                 return self._give(number)
-        number = self._first
+        number = self._next
         while number in self._used or number in self._resting:
             number += 1
+        self._next = number
         if number > self._last:
             tired = [candidate for candidate in self._resting if candidate not in self._used]
             if not tired:
                 raise AddressUnavailable(
-                    f"no available IPv4 addresses on this network's address pools: {self.subnet}"
+                    f"no available IPv{self.network.version} addresses on this network's address pools: "
+                    f"{self.network}"
                 )
             number = tired[0]
         return self._give(number)
 
-    def claim(self, address: str) -> None:
+    def claim(self, address: str) -> str:
         """Take this very address; raises AddressUnavailable."""
-        number = int(IPv4Address(address))
-        if not self._first <= number <= self._last:
+        found = ip_address(address)
+        number = int(found)
+        if found not in self.network or not self._lowest <= number <= self._highest:
             raise AddressUnavailable(f"no configured subnet contains the address {address}")
         if number in self._used:
             raise AddressUnavailable("Address already in use")
-        self._give(number)
+        return self._give(number)
 
     def release(self, address: str, container: str) -> None:
         """Give an address back."""
-        number = int(IPv4Address(address))
-        self._used.discard(number)
-        self._resting[number] = (self._clock(), container)
-
-    @property
-    def subnet(self) -> str:
-        """The subnet in CIDR form."""
-        return str(self.interface.network)
+        number = int(ip_address(address))
+        if number in self._used and number not in self._reserved:
+            self._used.discard(number)
+            if self._first <= number <= self._last:
+                self._resting[number] = (self._clock(), container)
 
     def _give(self, number: int) -> str:
         self._resting.pop(number, None)
         self._used.add(number)
-        return str(IPv4Address(number))
+        return str(type(self.network.network_address)(number))
 
     def _wake(self) -> None:
         before = self._clock() - REST_SECONDS
@@ -124,3 +193,4 @@ class Pool:
             if since > before:
                 break
             del self._resting[number]
+            self._next = min(self._next, number)

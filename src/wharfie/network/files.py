@@ -10,7 +10,7 @@ resolv.conf(5), hosts(5).
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wharfie.errors import InvalidArgument
@@ -25,6 +25,7 @@ _HOSTS = (
     "ff02::2\tip6-allrouters\n"
 )
 _PUBLIC = ("8.8.8.8", "8.8.4.4")
+EMBEDDED = "127.0.0.11"
 _RESOLV_CONF = "/etc/resolv.conf"
 _BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
 _STUB = "127.0.0.53"
@@ -75,10 +76,14 @@ def host_resolver(*, host_network: bool) -> Resolver:
     return found
 
 
-def resolv_conf(host: Resolver, wishes: Resolver, *, host_network: bool = False) -> bytes:
+def resolv_conf(
+    host: Resolver, wishes: Resolver, *, host_network: bool = False, embedded: bool = False
+) -> bytes:
     """The file for a container, from the host's settings and what was asked for."""
     servers = wishes.servers
-    if not servers:
+    if embedded:
+        servers = (EMBEDDED,)
+    elif not servers:
         servers = host.servers
         if not host_network:
             servers = tuple(server for server in servers if _reachable(server)) or _PUBLIC
@@ -86,6 +91,9 @@ def resolv_conf(host: Resolver, wishes: Resolver, *, host_network: bool = False)
     if search == (".",):
         search = ()
     options = wishes.options or host.options
+    if embedded and not any(option.startswith("ndots:") for option in options):
+        # every name is asked as it is first: that of a container has no dot, and is found at once
+        options = (*options, "ndots:0")
     lines = ["# made by wharfie; changes stay until the container is started again", ""]
     lines += [f"nameserver {server}" for server in servers]
     if search:
@@ -145,3 +153,70 @@ def hosts(
     names = f"{full} {short}" if dot else full
     lines += [f"{address}\t{names}\n" for address in addresses if names]
     return (text + "".join(lines)).encode(errors="surrogateescape")
+
+
+class Files:
+    """The three files, for one daemon's defaults."""
+
+    def __init__(self, dns: Resolver, gateway: Callable[[], str]) -> None:
+        self._dns = dns
+        self._gateway = gateway
+        """What ``host-gateway`` stands for."""
+
+    def hosts_file(
+        self,
+        *,
+        hostname: str,
+        domainname: str = "",
+        addresses: Sequence[str] = (),
+        extra_hosts: Sequence[str] = (),
+        links: Sequence[tuple[str, str]] = (),
+        host_network: bool = False,
+    ) -> bytes:
+        """The content of /etc/hosts; ``extra_hosts`` are "name:address", the address may be ``host-gateway``,
+        ``links`` (address, names).
+
+        Raises:
+            InvalidArgument: an entry of ``extra_hosts`` is malformed.
+        """
+        return hosts(
+            hostname=hostname,
+            domainname=domainname,
+            addresses=addresses,
+            extra=[*parse_extra_hosts(extra_hosts, self._gateway()), *links],
+            base=read_host_file("/etc/hosts") if host_network else None,
+        )
+
+    def resolver(self, dns: Sequence[str], search: Sequence[str], options: Sequence[str]) -> Resolver:
+        """The container's wishes, else the daemon's."""
+        return Resolver(
+            tuple(dns) or self._dns.servers,
+            tuple(search) or self._dns.search,
+            tuple(options) or self._dns.options,
+        )
+
+    def upstream(self, dns: Sequence[str]) -> list[str]:
+        """Whom the porter asks for names that are not ours."""
+        wished = tuple(dns) or self._dns.servers
+        return list(wished or host_resolver(host_network=True).servers or _PUBLIC)
+
+    def resolv_conf(
+        self,
+        *,
+        dns: Sequence[str] = (),
+        dns_search: Sequence[str] = (),
+        dns_options: Sequence[str] = (),
+        host_network: bool = False,
+        embedded: bool = False,
+    ) -> bytes:
+        """The content of /etc/resolv.conf: the container's wishes, else the daemon's, else the host's.
+
+        ``embedded``: it asks the porter, who asks those servers.
+        """
+        wishes = self.resolver(dns, dns_search, dns_options)
+        host = host_resolver(host_network=host_network)
+        return resolv_conf(host, wishes, host_network=host_network, embedded=embedded)
+
+    def hostname_file(self, hostname: str) -> bytes:
+        """The content of /etc/hostname."""
+        return f"{hostname}\n".encode()

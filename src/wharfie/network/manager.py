@@ -1,13 +1,14 @@
-"""The daemon's networks: the default bridge, ``host`` and ``none``, and who sits in them.
+"""The daemon's networks: the built-in ones and those that people made, and who sits in them.
 
 ::
 
-    setup()       bridge, address, forwarding, firewall; safe to repeat, puts back what somebody removed
+    setup()       bridges, addresses, forwarding, firewall; safe to repeat, puts back what somebody removed
     recover(ids)  setup() for a start with containers alive: seats of unknown containers are given up
-    connect()     an address and a name for the host's side of the veth, in one database write; no kernel
+    create()      a network more: a row, a bridge, a few elements of the firewall's sets
+    seat()        an address and a name for the host's side of the veth, in one database write; no kernel
                   work: the monitor makes the interface when it makes the namespace
-    disconnect()  the address is free; the interface died with its namespace
-    teardown()    the firewall table, the bridge, and forwarding if it was off before
+    disconnect()  the addresses are free; the interfaces died with their namespace
+    teardown()    the firewall table, the bridges, and forwarding if it was off before
 
 All of it belongs to the daemon's event loop thread, as the database does.
 """
@@ -18,70 +19,110 @@ import dataclasses
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network, ip_network
 from typing import TypeVar
 
-from wharfie.errors import InvalidArgument
-from wharfie.network import files
-from wharfie.network.addresses import Pool, choose_subnet, mac_of, parse_bip
-from wharfie.network.bridge import Bridge
-from wharfie.network.firewall import Firewall, FirewallMissing
+from wharfie.errors import InvalidArgument, NotFound
+from wharfie.network import bridge as bridges
+from wharfie.network import creating, files, traffic
+from wharfie.network.addresses import USER_POOLS, choose_subnet, local_pool, parse_bip
+from wharfie.network.bridge import REMARK, Bridge, View
+from wharfie.network.creating import Pools, Wish
+from wharfie.network.driveroptions import HOST_BINDING, ICC, MASQUERADE, MTU, DriverOptions
+from wharfie.network.firewall import Firewall, FirewallMissing, NetworkRules
 from wharfie.network.forwarding import Forwarding
-from wharfie.network.model import Endpoint, Mode, ModeKind, Network, NetworkNotFound
+from wharfie.network.model import (
+    BRIDGE_NAME,
+    BUILT_IN,
+    Endpoint,
+    Mode,
+    ModeKind,
+    Network,
+    NetworkExists,
+    NetworkInUse,
+    NetworkNotFound,
+    NetworkUnavailable,
+    Subnet,
+)
+from wharfie.network.porter import Porter
+from wharfie.network.ports import Ports
+from wharfie.network.publishing import Publishing
+from wharfie.network.restrictions import Restrictions
+from wharfie.network.seating import Seating, SeatWish, check
 from wharfie.network.store import Store
 from wharfie.state.db import Database
-from wharfie.support.ids import new_id
 
 DEFAULT_BRIDGE = "wharfie0"
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """What dockerd's options say about networks."""
+
+    bridge: str = DEFAULT_BRIDGE
+    """The default bridge; "none" for no default network."""
+    bip: str = ""
+    """The bridge's own address with prefix; a free subnet is picked without it."""
+    subnet6: str = ""
+    """--fixed-cidr-v6: the default bridge speaks IPv6 too."""
+    mtu: int = 1500
+    icc: bool = True
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    host_gateway: str = ""
+    """What ``--add-host name:host-gateway`` stands for; the bridge's address without it."""
+    host_binding: str = ""
+    """--ip: where ports are published that say nothing."""
+    host_rules: bool = False
+    """The host's own firewall rules for local ports apply to published ones."""
+    firewall: bool = True
+    forward: bool = True
+    masquerade: bool = True
+    pools: Pools = ()
+    """default-address-pools; small ones of our own without it."""
+
+
 class NetworkManager:
-    """The default networks and their endpoints."""
+    """All networks and their endpoints."""
 
     def __init__(
         self,
         db: Database,
         *,
         exec_root: str,
-        bridge: str = DEFAULT_BRIDGE,
-        bip: str | None = None,
-        mtu: int = 1500,
-        dns: Sequence[str] = (),
-        dns_search: Sequence[str] = (),
-        dns_options: Sequence[str] = (),
-        host_gateway: str = "",
-        firewall: bool = True,
-        forward: bool = True,
-        masquerade: bool = True,
+        settings: NetworkSettings | None = None,
+        porter: Porter | None = None,
     ) -> None:
         """Nothing is done to the kernel before :meth:`setup`.
 
-        Args:
-            exec_root: where it is remembered, until the next boot, that forwarding was switched on.
-            bridge: the default bridge; "none" for no default network.
-            bip: the bridge's own address with prefix; a free subnet is picked without it.
-            dns, dns_search, dns_options: the daemon's defaults for containers that say nothing.
-            host_gateway: what ``--add-host name:host-gateway`` stands for; the bridge's address without it.
-            firewall, forward, masquerade: dockerd's --iptables, --ip-forward and --ip-masq.
+        ``exec_root`` is where it is remembered, until the next boot, that forwarding was switched on.
+
         Raises:
-            InvalidArgument: ``bridge`` or ``bip`` cannot be.
+            InvalidArgument: the default bridge's name or address cannot be.
         """
-        self._bip = parse_bip(bip) if bip else None
-        self._mtu = mtu
-        self._dns = files.Resolver(tuple(dns), tuple(dns_search), tuple(dns_options))
-        self._host_gateway = host_gateway
-        self._forward = forward
-        self._bridge: Bridge | None = None
-        self._firewall: Firewall | None = None
+        self.settings = settings = settings or NetworkSettings()
+        self._bip = parse_bip(settings.bip) if settings.bip else None
+        self.remark = f"{REMARK} for {settings.bridge}"
+        self._bridge = Bridge(settings.bridge, self.remark) if settings.bridge != "none" else None
+        self._firewall = Firewall(settings.bridge) if settings.firewall else None
         self._forwarding = Forwarding(exec_root)
-        if bridge != "none":
-            self._bridge = Bridge(bridge)
-            if firewall:
-                self._firewall = Firewall(bridge, masquerade=masquerade)
-        self._pool: Pool | None = None
-        self._store = Store(db)
+        self._forwarding6 = Forwarding(exec_root, ipv6=True)
+        self.store = Store(db)
+        self.porter = porter or Porter()
+        self._seating = Seating(self.store, settings.mtu)
+        self.ports = Ports()
+        self.publishing = Publishing(
+            self.store, self.ports, self._firewall, self.porter, host_rules=settings.host_rules
+        )
+        self.restrictions = Restrictions(self._firewall, self.porter)
+        dns = files.Resolver(settings.dns, settings.dns_search, settings.dns_options)
+        self.files = files.Files(dns, lambda: settings.host_gateway or self.gateway)
+        self._pools = (*(settings.pools or USER_POOLS), local_pool(self.store.networks["host"].id))
+        self._subnet6 = settings.subnet6
+        self._ready = False
 
     @property
     def has_bridge(self) -> bool:
@@ -90,59 +131,96 @@ class NetworkManager:
 
     @property
     def gateway(self) -> str:
-        """The bridge's own address; empty without a bridge."""
-        return str(self._pool.interface.ip) if self._pool else ""
+        """The default bridge's own address; empty without a bridge."""
+        return self.store.networks["bridge"].gateway if self._bridge else ""
 
     # -- the kernel's side -------------------------------------------------------------------------
 
     def setup(self) -> None:
-        """Make the bridge, its address, forwarding and firewall what they should be.
+        """Make the bridges, their addresses, forwarding and firewall what they should be.
 
         Raises:
             NetworkUnavailable: the kernel refuses; the message says what, and what to do.
         """
-        if self._bridge is None:
-            return
-        interface = self._choose_interface(self._bridge)
-        seats = self._store.endpoints.values()
-        self._bridge.ensure(
-            interface, self._mtu, [seat.host_interface for seat in seats if seat.host_interface]
-        )
-        if self._pool is None or self._pool.interface != interface:
-            self._pool = Pool(interface)
-            self._pool.reset(self._store.addresses())
-        self._remember_subnet(interface)
-        if self._protect(interface.network) and self._forward:
-            self._forwarding.enable()
+        if self._bridge is not None:
+            self._remember_subnets(self._choose_interface(self._bridge))
+        self._ready = True
+        view: View | None = None
+        bridged = [network for network in self.store.networks.values() if self._has_device(network)]
+        if len(bridged) > 1:
+            view = View.now()
+        for network in bridged:
+            try:
+                self._ensure(network, view)
+            except NetworkUnavailable as error:
+                if not network.user_defined:
+                    raise
+                _log.warning("network %s: %s", network.name, error)
+        if bridged:
+            self._protect(bridged)
 
-    def _protect(self, subnet: IPv4Network) -> bool:
-        """The rules, before anything is forwarded; False when this machine cannot have them."""
-        if self._firewall is None:
-            return True
-        try:
-            self._firewall.install(subnet, lone_router=self._forward and self._forwarding.ours())
-        except FirewallMissing as error:
-            _log.warning("containers do not reach the outside: %s", error)
-            return False
-        for warning in self._firewall.warnings():
-            _log.warning("%s", warning)
-        return True
+    def _has_device(self, network: Network) -> bool:
+        return network.driver == "bridge" and (network.user_defined or self._bridge is not None)
+
+    def _ensure(self, network: Network, view: View | None = None) -> None:
+        seats = self.store.members(network.id)
+        mtu = DriverOptions.parse(network.options).mtu or self.settings.mtu
+        cidrs = [
+            f"{one.gateway}/{ip_network(one.subnet).prefixlen}" for one in network.subnets if one.gateway
+        ]
+        members = [seat.host_interface for seat in seats if seat.host_interface]
+        Bridge(self.device(network), self.remark).ensure(cidrs, mtu, members, view)
+
+    def _protect(self, bridged: Sequence[Network]) -> None:
+        """The rules, before anything is forwarded; without them nothing is."""
+        if self._firewall is not None:
+            self._firewall.networks = {self.device(one): self._rules(one) for one in bridged}
+            try:
+                self._firewall.install(lone_router=self._lone())
+            except FirewallMissing as error:
+                _log.warning("containers do not reach the outside: %s", error)
+                return
+            for warning in self._firewall.warnings():
+                _log.warning("%s", warning)
+        self._forward(bridged)
+
+    def _lone(self) -> bool:
+        return self.settings.forward and self._forwarding.ours()
+
+    def _forward(self, bridged: Sequence[Network]) -> None:
+        if not self.settings.forward:
+            return
+        self._forwarding.enable()
+        if any(network.ipv6 for network in bridged):
+            self._forwarding6.enable()
+
+    def _rules(self, network: Network) -> NetworkRules:
+        options = DriverOptions.parse(network.options)
+        masquerade = options.masquerade if network.user_defined else self.settings.masquerade
+        subnets = tuple(one.subnet for one in network.subnets)
+        return NetworkRules(self.device(network), subnets, network.internal, masquerade, options.host_address)
 
     def recover(self, containers: Collection[str]) -> None:
         """:meth:`setup`, and give up the endpoints of every container that is not in ``containers``."""
-        for container in [known for known in self._store.endpoints if known not in containers]:
+        for container in [known for known in self.store.endpoints if known not in containers]:
             self.disconnect(container)
+        self.restrictions.adopt(self.store.all())
         self.setup()
+        self.publishing.adopt()
+
+    def intact(self) -> bool:
+        """Whether firewall and default bridge are as we left them."""
+        if not self._ready:
+            return True
+        if self._bridge is not None and not self._bridge.exists():
+            return False
+        return self._firewall is None or not self._firewall.networks or self._firewall.intact()
 
     def repair(self) -> bool:
         """Put back the firewall when somebody flushed it or removed the bridge; whether that was needed."""
-        if self._bridge is None or self._pool is None:
+        if self.intact():
             return False
-        if self._bridge.exists() and (self._firewall is None or self._firewall.intact()):
-            return False
-        _log.warning(
-            "the rules or the bridge of %s were removed by somebody; putting them back", self._bridge.name
-        )
+        _log.warning("the rules or the bridge of the containers were removed by somebody; putting them back")
         self.setup()
         return True
 
@@ -153,25 +231,118 @@ class NetworkManager:
         if self._firewall is not None:
             others = _attempt(problems, self._firewall.has_siblings) is True
             _attempt(problems, self._firewall.remove)
-        if self._bridge is not None:
-            _attempt(problems, self._bridge.remove)
+        for network in self.store.networks.values():
+            if self._has_device(network):
+                _attempt(problems, Bridge(self.device(network), self.remark).remove)
         if not others:
             _attempt(problems, self._forwarding.restore)
+            _attempt(problems, self._forwarding6.restore)
         if problems:
             raise problems[0]
 
+    # -- networks ----------------------------------------------------------------------------------
+
+    def create(self, wish: Wish) -> Network:
+        """Make a network; raises InvalidArgument, NetworkExists, Forbidden, AddressUnavailable."""
+        if wish.name in self.store.networks and wish.name not in BUILT_IN:
+            raise NetworkExists(wish.name)
+        own = [self.device(one) for one in self.store.networks.values() if self._has_device(one)]
+        # only a subnet of our choice must avoid the host's: who names one knows what he does
+        chosen = any(not one.subnet for one in wish.subnets) or not wish.subnets or wish.ipv6
+        taken = bridges.foreign_networks(own) if chosen else []
+        network = creating.plan(wish, self.store.networks.values(), taken, self._pools)
+        try:
+            self.store.write_network(network)
+        except sqlite3.IntegrityError:
+            raise NetworkExists(wish.name) from None
+        try:
+            self._realise(network)
+        except BaseException:
+            self._undo(network)
+            self.store.delete_network(network)
+            raise
+        return network
+
+    def _realise(self, network: Network) -> None:
+        if network.driver == "macvlan":
+            self._check_parent(network)
+            return
+        self._ensure(network)
+        if self._firewall is not None:
+            if not self._firewall.networks:
+                self._protect([network])
+            else:
+                self._firewall.add_network(self._rules(network))
+        self._forward([network])
+
+    def _check_parent(self, network: Network) -> None:
+        parent = DriverOptions.parse(network.options).parent
+        if not parent:
+            raise InvalidArgument("a macvlan network needs the device it is on: --opt parent=eth0")
+        if parent not in View.now().links:
+            raise InvalidArgument(
+                f"invalid subinterface vlan name {parent}, example formatting is eth0.10"
+                if "." in parent
+                else f"the requested parent interface {parent} was not found on this host"
+            )
+
+    def _undo(self, network: Network) -> None:
+        if network.driver != "bridge":
+            return
+        problems: list[Exception] = []
+        device = self.device(network)
+        if self._firewall is not None:
+            firewall = self._firewall
+            _attempt(problems, lambda: firewall.remove_network(device))
+        _attempt(problems, Bridge(device, self.remark).remove)
+        self.publishing.forget_bridge(device)
+        for problem in problems:
+            _log.warning("network %s: %s", network.name, problem)
+
+    def remove(self, ref: str) -> Network:
+        """Remove a network that is empty; raises NetworkNotFound, NetworkInUse."""
+        network = self._find(ref)
+        if network.name in BUILT_IN:
+            raise NetworkInUse(f"{network.name} is a pre-defined network and cannot be removed")
+        members = self.store.members(network.id)
+        if members:
+            names = ", ".join(
+                f'name:"{self.ports.container_name(seat.container)}" id:"{seat.container[:12]}"'
+                for seat in members
+            )
+            raise NetworkInUse(
+                f"error while removing network: network {network.name} has active endpoints ({names})"
+            )
+        # the row first: what a crash leaves after it is a bridge of nobody's, which recovery removes
+        self.store.delete_network(network)
+        self._undo(network)
+        self._seating.forget(network)
+        if not any(other.ipv6 for other in self.store.networks.values()):
+            problems: list[Exception] = []
+            _attempt(problems, self._forwarding6.restore)
+        return network
+
+    def get(self, ref: str) -> Network:
+        """A network by name, id or unique prefix of its id; raises NetworkNotFound."""
+        return self._described(self._find(ref))
+
+    def device(self, network: Network) -> str:
+        """The bridge or parent device of a network."""
+        if network.name == "bridge":
+            return self._bridge.name if self._bridge else ""
+        if network.driver == "macvlan":
+            return DriverOptions.parse(network.options).parent
+        return network.device if network.driver == "bridge" else ""
+
     # -- endpoints ---------------------------------------------------------------------------------
 
-    def connect(
-        self,
-        container_id: str,
-        network: str,
-        *,
-        hostname: str = "",
-        aliases: Sequence[str] = (),
-        ip: str | None = None,
-        mac: str | None = None,
-    ) -> Endpoint:
+    def check(self, ref: str, wish: SeatWish) -> Network:
+        """Whether a seat as wished can be; raises NetworkNotFound, InvalidArgument."""
+        network = self._find(ref)
+        check(network, wish)
+        return network
+
+    def seat(self, ref: str, wish: SeatWish) -> Endpoint:
         """Seat a container in a network (a name, an id, or a network mode other than ``container:``).
 
         A seat it has there already is replaced. Nothing is done to the kernel.
@@ -179,87 +350,52 @@ class NetworkManager:
         Raises:
             NetworkNotFound: no such network.
             InvalidArgument: an address for a network that chooses them itself.
-            AddressUnavailable: the network is full.
+            AddressUnavailable: the network is full, or the address is taken.
         """
-        known = self._find(network)
-        if ip:
-            raise InvalidArgument(
-                "invalid config for network bridge: user specified IP address is supported on user defined "
-                "networks only"
-            )
-        self.disconnect(container_id)
-        if known.driver == "bridge" and self._pool is not None:
-            return self._seat_on_bridge(container_id, known, hostname, tuple(aliases), mac)
-        endpoint = Endpoint(new_id(), container_id, known.name, known.id, hostname, tuple(aliases))
-        self._store.write_endpoint(endpoint)
+        network = self._find(ref)
+        present = self.store.endpoints.get(wish.container, {}).get(network.id)
+        if present is not None:
+            self.leave(present)
+        if not network.user_defined and (network.driver != "bridge" or self._bridge is None):
+            network = dataclasses.replace(network, subnets=())
+        endpoint = self._seating.take(network, wish, self.device(network))
+        if network.name == "bridge" and not self.settings.icc and endpoint.bridge:
+            endpoint = dataclasses.replace(endpoint, isolated=True)
+            self.store.replace_endpoint(endpoint)
+        if endpoint.user_defined:
+            self.porter.seat(endpoint)
         return endpoint
 
-    def disconnect(self, container_id: str) -> None:
+    def leave(self, endpoint: Endpoint) -> None:
+        """Give up one seat."""
+        endpoint = self.store.endpoints.get(endpoint.container, {}).get(endpoint.network_id, endpoint)
+        self.publishing.release(endpoint)
+        self.restrictions.release(endpoint)
+        self.porter.unseat(endpoint)
+        self._seating.give_up(endpoint)
+
+    def disconnect(self, container: str) -> None:
         """Give up all seats of a container; nothing happens when it has none."""
-        endpoint = self._store.endpoints.get(container_id)
-        if endpoint is None:
-            return
-        if endpoint.address and self._pool is not None:
-            self._pool.release(endpoint.address, container_id)
-        self._store.delete_endpoint(container_id)
+        seats = self.endpoints(container)
+        if seats:
+            with self.store.db.transaction():
+                for endpoint in seats:
+                    self.leave(endpoint)
+            self.porter.forget(container)
 
-    def endpoints(self, container_id: str) -> list[Endpoint]:
-        """The seats of a container; empty when it is not connected."""
-        endpoint = self._store.endpoints.get(container_id)
-        return [endpoint] if endpoint else []
+    def endpoints(self, container: str) -> list[Endpoint]:
+        """The seats of a container, in the order of their interfaces; empty when it is not connected."""
+        seats = self.store.endpoints.get(container, {}).values()
+        return sorted(seats, key=lambda seat: (len(seat.interface_name), seat.interface_name))
 
-    # -- what a container reads --------------------------------------------------------------------
-
-    def hosts_file(
-        self,
-        *,
-        hostname: str,
-        domainname: str = "",
-        endpoints: Sequence[Endpoint] = (),
-        extra_hosts: Sequence[str] = (),
-        host_network: bool = False,
-    ) -> bytes:
-        """The content of /etc/hosts; ``extra_hosts`` are "name:address", the address may be ``host-gateway``.
-
-        Raises:
-            InvalidArgument: an entry of ``extra_hosts`` is malformed.
-        """
-        gateway = self._host_gateway or self.gateway
-        return files.hosts(
-            hostname=hostname,
-            domainname=domainname,
-            addresses=[endpoint.address for endpoint in endpoints if endpoint.address],
-            extra=files.parse_extra_hosts(extra_hosts, gateway),
-            base=files.read_host_file("/etc/hosts") if host_network else None,
-        )
-
-    def resolv_conf(
-        self,
-        *,
-        dns: Sequence[str] = (),
-        dns_search: Sequence[str] = (),
-        dns_options: Sequence[str] = (),
-        host_network: bool = False,
-    ) -> bytes:
-        """The content of /etc/resolv.conf: the container's wishes, else the daemon's, else the host's."""
-        wishes = files.Resolver(
-            tuple(dns) or self._dns.servers,
-            tuple(dns_search) or self._dns.search,
-            tuple(dns_options) or self._dns.options,
-        )
-        return files.resolv_conf(
-            files.host_resolver(host_network=host_network), wishes, host_network=host_network
-        )
-
-    def hostname_file(self, hostname: str) -> bytes:
-        """The content of /etc/hostname."""
-        return f"{hostname}\n".encode()
-
-    # -- what people see ---------------------------------------------------------------------------
-
-    def get(self, ref: str) -> Network:
-        """A network by name, id or unique prefix of its id; raises NetworkNotFound."""
-        return self._described(self._find(ref))
+    def limit(self, endpoint: Endpoint, pid: int) -> None:
+        """Hold a running container's interface to its rate; what the kernel cannot do is said."""
+        try:
+            traffic.limit(endpoint, pid)
+        except OSError as error:
+            raise NetworkUnavailable(
+                f"the rate of {endpoint.interface_name} cannot be set: {error}"
+            ) from error
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -269,88 +405,72 @@ class NetworkManager:
         present = bridge.interface()
         if present is not None:
             return present
-        taken = bridge.foreign_networks()
-        known = self._store.networks["bridge"]
+        known = self.store.networks["bridge"]
+        own = [self.device(one) for one in self.store.networks.values() if self._has_device(one)]
+        taken = [one for one in bridges.foreign_networks(own) if isinstance(one, IPv4Network)]
         if known.subnet:
             subnet = IPv4Network(known.subnet)
             if not any(subnet.overlaps(network) for network in taken if network.prefixlen):
                 return IPv4Interface(f"{known.gateway}/{subnet.prefixlen}")
+        others = [one.subnet for network in self.store.networks.values() for one in network.subnets]
+        taken += [IPv4Network(subnet) for subnet in others if ":" not in subnet and subnet != known.subnet]
         subnet = choose_subnet(taken)
         return IPv4Interface((int(subnet.network_address) + 1, subnet.prefixlen))
 
-    def _remember_subnet(self, interface: IPv4Interface) -> None:
-        known = self._store.networks["bridge"]
-        changed = dataclasses.replace(known, subnet=str(interface.network), gateway=str(interface.ip))
+    def _remember_subnets(self, interface: IPv4Interface) -> None:
+        known = self.store.networks["bridge"]
+        subnets = [Subnet(str(interface.network), str(interface.ip))]
+        if self._subnet6:
+            network6 = ip_network(self._subnet6, strict=False)
+            subnets.append(Subnet(str(network6), str(network6.network_address + 1)))
+        changed = dataclasses.replace(known, subnets=tuple(subnets), ipv6=bool(self._subnet6))
         if changed != known:
-            self._store.write_network(changed)
+            self.store.write_network(changed)
+            self._seating.forget(changed)
 
     def _find(self, ref: str) -> Network:
         mode = Mode.parse(ref)
         if mode.kind is ModeKind.CONTAINER:
             raise InvalidArgument(f"{ref} is not a network: the container joins another one's")
-        if mode.name in self._store.networks:
-            return self._store.networks[mode.name]
+        if mode.name in self.store.networks:
+            return self.store.networks[mode.name]
         matches = [
             network
-            for network in self._store.networks.values()
+            for network in self.store.networks.values()
             if len(ref) >= 3 and network.id.startswith(ref)
         ]
-        if len(matches) != 1:
+        if not matches:
             raise NetworkNotFound(ref)
+        if len(matches) > 1:
+            raise NotFound(f"network {ref} is ambiguous ({len(matches)} matches found based on ID prefix)")
         return matches[0]
 
-    def _seat_on_bridge(
-        self, container: str, network: Network, hostname: str, aliases: tuple[str, ...], mac: str | None
-    ) -> Endpoint:
-        assert self._pool is not None
-        assert self._bridge is not None
-        last: sqlite3.IntegrityError
-        for _attempt in (1, 2):
-            address = self._pool.take(container)
-            identifier = new_id()
-            endpoint = Endpoint(
-                id=identifier,
-                container=container,
-                network=network.name,
-                network_id=network.id,
-                hostname=hostname,
-                aliases=aliases,
-                address=address,
-                prefix=self._pool.interface.network.prefixlen,
-                gateway=str(self._pool.interface.ip),
-                mac=mac or mac_of(address),
-                mtu=self._mtu,
-                bridge=self._bridge.name,
-                host_interface=f"veth{identifier[:7]}",
-            )
-            try:
-                self._store.write_endpoint(endpoint)
-                return endpoint
-            except sqlite3.IntegrityError as error:
-                # a rolled back transaction left memory ahead of the database: look again, once
-                last = error
-                self._store.reload()
-                self._store.delete_endpoint(container)
-                self._pool.reset(self._store.addresses())
-        raise last
-
     def _described(self, network: Network) -> Network:
-        members = tuple(e for e in self._store.endpoints.values() if e.network_id == network.id)
-        options = {}
-        if network.driver == "bridge" and self._bridge is not None:
+        options = network.options
+        if network.name == "bridge" and self._bridge is not None:
             options = {
                 "com.docker.network.bridge.default_bridge": "true",
-                "com.docker.network.bridge.enable_icc": "true",
-                "com.docker.network.bridge.enable_ip_masquerade": "true",
-                "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
-                "com.docker.network.bridge.name": self._bridge.name,
-                "com.docker.network.driver.mtu": str(self._mtu),
+                ICC: str(self.settings.icc).lower(),
+                MASQUERADE: str(self.settings.masquerade).lower(),
+                HOST_BINDING: self.settings.host_binding or "0.0.0.0",
+                BRIDGE_NAME: self._bridge.name,
+                MTU: str(self.settings.mtu),
             }
+        members = tuple(self.store.members(network.id))
         return dataclasses.replace(network, members=members, options=options)
+
+    def default_binding(self, endpoint: Endpoint | None) -> str:
+        """Where ports are published that say nothing: the network's option, else the daemon's."""
+        if endpoint is not None:
+            network = self.store.networks.get(endpoint.network)
+            chosen = DriverOptions.parse(network.options).host_binding if network else ""
+            if chosen:
+                return chosen
+        return self.settings.host_binding
 
     def list(self) -> list[Network]:
         """All networks."""
-        return [self._described(network) for network in self._store.networks.values()]
+        return [self._described(network) for network in self.store.networks.values()]
 
 
 def _attempt(problems: list[Exception], work: Callable[[], _T]) -> _T | None:

@@ -33,7 +33,11 @@ class Launch:
     ``interfaces`` are made when the network namespace is new::
 
         {"host": "vethab12", "name": "eth0", "bridge": "wharfie0", "mac": "02:…",
-         "addresses": ["172.30.0.2/16"], "gateway": "172.30.0.1", "mtu": 1500}
+         "addresses": ["172.30.0.2/16", "fd00::2/64"], "gateway": "172.30.0.1", "gateway6": "fd00::1",
+         "mtu": 1500, "isolated": false, "hairpin": false}
+
+    (``parent`` and ``mode`` instead of ``host`` and ``bridge`` for a macvlan device; the first one's
+    ``porter`` is the socket of who answers for names and the container's id, where it is to ask there).
 
     ``seccomp`` is the program that ``linux.seccomp`` was compiled to (``seccomp_cache.py``); without it it is
     compiled now.

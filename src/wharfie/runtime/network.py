@@ -11,6 +11,7 @@ import errno
 import os
 
 from wharfie.linux import rtnetlink
+from wharfie.runtime import resolving
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.sync import describe
 
@@ -70,7 +71,7 @@ class Network:
         with rtnetlink.Netlink() as netlink:
             for interface in self._interfaces:
                 try:
-                    _make_pair(netlink, interface, pid)
+                    netlink.create_interface(interface, pid=pid)
                 except OSError as error:
                     if error.errno == errno.ESRCH:
                         raise
@@ -79,6 +80,9 @@ class Network:
                     ) from None
             if self._moved:
                 self._move(netlink, pid)
+        if self._interfaces and self._interfaces[0].get("porter"):
+            path, container = self._interfaces[0]["porter"]
+            resolving.announce(path, container, pid)
 
     def _move(self, netlink: rtnetlink.Netlink, pid: int) -> None:
         namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -99,21 +103,10 @@ class Network:
         """In the child, once the devices are there."""
         with rtnetlink.Netlink() as netlink:
             for interface in self._interfaces:
-                netlink.configure(interface["name"], interface["addresses"], interface.get("gateway") or "")
+                gateway, gateway6 = interface.get("gateway") or "", interface.get("gateway6") or ""
+                netlink.configure(interface["name"], interface["addresses"], gateway, gateway6)
             for device in self._moved:
                 netlink.configure(device.name, device.addresses)
-
-
-def _make_pair(netlink: rtnetlink.Netlink, interface: dict[str, Any], pid: int) -> None:
-    bridge = interface.get("bridge") or ""
-    netlink.create_veth(
-        interface["host"],
-        interface["name"],
-        peer_pid=pid,
-        master=netlink.link_index(bridge) if bridge else 0,
-        peer_mac=interface.get("mac") or "",
-        mtu=interface.get("mtu") or 0,
-    )
 
 
 def _is_device_name(name: str) -> bool:

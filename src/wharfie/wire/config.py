@@ -75,6 +75,8 @@ class PortBinding(Wire, frozen=True, kw_only=True):
 
     host_ip: str = always("")
     host_port: str = always("")
+    firewall: str = ""
+    """``host``: the host's own rules for local ports apply (Docker has no such thing)."""
 
 
 class WeightDevice(Wire, frozen=True, kw_only=True):
@@ -247,6 +249,10 @@ class HostConfig(Resources, frozen=True, kw_only=True):
     runtime: str = ""
     isolation: str = always("")
     mounts: list[Mount] | None = None
+    network_rate: str = ""
+    """``in=10mbit,out=5mbit`` (Docker has no such thing)."""
+    egress: str = ""
+    """``allow=example.com,10.0.0.0/8`` (Docker has no such thing)."""
     masked_paths: list[str] | None = always(None)
     readonly_paths: list[str] | None = always(None)
     init: bool | None = None

@@ -74,6 +74,15 @@ class NetworkCreate(Wire, frozen=True, kw_only=True):
     ingress: bool = always(False)
     options: dict[str, str] | None = always(None)
     labels: dict[str, str] | None = always(None)
+    config_only: bool = False
+    config_from: ConfigReference = ConfigReference()
+
+
+class NetworkCreated(Wire, frozen=True, kw_only=True):
+    """Answer to create."""
+
+    id: str
+    warning: str = always("")
 
 
 class NetworkConnect(Wire, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from wharfie.engine.context import EngineDefaults, EnginePaths
 from wharfie.engine.events import EventBus
 from wharfie.engine.spawners import SpawnerHolder
 from wharfie.images.store import ImageStore
-from wharfie.network.manager import NetworkManager
+from wharfie.network.manager import NetworkManager, NetworkSettings
 from wharfie.runtime.seccomp_cache import ProgramCache
 from wharfie.state.containers import ContainerStore
 from wharfie.state.db import Database
@@ -70,7 +70,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         database = Database(f"{data}/state.db")
         events = EventBus()
         images = ImageStore(data, database)
-        networks = NetworkManager(database, exec_root=run, bridge=bridge)
+        networks = NetworkManager(database, exec_root=run, settings=NetworkSettings(bridge=bridge))
         volumes = VolumeManager(database, f"{data}/volumes")
         spawner = SpawnerHolder(
             exec_root=run, interpreter=[sys.executable], log_path=str(tmp_path / "spawner.log")

@@ -13,7 +13,9 @@ from typing import Any
 
 from tests.kernel.network.namespaces import Peer
 from wharfie.linux.rtnetlink import Netlink
-from wharfie.network.manager import NetworkManager
+from wharfie.network.manager import NetworkManager, NetworkSettings
+from wharfie.network.model import Endpoint
+from wharfie.network.seating import SeatWish
 from wharfie.state.db import Database
 
 HOST_OUTSIDE, SERVER = "203.0.113.1", "203.0.113.2"
@@ -24,7 +26,13 @@ def manager(directory: Any, bridge: str = "wharfie0", **options: Any) -> Network
     """A manager with its own database and runtime directory."""
     root = os.path.join(str(directory), bridge)
     os.makedirs(root, exist_ok=True)
-    return NetworkManager(Database(os.path.join(root, "state.db")), exec_root=root, bridge=bridge, **options)
+    settings = NetworkSettings(bridge=bridge, **options)
+    return NetworkManager(Database(os.path.join(root, "state.db")), exec_root=root, settings=settings)
+
+
+def seat(network: NetworkManager, container: str, ref: str = "bridge", **wishes: Any) -> Endpoint:
+    """A seat for ``container`` in the network ``ref``."""
+    return network.seat(ref, SeatWish(container=container, **wishes))
 
 
 def uplink(server: Peer) -> None:
@@ -41,25 +49,18 @@ def uplink(server: Peer) -> None:
     server.run(outside)
 
 
-def container(network: NetworkManager, name: str) -> Peer:
+def container(network: NetworkManager, name: str, ref: str = "bridge") -> Peer:
     """A namespace with the interface that the manager gives the container ``name``."""
-    endpoint = network.connect(name, "bridge", hostname=name)
-    interface = endpoint.interface()
+    interface = seat(network, name, ref, hostname=name).interface()
     assert interface is not None
     peer = Peer()
     with Netlink() as netlink:
-        netlink.create_veth(
-            interface["host"],
-            interface["name"],
-            peer_netns=peer.netns,
-            master=netlink.link_index(interface["bridge"]),
-            peer_mac=interface["mac"],
-            mtu=interface["mtu"],
-        )
+        netlink.create_interface(interface, netns=peer.netns)
 
     def inside() -> None:
         with Netlink() as netlink:
-            netlink.configure(interface["name"], interface["addresses"], interface["gateway"])
+            gateways = (interface["gateway"], interface.get("gateway6", ""))
+            netlink.configure(interface["name"], interface["addresses"], *gateways)
 
     peer.run(inside)
     return peer

@@ -16,6 +16,7 @@ from tests.kernel.network.laboratory import (
     listen,
     manager,
     reaches,
+    seat,
     uplink,
 )
 from tests.kernel.network.namespaces import Peer, in_new_netns
@@ -226,7 +227,7 @@ def test_bip_is_obeyed_and_can_be_changed(tmp_path: Path) -> None:
         network = manager(tmp_path, bip="192.168.78.9/25")
         network.setup()
         assert addresses() == ["192.168.78.9/25"]
-        assert network.connect("c", "bridge").address == "192.168.78.1"
+        assert seat(network, "c", "bridge").address == "192.168.78.1"
 
     in_new_netns(work)
 
@@ -258,13 +259,13 @@ def test_recovery_keeps_the_living_and_frees_the_rest(tmp_path: Path) -> None:
     def work() -> None:
         network = manager(tmp_path)
         network.setup()
-        kept = network.connect("kept", "bridge")
-        network.connect("gone", "bridge")
+        kept = seat(network, "kept", "bridge")
+        seat(network, "gone", "bridge")
         again = manager(tmp_path)
         again.recover(["kept"])
         assert again.endpoints("kept") == [kept]
         assert again.endpoints("gone") == []
-        assert again.connect("new", "bridge").address != kept.address
+        assert seat(again, "new", "bridge").address != kept.address
 
     in_new_netns(work)
 
@@ -312,7 +313,7 @@ def test_bridge_none_touches_nothing(tmp_path: Path) -> None:
         network.setup()
         assert _links() == before
         assert _tables() == set()
-        endpoint = network.connect("c", "default")
+        endpoint = seat(network, "c", "default")
         assert endpoint.interface() is None
         network.teardown()
 

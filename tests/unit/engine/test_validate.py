@@ -84,9 +84,21 @@ def test_host_configurations_that_cannot_be(asked: dict[str, Any], message: str)
     assert caught.value.message == message
 
 
-def test_published_ports_are_refused_in_so_many_words() -> None:
-    with pytest.raises(WharfieError, match="publishing ports is not supported yet"):
-        validate.host_config(HostConfig(port_bindings={"80/tcp": [PortBinding(host_port="8080")]}), HOST)
+@pytest.mark.parametrize(
+    ("name", "binding", "message"),
+    [
+        ("80/tcp", PortBinding(host_port="99999"), 'invalid port specification: "99999"'),
+        ("80/tcp", PortBinding(host_port="9-8"), 'invalid port specification: "9-8"'),
+        ("80/tcp", PortBinding(host_ip="1.2.3"), "invalid IP address: 1.2.3"),
+        ("80/icmp", PortBinding(), 'invalid port specification: "80/icmp"'),
+        ("0/tcp", PortBinding(), 'invalid port specification: "0/tcp"'),
+        ("80/tcp", PortBinding(firewall="none"), "invalid firewall none of port 80/tcp: it is own or host"),
+    ],
+)
+def test_ports_that_cannot_be_published_are_refused(name: str, binding: PortBinding, message: str) -> None:
+    with pytest.raises(WharfieError) as caught:
+        validate.host_config(HostConfig(port_bindings={name: [binding]}), HOST)
+    assert caught.value.message == message
 
 
 def test_names_directories_signals_and_log_drivers() -> None:

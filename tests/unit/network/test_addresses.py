@@ -8,7 +8,7 @@ import pytest
 
 from wharfie.errors import InvalidArgument
 from wharfie.network.addresses import REST_SECONDS, Pool, choose_subnet, mac_of, parse_bip
-from wharfie.network.model import AddressUnavailable
+from wharfie.network.model import AddressUnavailable, Subnet
 
 
 class Clock:
@@ -21,7 +21,8 @@ class Clock:
 
 def _pool(cidr: str = "172.17.0.1/16") -> tuple[Pool, Clock]:
     clock = Clock()
-    return Pool(IPv4Interface(cidr), clock), clock
+    own = IPv4Interface(cidr)
+    return Pool(Subnet(str(own.network), str(own.ip)), clock), clock
 
 
 def test_the_first_pool_that_nobody_uses_is_chosen() -> None:

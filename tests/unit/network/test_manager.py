@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
 from wharfie.errors import InvalidArgument
 from wharfie.network import manager as manager_module
-from wharfie.network.manager import NetworkManager
-from wharfie.network.model import Mode, ModeKind, NetworkNotFound
+from wharfie.network.firewall import NetworkRules
+from wharfie.network.manager import NetworkManager, NetworkSettings
+from wharfie.network.model import Endpoint, Mode, ModeKind, NetworkNotFound
+from wharfie.network.seating import SeatWish
 from wharfie.state.db import Database
 
 
 class FakeBridge:
-    def __init__(self, name: str) -> None:
+    members: ClassVar[list[str]] = []
+
+    def __init__(self, name: str, remark: str = "") -> None:
         self.name = name
-        self.members: list[str] = []
 
     def exists(self) -> bool:
         return True
@@ -26,24 +30,33 @@ class FakeBridge:
     def interface(self) -> IPv4Interface | None:
         return None
 
-    def foreign_networks(self) -> list[IPv4Network]:
-        return [IPv4Network("172.17.0.0/16"), IPv4Network("0.0.0.0/0")]
-
-    def ensure(self, interface: IPv4Interface, mtu: int, members: list[str]) -> None:
-        self.members = members
+    def ensure(self, cidrs: list[str], mtu: int, members: list[str], view: object = None) -> None:
+        FakeBridge.members = members
 
     def remove(self) -> None:
         raise OSError(1, "no")
 
 
+def _foreign(own: object) -> list[IPv4Network]:
+    return [IPv4Network("172.17.0.0/16"), IPv4Network("0.0.0.0/0")]
+
+
 class FakeFirewall:
     removed = 0
 
-    def __init__(self, bridge: str, *, masquerade: bool = True) -> None:
+    def __init__(self, bridge: str) -> None:
         self.whole = False
+        self.networks: dict[str, NetworkRules] = {}
+        self.egress: dict[str, object] = {}
 
-    def install(self, subnet: IPv4Network, *, lone_router: bool) -> None:
+    def install(self, *, lone_router: bool) -> None:
         self.whole = True
+
+    def add_network(self, rules: NetworkRules) -> None:
+        self.networks[rules.bridge] = rules
+
+    def remove_network(self, bridge: str) -> None:
+        del self.networks[bridge]
 
     def intact(self) -> bool:
         return self.whole
@@ -61,7 +74,7 @@ class FakeFirewall:
 class FakeForwarding:
     restored = 0
 
-    def __init__(self, exec_root: str) -> None:
+    def __init__(self, exec_root: str, *, ipv6: bool = False) -> None:
         pass
 
     def ours(self) -> bool:
@@ -82,21 +95,27 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 
 def _make(db: Database, bridge: str = "wharfie0", **options: object) -> NetworkManager:
-    made = NetworkManager(db, exec_root="/nonexistent", bridge=bridge, **options)  # type: ignore[arg-type]
+    settings = NetworkSettings(bridge=bridge, **options)  # type: ignore[arg-type]
+    made = NetworkManager(db, exec_root="/nonexistent", settings=settings)
     made.setup()
     return made
+
+
+def seat(networks: NetworkManager, container: str, ref: str, **wishes: Any) -> Endpoint:
+    return networks.seat(ref, SeatWish(container=container, **wishes))
 
 
 @pytest.fixture
 def networks(db: Database, monkeypatch: pytest.MonkeyPatch) -> NetworkManager:
     monkeypatch.setattr(manager_module, "Bridge", FakeBridge)
+    monkeypatch.setattr(manager_module.bridges, "foreign_networks", _foreign)
     monkeypatch.setattr(manager_module, "Firewall", FakeFirewall)
     monkeypatch.setattr(manager_module, "Forwarding", FakeForwarding)
     return _make(db)
 
 
 def test_a_seat_says_all_that_the_interface_needs(networks: NetworkManager) -> None:
-    endpoint = networks.connect("c1", "default", hostname="web", aliases=["w"])
+    endpoint = seat(networks, "c1", "default", hostname="web")
     assert endpoint.interface() == {
         "host": f"veth{endpoint.id[:7]}",
         "name": "eth0",
@@ -114,17 +133,17 @@ def test_a_seat_says_all_that_the_interface_needs(networks: NetworkManager) -> N
 
 
 def test_seats_survive_the_daemon(networks: NetworkManager, db: Database) -> None:
-    first = networks.connect("c1", "bridge", mac="02:00:00:00:00:99")
+    first = seat(networks, "c1", "bridge", mac="02:00:00:00:00:99")
     again = _make(db)
     assert again.endpoints("c1") == [first]
     assert first.mac == "02:00:00:00:00:99"
-    assert again.connect("c2", "bridge").address == "172.18.0.3"
+    assert seat(again, "c2", "bridge").address == "172.18.0.3"
     assert [network.id for network in again.list()] == [network.id for network in networks.list()]
 
 
 def test_a_new_seat_replaces_the_old_one(networks: NetworkManager) -> None:
-    first = networks.connect("c1", "bridge")
-    second = networks.connect("c1", "bridge")
+    first = seat(networks, "c1", "bridge")
+    second = seat(networks, "c1", "bridge")
     assert second.address == first.address
     assert second.host_interface != first.host_interface
     assert networks.endpoints("c1") == [second]
@@ -132,7 +151,7 @@ def test_a_new_seat_replaces_the_old_one(networks: NetworkManager) -> None:
 
 def test_host_and_none_have_seats_without_interface(networks: NetworkManager) -> None:
     for number, network in enumerate(("host", "none", "host")):
-        endpoint = networks.connect(f"c{number}", network)
+        endpoint = seat(networks, f"c{number}", network)
         assert endpoint.interface() is None
         assert endpoint.cidr == ""
     assert len(networks.get("host").members) == 2
@@ -147,19 +166,19 @@ def test_networks_are_found_by_name_and_id(networks: NetworkManager) -> None:
     assert (bridge.subnet, bridge.gateway) == ("172.18.0.0/16", "172.18.0.1")
     for unknown in ("mynet", bridge.id[:2]):
         with pytest.raises(NetworkNotFound, match=f"network {unknown} not found"):
-            networks.connect("c", unknown)
+            seat(networks, "c", unknown)
 
 
 def test_what_only_named_networks_can_do_is_refused(networks: NetworkManager) -> None:
     with pytest.raises(InvalidArgument, match="IP address is supported on user defined networks only"):
-        networks.connect("c", "bridge", ip="172.18.0.9")
+        seat(networks, "c", "bridge", ip="172.18.0.9")
     with pytest.raises(InvalidArgument, match="is not a network"):
-        networks.connect("c", "container:other")
+        seat(networks, "c", "container:other")
 
 
 def test_recovery_frees_the_seats_of_the_dead(networks: NetworkManager, db: Database) -> None:
-    kept = networks.connect("kept", "bridge")
-    networks.connect("gone", "bridge")
+    kept = seat(networks, "kept", "bridge")
+    seat(networks, "gone", "bridge")
     again = _make(db)
     again.recover({"kept"})
     assert again.endpoints("gone") == []
@@ -169,7 +188,7 @@ def test_recovery_frees_the_seats_of_the_dead(networks: NetworkManager, db: Data
 def test_a_rolled_back_transaction_does_no_harm(networks: NetworkManager, db: Database) -> None:
     def refused() -> None:
         with db.transaction():
-            networks.connect("c1", "bridge")
+            seat(networks, "c1", "bridge")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -177,8 +196,8 @@ def test_a_rolled_back_transaction_does_no_harm(networks: NetworkManager, db: Da
     # another database row took the address that memory believes free
     networks.disconnect("c1")
     other = _make(db)
-    taken = other.connect("c2", "bridge").address
-    assert networks.connect("c3", "bridge").address != taken
+    taken = seat(other, "c2", "bridge").address
+    assert seat(networks, "c3", "bridge").address != taken
     assert {row[0] for row in db.rows("SELECT container FROM endpoints")} == {"c2", "c3"}
 
 
@@ -186,41 +205,45 @@ def test_teardown_tries_everything_and_tells(networks: NetworkManager) -> None:
     before = FakeFirewall.removed, FakeForwarding.restored
     with pytest.raises(OSError, match="no"):
         networks.teardown()
-    assert (FakeFirewall.removed, FakeForwarding.restored) == (before[0] + 1, before[1] + 1)
+    assert (FakeFirewall.removed, FakeForwarding.restored) == (before[0] + 1, before[1] + 2)
 
 
 @pytest.mark.usefixtures("networks")
 def test_without_a_bridge_the_default_network_has_no_interface(db: Database) -> None:
     alone = _make(db, bridge="none")
     assert not alone.has_bridge
-    assert alone.connect("c", "default").interface() is None
+    assert seat(alone, "c", "default").interface() is None
     assert not alone.repair()
 
 
 def test_repair_acts_only_when_something_is_missing(networks: NetworkManager) -> None:
-    seat = networks.connect("c", "bridge")
+    endpoint = seat(networks, "c", "bridge")
     assert not networks.repair()
     assert networks._firewall is not None
     networks._firewall.whole = False  # type: ignore[attr-defined]
     assert networks.repair()
-    assert networks._bridge.members == [seat.host_interface]  # type: ignore[union-attr]
+    assert FakeBridge.members == [endpoint.host_interface]
 
 
 def test_the_files_know_the_gateway_and_the_daemons_resolvers(networks: NetworkManager, db: Database) -> None:
-    endpoint = networks.connect("c", "bridge")
-    content = networks.hosts_file(hostname="c", endpoints=[endpoint], extra_hosts=["gate:host-gateway"])
+    endpoint = seat(networks, "c", "bridge")
+    content = networks.files.hosts_file(
+        hostname="c", addresses=[endpoint.address], extra_hosts=["gate:host-gateway"]
+    )
     assert content.decode().splitlines()[-2:] == ["172.18.0.1\tgate", "172.18.0.2\tc"]
-    told = _make(db, dns=["10.9.9.9"], dns_search=["lan"], dns_options=["ndots:1"], host_gateway="192.0.2.1")
-    assert told.resolv_conf().endswith(b"\n\nnameserver 10.9.9.9\nsearch lan\noptions ndots:1\n")
-    assert b"nameserver 1.1.1.1" in told.resolv_conf(dns=["1.1.1.1"])
-    assert b"192.0.2.1\tgate" in told.hosts_file(hostname="c", extra_hosts=["gate:host-gateway"])
-    assert networks.hostname_file("c") == b"c\n"
+    told = _make(
+        db, dns=("10.9.9.9",), dns_search=("lan",), dns_options=("ndots:1",), host_gateway="192.0.2.1"
+    )
+    assert told.files.resolv_conf().endswith(b"\n\nnameserver 10.9.9.9\nsearch lan\noptions ndots:1\n")
+    assert b"nameserver 1.1.1.1" in told.files.resolv_conf(dns=["1.1.1.1"])
+    assert b"192.0.2.1\tgate" in told.files.hosts_file(hostname="c", extra_hosts=["gate:host-gateway"])
+    assert networks.files.hostname_file("c") == b"c\n"
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a/b", "0123456789abcdef", "a b", "a\n"])
 def test_names_that_no_bridge_can_have_are_refused(db: Database, name: str) -> None:
     with pytest.raises(InvalidArgument, match="invalid bridge name"):
-        NetworkManager(db, exec_root="/nonexistent", bridge=name)
+        NetworkManager(db, exec_root="/nonexistent", settings=NetworkSettings(bridge=name))
 
 
 def test_modes() -> None:

@@ -1,20 +1,12 @@
-"""Networks: the ones there are can be looked at."""
+"""Networks: made, looked at, joined, left and removed."""
 
 from __future__ import annotations
 
-from wharfie.api.answers import Answer, json_answer
+from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import Networks
 from wharfie.api.call import Call
-from wharfie.api.router import Handler, Route
-from wharfie.errors import NotSupported
-from wharfie.wire.networks import NetworkPrune
-
-
-def _refuse(what: str) -> Handler:
-    async def refuse(call: Call) -> Answer:
-        raise NotSupported(f"{what} networks is not supported by wharfie")
-
-    return refuse
+from wharfie.api.router import Route
+from wharfie.wire.networks import NetworkConnect, NetworkCreate, NetworkDisconnect
 
 
 def routes(networks: Networks) -> list[Route]:
@@ -26,16 +18,30 @@ def routes(networks: Networks) -> list[Route]:
     async def inspect(call: Call) -> Answer:
         return json_answer(networks.inspect(call.argument))
 
+    async def create(call: Call) -> Answer:
+        return json_answer(networks.create(await call.read(NetworkCreate)), 201)
+
+    async def remove(call: Call) -> Answer:
+        networks.remove(call.argument)
+        return empty_answer()
+
+    async def connect(call: Call) -> Answer:
+        await networks.connect(call.argument, await call.read(NetworkConnect))
+        return empty_answer(200)
+
+    async def disconnect(call: Call) -> Answer:
+        await networks.disconnect(call.argument, await call.read(NetworkDisconnect))
+        return empty_answer(200)
+
     async def prune(call: Call) -> Answer:
-        # only networks that somebody made are pruned, and nobody can make one
-        return json_answer(NetworkPrune())
+        return json_answer(networks.prune(call.filters()))
 
     return [
         ("GET", "/networks", listing),
         ("GET", "/networks/{}", inspect),
         ("POST", "/networks/prune", prune),
-        ("POST", "/networks/create", _refuse("creating")),
-        ("DELETE", "/networks/{}", _refuse("removing")),
-        ("POST", "/networks/{}/connect", _refuse("connecting containers to further")),
-        ("POST", "/networks/{}/disconnect", _refuse("disconnecting containers from")),
+        ("POST", "/networks/create", create),
+        ("DELETE", "/networks/{}", remove),
+        ("POST", "/networks/{}/connect", connect),
+        ("POST", "/networks/{}/disconnect", disconnect),
     ]

@@ -7,7 +7,7 @@ Pure but for what the parts look at on the host (devices by path): everything th
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,13 +38,15 @@ class Circumstances:
     cgroup: str = ""
     ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
     no_new_privileges: bool = False
+    link_variables: Sequence[str] = ()
 
 
-def environment(config: Config, hostname: str) -> list[str]:
+def environment(config: Config, hostname: str, links: Sequence[str] = ()) -> list[str]:
     """PATH, HOSTNAME and TERM as Docker gives them, under its own; a name without ``=`` removes one."""
     found = {"PATH": f"PATH={DEFAULT_PATH}", "HOSTNAME": f"HOSTNAME={hostname}"}
     if config.tty:
         found["TERM"] = "TERM=xterm"
+    found.update((entry.partition("=")[0], entry) for entry in links)
     for entry in config.env or ():
         name, equals, _ = entry.partition("=")
         if equals:
@@ -99,7 +101,7 @@ def _process(container: Container, security: Security, host: Host, now: Circumst
         "terminal": config.tty,
         "user": user,
         "args": [container.record.path, *container.record.args],
-        "env": environment(config, now.hostname),
+        "env": environment(config, now.hostname, now.link_variables),
         "cwd": config.working_dir or "/",
         "capabilities": capabilities.process_sets(names),
         "noNewPrivileges": now.no_new_privileges if no_new is None else no_new,

@@ -1,0 +1,211 @@
+"""Seats: which address, MAC, device and names a container gets in a network.
+
+One database write each and no kernel work: the monitor makes the interface when it makes the namespace.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wharfie.errors import InvalidArgument
+from wharfie.network.addresses import Pool, mac_for, mac_of
+from wharfie.network.driveroptions import EGRESS, RATE, DriverOptions
+from wharfie.network.model import AddressUnavailable, Endpoint, Network
+from wharfie.network.store import Store
+from wharfie.support.ids import new_id
+
+INTERFACE_NAME = "com.docker.network.endpoint.ifname"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatWish:
+    """What is asked for a container's seat."""
+
+    container: str
+    name: str = ""
+    hostname: str = ""
+    aliases: Sequence[str] = ()
+    ip: str = ""
+    ip6: str = ""
+    mac: str = ""
+    priority: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+    rate: str = ""
+    egress: str = ""
+
+
+def check(network: Network, wish: SeatWish) -> None:
+    """Whether the network can give what is wished; raises InvalidArgument in Docker's words."""
+    for text, kind, what in (
+        (wish.ip, ipaddress.IPv4Address, "IPv4"),
+        (wish.ip6, ipaddress.IPv6Address, "IPv6"),
+    ):
+        if text:
+            try:
+                kind(text)
+            except ValueError:
+                raise _refusal(network, f"invalid {what} address: {text}") from None
+    if not network.user_defined:
+        if wish.ip or wish.ip6:
+            raise InvalidArgument(
+                f"invalid config for network {network.name}: invalid endpoint settings:\n"
+                "user specified IP address is supported on user defined networks only"
+            )
+        if wish.aliases:
+            raise InvalidArgument(
+                f"invalid config for network {network.name}: invalid endpoint settings:\n"
+                "network-scoped aliases are only supported for user-defined networks"
+            )
+        return
+    for text in (wish.ip, wish.ip6):
+        if text and not any(_contains(one.subnet, text) for one in network.subnets):
+            raise _refusal(network, f"no configured subnet or ip-range contain the IP address {text}")
+
+
+def _refusal(network: Network, problem: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"invalid config for network {network.name}: invalid endpoint settings:\n{problem}"
+    )
+
+
+def _contains(subnet: str, address: str) -> bool:
+    return ipaddress.ip_address(address) in ipaddress.ip_network(subnet)
+
+
+class Seating:
+    """The address pools of all networks."""
+
+    def __init__(self, store: Store, mtu: int) -> None:
+        self._store = store
+        self._mtu = mtu
+        self._pools: dict[str, list[Pool]] = {}
+
+    def forget(self, network: Network) -> None:
+        """The network has gone, or its subnets changed."""
+        self._pools.pop(network.id, None)
+
+    def take(self, network: Network, wish: SeatWish, device: str) -> Endpoint:
+        """Seat a container; raises InvalidArgument, AddressUnavailable."""
+        check(network, wish)
+        last: sqlite3.IntegrityError
+        for _attempt in (1, 2):
+            endpoint = self._made(network, wish, device)
+            try:
+                self._store.write_endpoint(endpoint)
+                return endpoint
+            except sqlite3.IntegrityError as error:
+                # a rolled back transaction left memory ahead of the database: look again, once
+                last = error
+                self._store.reload()
+                self._store.delete_endpoint(wish.container, network.id)
+                self.forget(network)
+        raise last
+
+    def give_up(self, endpoint: Endpoint) -> None:
+        """The addresses are free again."""
+        for pool in self._pools.get(endpoint.network_id, ()):
+            for address in (endpoint.address, endpoint.address6):
+                if address and ipaddress.ip_address(address) in pool.network:
+                    pool.release(address, endpoint.container)
+        self._store.delete_endpoint(endpoint.container, endpoint.network_id)
+
+    def _made(self, network: Network, wish: SeatWish, device: str) -> Endpoint:
+        identifier = new_id()
+        options = DriverOptions.parse(network.options)
+        plain = Endpoint(
+            identifier,
+            wish.container,
+            network.name,
+            network.id,
+            wish.hostname,
+            tuple(wish.aliases),
+            driver=network.driver,
+            user_defined=network.user_defined,
+            internal=network.internal,
+            priority=wish.priority,
+        )
+        if not network.subnets:
+            return plain
+        four = self._address(network, 4, wish.container, wish.ip)
+        try:
+            six = self._address(network, 6, wish.container, wish.ip6)
+        except BaseException:
+            if four is not None:
+                four[1].release(four[0], wish.container)
+            raise
+        names = (wish.name, *wish.aliases, wish.container[:12], wish.hostname) if network.user_defined else ()
+        mac = wish.mac.lower().replace("-", ":")
+        bridged = network.driver == "bridge"
+        return Endpoint(
+            id=identifier,
+            container=wish.container,
+            network=network.name,
+            network_id=network.id,
+            hostname=wish.hostname,
+            aliases=tuple(wish.aliases),
+            address=four[0] if four else "",
+            prefix=four[1].network.prefixlen if four else 0,
+            gateway=four[1].gateway if four else "",
+            mac=mac or (mac_of(four[0]) if four else mac_for(identifier)),
+            mtu=options.mtu or (self._mtu if bridged else 0),
+            bridge=device if bridged else "",
+            host_interface=f"veth{identifier[:7]}" if bridged else "",
+            interface_name=self._interface(wish, options.prefix),
+            address6=six[0] if six else "",
+            prefix6=six[1].network.prefixlen if six else 0,
+            gateway6=six[1].gateway if six else "",
+            driver=network.driver,
+            parent="" if bridged else device,
+            mode="" if bridged else options.mode,
+            isolated=bridged and not options.icc,
+            internal=network.internal,
+            user_defined=network.user_defined,
+            priority=wish.priority,
+            names=tuple(dict.fromkeys(filter(None, names))),
+            rate=wish.options.get(RATE) or wish.rate or options.rate,
+            egress=";".join(filter(None, (wish.options.get(EGRESS) or wish.egress, options.egress))),
+        )
+
+    def _interface(self, wish: SeatWish, prefix: str) -> str:
+        taken = {seat.interface_name for seat in self._store.endpoints.get(wish.container, {}).values()}
+        wished = wish.options.get(INTERFACE_NAME)
+        if wished:
+            if wished in taken:
+                raise InvalidArgument(f"the interface name {wished} is taken in this container")
+            return wished
+        number = 0
+        while f"{prefix}{number}" in taken:
+            number += 1
+        return f"{prefix}{number}"
+
+    def _address(
+        self, network: Network, version: int, container: str, wished: str
+    ) -> tuple[str, Pool] | None:
+        pools = [pool for pool in self._of(network) if pool.network.version == version]
+        if not pools:
+            if wished:
+                raise _refusal(network, f"no configured subnet or ip-range contain the IP address {wished}")
+            return None
+        if wished:
+            pool = next(one for one in pools if ipaddress.ip_address(wished) in one.network)
+            return pool.claim(wished), pool
+        for pool in pools:
+            try:
+                return pool.take(container), pool
+            except AddressUnavailable:
+                if pool is pools[-1]:
+                    raise
+        return None
+
+    def _of(self, network: Network) -> list[Pool]:
+        found = self._pools.get(network.id)
+        if found is None:
+            found = self._pools[network.id] = [Pool(one) for one in network.subnets]
+            members = self._store.members(network.id)
+            taken = [address for seat in members for address in (seat.address, seat.address6) if address]
+            for pool in found:
+                pool.reset(address for address in taken if ipaddress.ip_address(address) in pool.network)
+        return found

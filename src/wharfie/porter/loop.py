@@ -1,0 +1,87 @@
+"""Readiness of descriptors and the end of waits, in one thread: epoll(7)."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import select
+import time
+from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+
+
+class Timer:
+    """Something to be done later, unless it is cancelled."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work: Callable[[], None] | None = work
+
+    def done(self, _events: int) -> None:
+        """Its moment has come."""
+        if self.work is not None:
+            self.work()
+
+    def cancel(self) -> None:
+        """Do not do it."""
+        self.work = None
+
+
+class Loop:
+    """Calls back who waits for a descriptor or for a moment."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, tuple[Callable[[int], None], bool]] = {}
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._count = itertools.count()
+        self.running = True
+
+    def watch(self, fd: int, events: int, callback: Callable[[int], None], *, first: bool = False) -> None:
+        """Call back when ``fd`` is ready; those that are ``first`` come before others of the same moment."""
+        if fd in self._callbacks:
+            self._epoll.modify(fd, events)
+        else:
+            self._epoll.register(fd, events)
+        self._callbacks[fd] = (callback, first)
+
+    def forget(self, fd: int) -> None:
+        """Watch it no more."""
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def after(self, seconds: float, work: Callable[[], None]) -> Timer:
+        """Do ``work`` in so many seconds."""
+        timer = Timer(work)
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._count), timer))
+        return timer
+
+    def run(self) -> None:
+        """Until ``running`` is false."""
+        while self.running:
+            ready = self._epoll.poll(self._wait())
+            ready.sort(key=lambda item: not self._callbacks.get(item[0], (None, False))[1])
+            for fd, events in ready:
+                found = self._callbacks.get(fd)
+                if found is not None:
+                    self._call(found[0], events)
+            while self._timers and self._timers[0][0] <= time.monotonic():
+                _, _, timer = heapq.heappop(self._timers)
+                self._call(timer.done, 0)
+
+    def _wait(self) -> float:
+        while self._timers and self._timers[0][2].work is None:
+            heapq.heappop(self._timers)
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
+
+    @staticmethod
+    def _call(work: Callable[[int], None], events: int) -> None:
+        try:
+            work(events)
+        except Exception:
+            # one client's trouble is not everybody's
+            _log.exception("a request failed")

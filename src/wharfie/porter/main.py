@@ -1,0 +1,165 @@
+"""The porter's doors to the daemon, and its end.
+
+A SOCK_SEQPACKET socket below the exec root; one JSON object per packet, descriptors beside it::
+
+    {"op": "hello"}                         → {"ports": [key…], "clients": [container…]}
+    {"op": "reset"}                           names are told anew; sockets stay
+    {"op": "seat", container, network, network_name, names, addresses}
+    {"op": "unseat", container, network}
+    {"op": "client", container, servers, forward, allowed, addresses, table, links}
+    {"op": "open", container} + netns       → {"opened": container} or {"error": …}     (monitors ask too)
+    {"op": "shut", container}
+    {"op": "ports", "items": [[key, host, port]…]} + a socket each         {"op": "retarget", "items": […]}
+    {"op": "drop", "keys": [key…]}
+                                            ← {"event": "refused", container, name}
+
+It ends when the daemon has gone and nobody needs it: no port to keep, no container that asks.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+from wharfie.linux.fd import close_all, recv_fds, send_fds
+from wharfie.porter.doors import Door
+from wharfie.porter.loop import READ, Loop
+from wharfie.porter.names import Names, Seat
+from wharfie.porter.questions import Questions
+
+_LARGEST = 1 << 18
+_MOST_FDS = 64
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """Everything the porter knows and does."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.loop = Loop()
+        self._listener = listener
+        self._names = Names()
+        self._questions = Questions(self.loop, self._names, self._tell)
+        self._doors: dict[str, Door] = {}
+        self._connections: set[socket.socket] = set()
+        self._daemon: socket.socket | None = None
+        listener.setblocking(False)
+        self.loop.watch(listener.fileno(), READ, self._accept, first=True)
+
+    def _accept(self, _events: int) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        sock.setblocking(False)
+        self._connections.add(sock)
+        self.loop.watch(sock.fileno(), READ, lambda _: self._readable(sock), first=True)
+
+    def _readable(self, sock: socket.socket) -> None:
+        while True:
+            try:
+                data, fds = recv_fds(sock, _LARGEST, _MOST_FDS)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, fds = b"", []
+            if not data:
+                close_all(fds)
+                self._gone(sock)
+                return
+            try:
+                answer = self._do(sock, json.loads(data), fds)
+            except (OSError, ValueError, KeyError) as error:
+                answer = {"error": str(error)}
+                _log.warning("a request of the daemon failed: %s", error)
+            finally:
+                close_all(fds)
+            if answer is not None:
+                try:
+                    send_fds(sock, json.dumps(answer).encode(), ())
+                except OSError:
+                    self._gone(sock)
+                    return
+
+    def _gone(self, sock: socket.socket) -> None:
+        self.loop.forget(sock.fileno())
+        self._connections.discard(sock)
+        sock.close()
+        if sock is self._daemon:
+            self._daemon = None
+        if not self._connections and not self._doors and not self._questions.clients:
+            self.loop.running = False
+
+    def _tell(self, event: dict[str, object]) -> None:
+        if self._daemon is not None:
+            try:
+                send_fds(self._daemon, json.dumps(event).encode(), ())
+            except OSError:
+                return  # it reads again, or comes back: a refusal that is not told is refused all the same
+
+    def _do(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> dict[str, Any] | None:
+        op = message["op"]
+        if op == "open":
+            self._questions.open(message["container"], fds[0])
+            return {"opened": message["container"]}
+        if op == "hello":
+            self._daemon = sock
+            return {"ports": list(self._doors), "clients": list(self._questions.clients)}
+        if op == "ports":
+            for (key, host, port), fd in zip(message["items"], fds, strict=True):
+                self._drop(key)
+                self._doors[key] = Door(self.loop, socket.socket(fileno=os.dup(fd)), (host, port))
+        elif op == "retarget":
+            for key, host, port in message["items"]:
+                if key in self._doors:
+                    self._doors[key].target = (host, port)
+        elif op == "drop":
+            for key in message["keys"]:
+                self._drop(key)
+        else:
+            self._learn(op, message)
+        return None
+
+    def _learn(self, op: str, message: dict[str, Any]) -> None:
+        """What the daemon tells about names."""
+        if op == "reset":
+            self._names.clear()
+            return
+        container = message["container"]
+        if op == "seat":
+            where = (message["network"], message["network_name"])
+            self._names.put(Seat(container, *where, message["names"], message["addresses"]))
+        elif op == "unseat":
+            self._names.take(container, message["network"])
+        elif op == "client":
+            self._names.links[container] = message.get("links") or {}
+            self._questions.configure(container, message)
+        elif op == "shut":
+            self._names.links.pop(container, None)
+            self._questions.shut(container)
+        else:
+            raise ValueError(f"the porter does not know {op}")
+
+    def _drop(self, key: str) -> None:
+        door = self._doors.pop(key, None)
+        if door is not None:
+            door.close()
+
+
+def main(fd: int) -> None:
+    """Serve on the listening socket ``fd`` until nobody needs it."""
+    logging.basicConfig(level=logging.INFO, format="porter: %(message)s")
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # a terminal's ^C is for the daemon
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    service = Service(socket.socket(fileno=fd))
+    service.loop.run()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

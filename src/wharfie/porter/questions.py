@@ -1,0 +1,226 @@
+"""The embedded DNS: one pair of sockets per container, so who asks is known by where he asks.
+
+::
+
+    question ─▶ a container's name, or an address of one ─▶ answered
+             ─▶ anything else ─▶ on its allow-list, if it has one? ─▶ forwarded ─▶ what it says is let through
+                                   │ no: refused, and told
+
+It is no open resolver: the sockets are inside the containers' namespaces, at a loopback address.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+
+from wharfie.linux import nfsets
+from wharfie.linux.netlink import Request
+from wharfie.porter import sandbox, wire
+from wharfie.porter.loop import READ, Loop
+from wharfie.porter.names import Names
+from wharfie.porter.upstream import Upstream
+from wharfie.porter.wire import Malformed, Question
+
+_STREAMS = 64
+_SILENCE = 10.0
+_LEAST_SECONDS = 30
+Reply = Callable[[bytes], None]
+
+
+class Client:
+    """A container that asks: its sockets, whom to ask for it, and what it may reach."""
+
+    __slots__ = ("addresses", "allowed", "forward", "servers", "sockets", "streams", "table")
+
+    def __init__(self) -> None:
+        self.sockets: tuple[socket.socket, ...] = ()
+        self.servers: list[str] = []
+        self.forward = True
+        self.allowed: list[str] | None = None
+        self.addresses: list[str] = []
+        self.table = ""
+        self.streams = 0
+
+
+class Questions:
+    """All clients."""
+
+    def __init__(self, loop: Loop, names: Names, tell: Callable[[dict[str, object]], None]) -> None:
+        self._loop = loop
+        self._names = names
+        self._upstream = Upstream(loop)
+        self._tell = tell
+        self.clients: dict[str, Client] = {}
+
+    def configure(self, container: str, message: dict[str, object]) -> None:
+        """What the daemon says of a container."""
+        client = self.clients.setdefault(container, Client())
+        client.servers = [str(server) for server in message["servers"]]  # type: ignore[attr-defined]
+        client.forward = bool(message["forward"])
+        allowed = message.get("allowed")
+        client.allowed = None if allowed is None else [str(name) for name in allowed]  # type: ignore[attr-defined]
+        client.addresses = [str(address) for address in message.get("addresses", ())]  # type: ignore[attr-defined]
+        client.table = str(message.get("table", ""))
+
+    def open(self, container: str, netns: int) -> None:
+        """Listen in its namespace; raises OSError."""
+        client = self.clients.setdefault(container, Client())
+        self._close(client)
+        client.sockets = sandbox.open_sockets(netns)
+        datagrams, streams = client.sockets
+        self._loop.watch(datagrams.fileno(), READ, lambda _: self._datagrams(container, client, datagrams))
+        self._loop.watch(streams.fileno(), READ, lambda _: self._accept(container, client, streams))
+
+    def shut(self, container: str) -> None:
+        """The container has ended."""
+        client = self.clients.pop(container, None)
+        if client is not None:
+            self._close(client)
+
+    def _close(self, client: Client) -> None:
+        for sock in client.sockets:
+            self._loop.forget(sock.fileno())
+            sock.close()
+        client.sockets = ()
+
+    # -- transport ----------------------------------------------------------------------------------
+
+    def _datagrams(self, container: str, client: Client, sock: socket.socket) -> None:
+        for _ in range(64):
+            try:
+                message, sender = sock.recvfrom(4096)
+            except OSError:
+                return
+
+            def reply(answer: bytes, sender: tuple[str, int] = sender) -> None:
+                try:
+                    sock.sendto(answer, sender)
+                except OSError:
+                    return  # the asker is gone, or its queue is full: it asks again
+
+            self._ask(container, client, message, reply, stream=False)
+
+    def _accept(self, container: str, client: Client, listener: socket.socket) -> None:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        if client.streams >= _STREAMS:
+            sock.close()
+            return
+        sock.setblocking(False)
+        client.streams += 1
+        received = bytearray()
+
+        def end() -> None:
+            if sock.fileno() >= 0:
+                timer.cancel()
+                self._loop.forget(sock.fileno())
+                sock.close()
+                client.streams -= 1
+
+        timer = self._loop.after(_SILENCE, end)
+
+        def reply(answer: bytes) -> None:
+            try:
+                sock.sendall(len(answer).to_bytes(2, "big") + answer)
+            except OSError:
+                end()
+
+        def readable(_events: int) -> None:
+            try:
+                data = sock.recv(65537)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                end()
+                return
+            received.extend(data)
+            while len(received) >= 2:
+                length = int.from_bytes(received[:2], "big")
+                if len(received) < 2 + length:
+                    return
+                message = bytes(received[2 : 2 + length])
+                del received[: 2 + length]
+                self._ask(container, client, message, reply, stream=True)
+
+        self._loop.watch(sock.fileno(), READ, readable)
+
+    # -- answers ------------------------------------------------------------------------------------
+
+    def _ask(self, container: str, client: Client, message: bytes, reply: Reply, *, stream: bool) -> None:
+        try:
+            question = Question(message)
+        except Malformed:
+            if len(message) >= 12 and not message[2] & 0x80:
+                reply(message[:2] + b"\x80\x81" + bytes(8))
+            return
+        room = 0 if stream else question.room
+        if not question.plain:
+            reply(question.answer(wire.NOTIMP))
+            return
+        records = self._names.answer(container, question)
+        if records is not None:
+            reply(question.answer(wire.NOERROR, records, room=room))
+        elif not client.forward:
+            # a network without a way out has none for questions either (CVE-2024-29018)
+            reply(question.answer(wire.SERVFAIL))
+        elif client.allowed is not None and not _allowed(question.name, client.allowed):
+            self._tell({"event": "refused", "container": container, "name": question.name})
+            reply(question.answer(wire.REFUSED))
+        else:
+            self._forward(container, client, question, reply, stream=stream)
+
+    def _forward(
+        self, container: str, client: Client, question: Question, reply: Reply, *, stream: bool
+    ) -> None:
+        def done(answer: bytes | None) -> None:
+            if answer is None:
+                reply(question.answer(wire.SERVFAIL))
+                return
+            if client.allowed is not None:
+                _let_through(client, answer)
+            reply(answer)
+
+        self._upstream.ask(container, question.message, client.servers, done, stream=stream)
+
+
+def _allowed(name: str, allowed: list[str]) -> bool:
+    return any(name == item or name.endswith(f".{item}") for item in allowed)
+
+
+def _let_through(client: Client, answer: bytes) -> None:
+    """The addresses in ``answer`` may be reached for as long as it is good, before the container hears it."""
+    try:
+        found = wire.addresses(answer)
+    except Malformed:
+        return
+    for address, ttl in found:
+        family = 6 if ":" in address else 4
+        for own in client.addresses:
+            if (":" in own) != (":" in address):
+                continue
+            key = nfsets.address(own) + nfsets.address(address)
+            timeout = max(ttl, _LEAST_SECONDS) * 1000
+            fresh = nfsets.add(
+                client.table, f"allowed{family}", [nfsets.element(key, end=key, timeout=timeout)]
+            )
+            old = nfsets.delete(client.table, f"allowed{family}", [nfsets.element(key, end=key)])
+            try:
+                nfsets.apply([old, fresh])
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    _add_quietly(fresh)
+
+
+def _add_quietly(request: Request) -> None:
+    try:
+        nfsets.apply([request])
+    except OSError as error:
+        # EEXIST: a prefix on the list holds it already
+        if error.errno not in (errno.EEXIST, errno.EBUSY):
+            raise

@@ -1,0 +1,53 @@
+"""A container's 127.0.0.11: two sockets in its network namespace, and rules that lead port 53 to them.
+
+The sockets are at ports of the kernel's choice, so that port 53 of every address is the container's own (a
+name server in a container binds 0.0.0.0:53). The process goes into the namespace and comes back; nothing else
+runs meanwhile, for it has one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from wharfie.linux import nft, process
+from wharfie.linux.rtnetlink import Netlink
+
+ADDRESS = "127.0.0.11"
+_TABLE = "wharfie_dns"
+
+
+def open_sockets(netns: int) -> tuple[socket.socket, socket.socket]:
+    """(UDP, TCP) for the namespace of a descriptor; raises OSError."""
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    made: list[socket.socket] = []
+    try:
+        process.setns(netns, process.CLONE_NEWNET)
+        try:
+            # the address is there when lo is up, and the container's first process may not have come to that
+            with Netlink() as netlink:
+                netlink.set_link(1, up=True)
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                sock = socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+                made.append(sock)
+                sock.bind((ADDRESS, 0))
+            made[1].listen(64)
+            nft.run(_rules(made[0].getsockname()[1], made[1].getsockname()[1]))
+        finally:
+            process.setns(own, process.CLONE_NEWNET)
+    except BaseException:
+        for sock in made:
+            sock.close()
+        raise
+    finally:
+        os.close(own)
+    return made[0], made[1]
+
+
+def _rules(datagrams: int, streams: int) -> str:
+    return (
+        f"add table ip {_TABLE}\ndelete table ip {_TABLE}\n"
+        f"table ip {_TABLE} {{ chain output {{ type nat hook output priority -100; policy accept;\n"
+        f"ip daddr {ADDRESS} udp dport 53 dnat to {ADDRESS}:{datagrams}\n"
+        f"ip daddr {ADDRESS} tcp dport 53 dnat to {ADDRESS}:{streams}\n}}\n}}\n"
+    )
