@@ -277,3 +277,39 @@ async def test_the_container_cannot_reach_the_interpreter_for_writing(bench: Ben
             os.chmod(f"/proc/{pid}/exe", 0o777)
     await link.signal(signal.SIGKILL)
     await link.exited
+
+
+async def test_a_spawner_that_may_not_fork_refuses_and_goes_on(bench: Bench, tmp_path: Path) -> None:
+    # one stands by already; there will be no other
+    group = Path(f"/sys/fs/cgroup/pids/wharfie-no-fork-{os.getpid()}")
+    group.mkdir()
+    try:
+        await (await bench.run("true")).exited
+        await until_it_stands_by(bench)
+        (group / "pids.max").write_text("1")
+        (group / "cgroup.procs").write_text(str(bench.spawner.pid))
+        last = await bench.run("true")
+        assert (await last.exited).exit_code == 0
+        with pytest.raises(LaunchError, match="died while it started"):
+            await bench.run("true")
+        assert not bench.spawner.died.done()
+        (group / "pids.max").write_text("max")
+        assert (await (await bench.run("true")).exited).exit_code == 0
+        assert "cannot fork" in (tmp_path / "exec/spawner.log").read_text()
+    finally:
+        (group.parent / "cgroup.procs").write_text(str(bench.spawner.pid))
+        while (group / "cgroup.procs").read_text():
+            await asyncio.sleep(0.01)  # the last monitors are on their way out
+            for pid in (group / "cgroup.procs").read_text().split():
+                (group.parent / "cgroup.procs").write_text(pid)
+        group.rmdir()
+
+
+async def until_it_stands_by(bench: Bench) -> None:
+    """Wait for the spawner's next monitor and its helper."""
+    children = Path(f"/proc/{bench.spawner.pid}/task/{bench.spawner.pid}/children")
+    while True:
+        for pid in children.read_text().split():
+            if Path(f"/proc/{pid}/task/{pid}/children").read_text().strip():
+                return
+        await asyncio.sleep(0.01)
