@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 from dataclasses import dataclass
@@ -85,6 +86,7 @@ async def test_before_the_start_the_stream_waits() -> None:
 async def test_a_client_that_goes_before_the_start_is_forgotten() -> None:
     containers = Containers(State.CREATED)
     ours, theirs = socket.socketpair()
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     await Streams(containers).attach("c", Wanted(), theirs.detach(), b"")
     pending = containers.container.pending[0]

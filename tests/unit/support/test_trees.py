@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import tarfile
@@ -37,6 +38,7 @@ def deep(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_deep_tree_is_removed(deep: Path) -> None:
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     remove_tree(str(deep))
     assert not deep.exists()
@@ -44,6 +46,7 @@ def test_a_deep_tree_is_removed(deep: Path) -> None:
 
 
 def test_a_deep_tree_is_walked_in_order_with_few_descriptors(deep: Path) -> None:
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     most = 0
     seen = []
