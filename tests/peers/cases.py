@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from tests.peers import steps_files, steps_inside, steps_life, steps_looking, steps_options, steps_refused
@@ -32,7 +33,11 @@ GROUPS = {
     "volumes": steps_files.VOLUMES,
 }
 
+_PAGES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 _REPLACEMENTS = (
+    # this machine's own facts
+    (re.compile(re.escape(os.uname().release)), "<kernel>"),
+    (re.compile(rf"\b{_PAGES}\b"), "<memory>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<id>"),
     (re.compile(r"\b[0-9a-f]{12}\b"), "<short id>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z| [+-]\d{4} [A-Z]+)"), "<time>"),

@@ -142,8 +142,9 @@ INSPECTED = (
 
 TOLD = (
     exact("version --format", "{{.Server.Os}} {{.Server.Arch}} {{.Server.MinAPIVersion}} {{.Server.Experimental}} {{.Server.KernelVersion}}"),
-    exact("info --format", "{{.OSType}} {{.Architecture}} {{.NCPU}} {{.MemTotal}} {{.KernelVersion}} {{.OperatingSystem}}"),
-    exact("info --format", "{{.CgroupDriver}} {{.CgroupVersion}} {{.Driver}} {{.LoggingDriver}} {{.Name}}"),
+    exact("info --format", "{{.OSType}} {{.Architecture}} {{.MemTotal}} {{.KernelVersion}} {{.OperatingSystem}}"),
+    exact("info --format", "{{.CgroupDriver}} {{.CgroupVersion}} {{.Driver}} {{.LoggingDriver}}"),
+    shell('[ "$(docker info --format "{{.Name}} {{.NCPU}}")" = "$(hostname) $(nproc)" ] && echo this machine'),
     exact("info --format", "{{.Containers}} {{.ContainersRunning}} {{.ContainersPaused}} {{.ContainersStopped}} {{.Images}}"),
     exact("info --format", "{{.MemoryLimit}} {{.SwapLimit}} {{.CPUShares}} {{.CPUSet}} {{.PidsLimit}} {{.OomKillDisable}} {{.IPv4Forwarding}}"),
     exact("info --format", "{{json .Swarm.LocalNodeState}} {{json .SecurityOptions}} {{json .Plugins.Volume}}"),
