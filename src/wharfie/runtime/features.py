@@ -37,7 +37,7 @@ def features() -> dict[str, Any]:
             "cgroup": {
                 "v1": True,
                 "v2": True,
-                "systemd": True,
+                "systemd": False,
                 "systemdUser": False,
                 "rdma": True,
             },
@@ -60,7 +60,7 @@ def features() -> dict[str, Any]:
             "netDevices": {"enabled": True},
         },
         "annotations": {
-            "org.opencontainers.runc.checkpoint.enabled": "true",
+            "org.opencontainers.runc.checkpoint.enabled": "false",
             "io.wharfie.version": __version__,
         },
         "potentiallyUnsafeConfigAnnotations": [],

@@ -200,6 +200,16 @@ def test_a_bad_configuration_is_refused_by_its_field(runtime: Runtime) -> None:
     assert not (runtime.box.directory / "state/eight").exists()
 
 
+def test_what_is_not_supported_says_so(runtime: Runtime) -> None:
+    runtime.write(["sleep", "1000"])
+    assert "--systemd-cgroup is not supported" in runtime("--systemd-cgroup", "run", "nine", fails=True)
+    assert "restore is not supported" in runtime("restore", "nine", fails=True)
+    assert "container does not exist" in runtime("checkpoint", "nine", fails=True)
+    features = json.loads(runtime("features"))
+    assert not features["linux"]["cgroup"]["systemd"]
+    assert features["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
+
+
 def test_features_and_a_configuration_to_begin_with(runtime: Runtime, tmp_path: Path) -> None:
     features = json.loads(runtime("features"))
     assert "SCMP_ACT_NOTIFY" in features["linux"]["seccomp"]["actions"]
