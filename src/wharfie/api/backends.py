@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from wharfie.api.threadbody import ThreadBody
 from wharfie.wire import containers, events, execs, images, networks, registries, system, volumes
 from wharfie.wire.config import Config
 
@@ -257,7 +258,7 @@ class Store(Protocol):
         """An archive of these images; raises before the first piece for one that is not there."""
 
     async def load(
-        self, stream: AsyncIterator[bytes], *, platform: str, quiet: bool, progress: Progress
+        self, stream: AsyncIterator[bytes] | ThreadBody, *, platform: str, quiet: bool, progress: Progress
     ) -> None:
         """Take the images of an archive."""
 

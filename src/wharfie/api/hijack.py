@@ -28,12 +28,14 @@ from aiohttp.web import BaseRequest
 from aiohttp.web_protocol import RequestHandler
 
 from wharfie.api.answers import head
+from wharfie.api.threadbody import ThreadBody
 from wharfie.errors import InvalidArgument
 from wharfie.support.tasks import spawn
 
 _TURNING = re.compile(
     rb"POST (?:http://[^/ ]*)?(?:/v\d+\.\d+)?/+(?:containers/[^/ ?]+/attach|exec/[^/ ?]+/start)[? ]"
 )
+_LARGE = re.compile(rb"POST (?:http://[^/ ]*)?(?:/v\d+\.\d+)?/+images/load[? ]")
 _POST = b"POST "
 _LINE_LIMIT = 8190
 _HEAD_LIMIT = 1 << 16
@@ -48,7 +50,7 @@ _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n")
 class Connection(RequestHandler):
     """aiohttp's connection handler, with an eye on requests that may turn the connection."""
 
-    __slots__ = ("_continued", "_held", "_partial", "_taken", "_watcher")
+    __slots__ = ("_body", "_continued", "_held", "_large", "_partial", "_taken", "_watcher")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,6 +58,8 @@ class Connection(RequestHandler):
         self._held: bytes | None = None
         self._continued = False
         self._taken = False
+        self._large = False
+        self._body: ThreadBody | None = None
         self._watcher: asyncio.Task[Any] | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -90,12 +94,17 @@ class Connection(RequestHandler):
         """Where the request ends; 0 if it is not one that may turn, None if more bytes are needed."""
         if data.find(b"\r\n", 0, _LINE_LIMIT) < 0:
             return None if len(data) < _LINE_LIMIT else 0
-        if not _TURNING.match(data):
+        large = _LARGE.match(data)
+        if not large and not _TURNING.match(data):
             return 0
         stop = data.find(b"\r\n\r\n", 0, _HEAD_LIMIT)
         if stop < 0:
             return None if len(data) < _HEAD_LIMIT else 0
         headers = data[: stop + 4].lower()
+        if large:
+            plain = self.transport is not None and self.transport.get_extra_info("sslcontext") is None
+            self._large = bool(plain and _CHUNKED.search(headers))
+            return stop + 4 if self._large else 0
         end = _body_end(data, stop + 4, headers)
         if end is None and _EXPECT.search(headers) and not self._continued and self.transport is not None:
             self._continued = True
@@ -124,6 +133,9 @@ class Connection(RequestHandler):
         """The request is answered: nobody is cancelled any more, and held bytes are a further request."""
         self._watcher = None
         self._continued = False
+        if self._large:
+            self._large = False
+            self._give_back()
         if self._held is None or self._taken:
             return
         held, self._held = self._held, None
@@ -132,6 +144,26 @@ class Connection(RequestHandler):
         if held:
             self._sift(held)
         if self._held is None and not self._buffer_paused:
+            self._resume_transport_reading()
+
+    def body(self) -> ThreadBody | None:
+        """The body of a large upload, to be read in a thread past the event loop; None for any other."""
+        if not self._large or self._held is None or self.transport is None:
+            return None
+        fd = os.dup(self.transport.get_extra_info("socket").fileno())
+        self._body = ThreadBody(fd, self._held)
+        self._held = b""
+        return self._body
+
+    def _give_back(self) -> None:
+        """Let the parser go on where a thread has stopped to read, or has never begun."""
+        body, self._body = self._body, None
+        held, self._held = self._held or b"", None
+        rest = held if body is None else body.give_back()
+        if self.transport is None:
+            return
+        super().data_received(rest)
+        if not self._buffer_paused:
             self._resume_transport_reading()
 
     def take(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from wharfie.cli.context import Context
@@ -64,7 +65,12 @@ def load(context: Context, arguments: list[str]) -> int:
     quiet = bool(options.get("quiet")) or not os.isatty(1)
     asked = query(quiet=quiet, platform=options.get("platform"))
     progress = Progress(1, quiet=False)
-    response = context.api.upload("POST", f"/images/load{asked}", read_parts(fd))
+    target = f"/images/load{asked}"
+    left = _left(fd)
+    if left:
+        response = context.api.upload_file("POST", target, fd, left)
+    else:
+        response = context.api.upload("POST", target, read_parts(fd))
     for message in response.lines():
         if "error" in message:
             progress.close()
@@ -73,3 +79,9 @@ def load(context: Context, arguments: list[str]) -> int:
         progress.show(message)
     progress.close()
     return 0
+
+
+def _left(fd: int) -> int:
+    """How much of a regular file is still to be read; 0 for anything else."""
+    status = os.fstat(fd)
+    return max(status.st_size - os.lseek(fd, 0, os.SEEK_CUR), 0) if stat.S_ISREG(status.st_mode) else 0

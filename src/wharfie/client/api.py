@@ -139,10 +139,19 @@ class Api:
         self, method: str, target: str, parts: Iterator[bytes], content_type: str = "application/x-tar"
     ) -> Response:
         """Send a body of unknown length; the answer, to be read by the caller."""
+        return self._uploaded(lambda connection: connection.send_stream(method, target, parts, content_type))
+
+    def upload_file(
+        self, method: str, target: str, fd: int, size: int, content_type: str = "application/x-tar"
+    ) -> Response:
+        """The same with a regular file's next ``size`` bytes."""
+        return self._uploaded(lambda connection: connection.send_file(method, target, fd, size, content_type))
+
+    def _uploaded(self, send: Callable[[Connection], None]) -> Response:
         connection = self.connect()
         broken: BrokenAnswer | None = None
         try:
-            connection.send_stream(method, target, parts, content_type)
+            send(connection)
         except BrokenAnswer as error:
             # the daemon may have refused before it read everything: its answer says why
             broken = error

@@ -22,11 +22,10 @@ from wharfie.images.archiveindex import Described
 from wharfie.images.image import Image
 from wharfie.images.layers import DigestMismatch, Layer, LayerStore
 from wharfie.images.loadreading import ImageArchive
-from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread
+from wharfie.images.pipe import PipeBroken, Source, ended, in_thread, readable
 from wharfie.images.platform import Platform
 from wharfie.support.faults import point
 from wharfie.support.ids import short_id
-from wharfie.support.tasks import spawn
 
 if TYPE_CHECKING:
     from wharfie.images.store import ImageStore
@@ -39,37 +38,34 @@ Loaded = list[tuple[Described, list[Layer]]]
 
 async def load(
     store: ImageStore,
-    stream: AsyncIterator[bytes],
+    stream: AsyncIterator[bytes] | Source,
     platform: Platform | None,
     progress: Progress,
     quiet: bool,
 ) -> list[Image]:
     """The images, in the archive's order; see :meth:`ImageStore.load`."""
     with store.keeping():
-        known = store.catalog.by_archive()
-        pipe = InwardPipe()
-        feeder = spawn("feed archive", pipe.feed(stream))
         tell = _teller(asyncio.get_running_loop(), progress, quiet)
-        archive = ImageArchive(store.layers, known, tell)
+        archive = ImageArchive(store.layers, store.catalog.by_archive(), tell)
+        async with readable("feed archive", stream) as source:
 
-        def work() -> Loaded:
+            def work() -> Loaded:
+                try:
+                    archive.read(source.read)
+                    found = _matched(archive, platform)
+                    _place(store.layers, archive, found)
+                    return found
+                finally:
+                    source.abandon()
+                    for draft in archive.drafts():
+                        draft.discard()
+
+            worker = in_thread("load images", work)
             try:
-                archive.read(pipe.read)
-                found = _matched(archive, platform)
-                _place(store.layers, archive, found)
-                return found
+                found = await asyncio.shield(worker)
             finally:
-                pipe.abandon()
-                for draft in archive.drafts():
-                    draft.discard()
-
-        worker = in_thread("load images", work)
-        try:
-            found = await asyncio.shield(worker)
-        finally:
-            feeder.cancel()
-            pipe.close(PipeBroken("the load was given up"))
-            await ended(feeder, worker)
+                source.close(PipeBroken("the load was given up"))
+                await ended(worker)
         return _register(store, found, progress)
 
 

@@ -10,9 +10,11 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any, TypeVar, cast
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar, cast
 
 from wharfie.errors import WharfieError
+from wharfie.support.tasks import spawn
 
 _T = TypeVar("_T")
 
@@ -21,6 +23,19 @@ LIMIT = 4 << 20
 
 class PipeBroken(WharfieError):
     """The other side went away."""
+
+
+class Source(Protocol):
+    """Something that a thread reads."""
+
+    def read(self) -> bytes:
+        """In the thread: the next piece, empty at the end."""
+
+    def abandon(self) -> None:
+        """In the thread: nothing more will be read."""
+
+    def close(self, error: BaseException | None = None) -> None:
+        """On the loop: whoever reads gets ``error`` raised."""
 
 
 class _Pipe:
@@ -219,3 +234,21 @@ async def produce(name: str, work: Callable[[Callable[[bytes], None]], None]) ->
     finally:
         pipe.abandon()
         await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def readable(name: str, stream: AsyncIterator[bytes] | Source) -> AsyncIterator[Source]:
+    """A stream of the event loop's for a thread to read; what a thread can read already is that itself.
+
+    At the end nothing reads any more: the thread's work must have been waited for.
+    """
+    if not isinstance(stream, AsyncIterator):
+        yield stream
+        return
+    pipe = InwardPipe()
+    feeder = spawn(name, pipe.feed(stream))
+    try:
+        yield pipe
+    finally:
+        feeder.cancel()
+        await ended(feeder)

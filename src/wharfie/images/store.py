@@ -39,7 +39,7 @@ from wharfie.images.image import (
     Pruned,
 )
 from wharfie.images.layers import Draft, Layer, LayerStore
-from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread
+from wharfie.images.pipe import InwardPipe, PipeBroken, Source, ended, in_thread
 from wharfie.images.platform import Platform
 from wharfie.state.db import Database
 from wharfie.support.faults import point
@@ -329,7 +329,7 @@ class ImageStore:
 
     async def load(
         self,
-        stream: AsyncIterator[bytes],
+        stream: AsyncIterator[bytes] | Source,
         *,
         platform: str | None = None,
         quiet: bool = False,

@@ -14,6 +14,7 @@ from typing import Any
 from wharfie.api.backends import AttachRequest, Backends, LogsRequest
 from wharfie.api.server import Server
 from wharfie.api.table import all_routes
+from wharfie.api.threadbody import ThreadBody
 from wharfie.errors import Conflict, InvalidArgument, NotFound, NotModified
 from wharfie.support.tasks import spawn
 from wharfie.wire import containers as wire
@@ -276,6 +277,7 @@ class FakeImages:
 
 class FakeStore:
     def __init__(self) -> None:
+        self.begun = asyncio.Event()
         self.calls: list[tuple[Any, ...]] = []
         self.loaded = b""
 
@@ -286,10 +288,25 @@ class FakeStore:
         yield b"an "
         yield b"archive"
 
-    async def load(self, stream: AsyncIterator[bytes], *, platform: str, quiet: bool, progress: Any) -> None:
+    async def load(
+        self, stream: AsyncIterator[bytes] | ThreadBody, *, platform: str, quiet: bool, progress: Any
+    ) -> None:
+        self.begun.set()
         self.calls.append(("load", platform, quiet))
-        self.loaded = b"".join([piece async for piece in stream])
+        if isinstance(stream, ThreadBody):
+            self.loaded = await asyncio.to_thread(self._read, stream)
+        else:
+            self.loaded = b"".join([piece async for piece in stream])
         progress({"stream": "Loaded image: x:1\n"})
+
+    @staticmethod
+    def _read(body: ThreadBody) -> bytes:
+        data = b""
+        while piece := body.read():
+            data += piece
+            if data.startswith(b"wrong"):
+                raise InvalidArgument("this is no archive")
+        return data
 
     async def squash(self, ref: str, *, reference: str, message: str, epoch: int | None) -> str:
         self.calls.append(("squash", ref, reference, message, epoch))

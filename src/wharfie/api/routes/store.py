@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from wharfie.api.answers import Answer, Stream, json_answer
 from wharfie.api.backends import Progress, Store
 from wharfie.api.call import Call
+from wharfie.api.hijack import Connection
 from wharfie.api.router import Route
 from wharfie.api.streaming import send_all, send_progress
 from wharfie.errors import InvalidArgument
@@ -26,9 +29,11 @@ def routes(store: Store) -> list[Route]:
         return await _saved(store, call, [call.argument])
 
     async def load(call: Call) -> Answer | Stream:
+        body = cast(Connection, call.request.protocol).body()
+
         async def work(progress: Progress) -> None:
             await store.load(
-                call.upload(), platform=platform(call), quiet=call.flag("quiet"), progress=progress
+                body or call.upload(), platform=platform(call), quiet=call.flag("quiet"), progress=progress
             )
 
         return await send_progress(call, work)

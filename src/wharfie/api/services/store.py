@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from wharfie.api.backends import Progress
 from wharfie.engine.events import EventBus
 from wharfie.engine.system import System
+from wharfie.images.pipe import Source
 from wharfie.images.store import ImageStore
 from wharfie.wire.images import StoreCheck, StoreProblem
 
@@ -33,7 +34,7 @@ class StoreService:
             self._events.emit("image", "save", saved.image.id, {"name": name})
 
     async def load(
-        self, stream: AsyncIterator[bytes], *, platform: str, quiet: bool, progress: Progress
+        self, stream: AsyncIterator[bytes] | Source, *, platform: str, quiet: bool, progress: Progress
     ) -> None:
         """``docker load``."""
         for image in await self._store.load(
