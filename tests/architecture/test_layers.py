@@ -24,6 +24,7 @@ LEVELS = {
     "images": 4,
     "network": 4,
     "volumes": 4,
+    "build": 5,
     "engine": 5,
     "api": 6,
     "daemon": 7,
