@@ -24,6 +24,7 @@ from wharfie.images.registry.transport import Transport
 from wharfie.images.registry.upload import Upload
 from wharfie.images.store import ImageStore, LayerVanished
 from wharfie.images.transfers import Transfers
+from wharfie.linux.libc import trim_memory
 
 _AGAIN = 3
 _CONFIG_LIMIT = 8 << 20
@@ -109,7 +110,10 @@ class Distribution:
                     return await self._from_endpoint(endpoint, name, auth, work)
                 except WharfieError as error:
                     _log.warning("the mirror %s did not serve %s: %s", endpoint.host, name.familiar, error)
-            return await self._from_endpoint(own, name, auth, work)
+            try:
+                return await self._from_endpoint(own, name, auth, work)
+            finally:
+                trim_memory()  # threads leave large holes behind
 
     async def _from_endpoint(
         self,

@@ -5,8 +5,10 @@
     registry ──▶ pipe ──▶ intake (digest, copy, inflate, digest) ──▶ unpack ──▶ place
     event loop            thread                                      thread
 
-A download takes one of the daemon's slots; the unpacking that goes on after it does not. The bytes that came
-before a pull was broken off are taken from the disk.
+A download takes one of the daemon's slots, and the whole way of a layer one of as many as there are downloads
+or processors: more would only hold more memory. While layers are unpacked the disk takes what is finished, so
+that little is left for the sync at the end. The bytes that came before a pull was broken off are taken from
+the disk.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from wharfie.support.ids import short_id
 from wharfie.support.tasks import spawn
 
 _EVERY = 0.1
+_AHEAD = 2 << 20
+"""Bytes of a layer that may wait to be unpacked."""
 _PIECE = 1 << 20
 
 
@@ -40,6 +44,8 @@ class Fetcher:
         self._store = store
         self._leftovers = leftovers
         self._slots = asyncio.Semaphore(downloads)
+        self._unpacking = asyncio.Semaphore(max(min(os.cpu_count() or 1, 4), downloads))
+        self._writing: asyncio.Task[None] | None = None
 
     async def fetch(self, repository: Repository, diff_id: str, wanted: Descriptor, tell: Tell) -> Layer:
         """A layer in place, and in no image yet.
@@ -53,7 +59,7 @@ class Fetcher:
             tell(_message("Already exists", shown))
             return left
         begun = self._leftovers.take_beginning(wanted.digest)
-        if self._slots.locked():
+        if self._slots.locked() or self._unpacking.locked():
             tell(_message("Waiting", shown))
         async with repository.transport:
             try:
@@ -66,10 +72,12 @@ class Fetcher:
                 if begun is not None:
                     self._leftovers.let_go(begun)
         tell(_message("Pull complete", shown))
+        if self._writing is None or self._writing.done():
+            self._writing = spawn("write layers back", asyncio.to_thread(self._store.layers.sync))
         return layer
 
     async def _attempt(self, download: _Download, diff_id: str) -> Layer:
-        async with self._store.drafted() as draft:
+        async with self._unpacking, self._store.drafted() as draft:
             try:
                 return await self._fill(draft, download, diff_id)
             except (asyncio.CancelledError, Unavailable):
@@ -81,7 +89,7 @@ class Fetcher:
 
     async def _fill(self, draft: Draft, download: _Download, diff_id: str) -> Layer:
         wanted = download.wanted
-        pipe = InwardPipe()
+        pipe = InwardPipe(_AHEAD)
         feeder = spawn(f"download {download.shown}", self._feed(pipe, download))
 
         def work() -> Layer:

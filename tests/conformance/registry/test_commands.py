@@ -222,3 +222,15 @@ def test_what_makes_no_sense_is_refused(engine: ours.Engine, server: str, settin
         failed = engine.cli(*words)
         said = failed.stderr.strip().removeprefix("Error response from daemon: ")
         assert (failed.returncode, said) == (1, sentence), words
+
+
+async def test_the_memory_a_pull_takes_does_not_depend_on_the_layer(tmp_path: Path, server: str) -> None:
+    name = f"{server}/large/layer:1"
+    large = registries.layer({f"f{at}": os.urandom(1 << 20) * 64 for at in range(4)})
+    await registries.push(registries.layout(tmp_path / "layout", [large]), name)
+    with ours.engine(tmp_path / "engine", bridge="whmem") as fresh:
+        Path(f"/proc/{fresh.pid}/clear_refs").write_text("5")  # the peak begins anew, proc(5)
+        done(fresh, "pull", "-q", name)
+        lines = Path(f"/proc/{fresh.pid}/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    assert peak < 150 * 1024
