@@ -40,9 +40,8 @@ def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="wharfie-bench-") as state, ExitStack() as stack:
         top = Path(state)
-        mine = ours.describe(top / "wharfie", "whr")
-        process = mine.start()
-        stack.callback(lambda: process.terminate())
+        pusher = stack.enter_context(ours.engine(top / "pusher", bridge="whp"))
+        mine = stack.enter_context(ours.engine(top / "wharfie", bridge="whr"))
         host = stack.enter_context(docker.dockerd(top / "docker", own_network=False))
         (top / "registry").mkdir()
         address = stack.enter_context(registry(top / "registry"))
@@ -53,15 +52,13 @@ def main() -> None:
         ]
         name = f"{address}/bench/pull:1"
         archive = imagedata.image(top, "pull", LAYERS, FILES, SIZE)
-        engines[0].call("load", "-i", str(archive))
+        source = Engine("source", [ours.WHARFIE, "-H", pusher.host], [])
+        source.call("load", "-i", str(archive))
         archive.unlink()
-        engines[0].call("tag", "pull:1", name)
-        engines[0].call("push", name)
-        engines[0].call("rmi", "pull:1", name)
+        source.call("tag", "pull:1", name)
+        source.call("push", name)
+        source.call("rmi", "pull:1", name)
         samples: dict[str, list[float]] = {engine.name: [] for engine in engines}
-        process.terminate()
-        process.wait()
-        process = mine.start()
         forget(mine.pid)
         for _ in range(ROUNDS):
             for engine in engines:
