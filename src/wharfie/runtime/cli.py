@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from wharfie.errors import InvalidArgument, NotSupported, WharfieError
+from wharfie.errors import InvalidArgument, WharfieError
 from wharfie.runtime import log, options
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.state import Store, default_root
@@ -94,8 +94,6 @@ def _dispatch(
         rootless = settings.get("rootless", "auto")
         if rootless not in ("true", "false", "auto"):
             raise InvalidArgument(f'invalid --rootless "{rootless}": expected true, false or auto')
-        if settings.get("systemd-cgroup") and name in ("create", "run", "restore"):
-            raise NotSupported("--systemd-cgroup is not supported: use the cgroupfs driver")
         if name in ("create", "run", "exec", "restore"):
             from wharfie.runtime import interpreter
 

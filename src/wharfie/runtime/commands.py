@@ -64,14 +64,20 @@ def new_record(store: Store, name: str, bundle: str, spec: dict[str, Any], optio
     fraction = f"{time.time_ns() % 10**9:09d}".rstrip("0")
     created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + (f".{fraction}Z" if fraction else "Z")
     linux = spec.get("linux") or {}
+    cgroup, unit = linux.get("cgroupsPath") or "", ""
+    if options["systemd"]:
+        from wharfie.runtime.cgroups import systemd
+
+        slice_, scope = systemd.parse(cgroup, name)
+        cgroup, unit = systemd.path_of(slice_, scope), f"{slice_} {scope}"
     return Record(
         store.directory(name),
         name,
         bundle=bundle,
         created=created,
-        cgroup=linux.get("cgroupsPath") or f"/{name}",
+        cgroup=cgroup or f"/{name}",
         spec=spec,
-        systemd=options["systemd"],
+        systemd=unit,
         rootless=options["unprivileged"],
     )
 
@@ -90,6 +96,7 @@ def _create(record: Record, options: dict[str, Any]) -> Container:
             pivot=not options.get("no-pivot"),
             keyring=not options.get("no-new-keyring"),
             preserve_fds=handover.preserved(options),
+            unit=record.unit(),
         )
         container = create(launch, start=False, meanwhile=_load_the_rest)
         log.warn(container.warnings)

@@ -116,6 +116,9 @@ def do_delete(store: Store, options: dict[str, Any], words: list[str]) -> int:
     problem: WharfieError | None = None
     try:
         cgroup.destroy()
+        unit = record.unit()
+        if unit is not None:
+            unit.stop()
     except WharfieError as error:
         problem = error
     run_hooks(record, "poststop", "stopped")

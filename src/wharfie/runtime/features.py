@@ -37,7 +37,7 @@ def features() -> dict[str, Any]:
             "cgroup": {
                 "v1": True,
                 "v2": True,
-                "systemd": False,
+                "systemd": True,
                 "systemdUser": False,
                 "rdma": True,
             },

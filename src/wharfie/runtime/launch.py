@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from wharfie.runtime.cgroups.systemd import Unit
+
 
 class LaunchError(WharfieError):
     """A container or process could not be started; everything made for it is gone again.
@@ -64,6 +66,7 @@ class Launch:
         "sibling",
         "spec",
         "stdio",
+        "unit",
     )
 
     def __init__(
@@ -84,6 +87,7 @@ class Launch:
         pivot: bool = True,
         keyring: bool = True,
         sibling: bool = False,
+        unit: Unit | None = None,
     ) -> None:
         self.id = id
         self.spec = spec
@@ -100,5 +104,7 @@ class Launch:
         self.gate = gate
         self.pivot = pivot
         self.keyring = keyring
+        self.unit = unit
+        """Where systemd makes the control group: what it is a scope of."""
         self.sibling = sibling
         """The container's first process becomes a child of the creator's parent, not of the creator."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wharfie.runtime.cgroups.base import Cgroup
+    from wharfie.runtime.cgroups.systemd import Unit
 
 
 class Container:
@@ -47,6 +48,7 @@ class Container:
         "sibling",
         "spec",
         "start_time",
+        "unit",
         "warnings",
     )
 
@@ -68,6 +70,7 @@ class Container:
         Whoever leaves it last takes it down, which waits for the kernel's grace periods (2 to 5 ms); that
         need not be the first process, for whose end somebody waits. (Another root may be mounted again at
         once, and an upper directory is for one mount at a time.)"""
+        self.unit: Unit | None = None
         self._channel: sync.Channel | None = None
         self.process = plan.process
         self.warnings = plan.process.warnings
@@ -104,7 +107,11 @@ class Container:
     def destroy(self) -> None:
         """Remove what is left after the first process ended: the cgroup with whatever is still in it."""
         try:
+            if self.unit is not None:
+                self.unit.settle()
             self.cgroup.destroy()
+            if self.unit is not None:
+                self.unit.stop()
         finally:
             if self._hooks.get("poststop"):
                 self.warnings += hooks.run_gently(
@@ -140,8 +147,9 @@ def create(launch: Launch, *, start: bool, meanwhile: Callable[[], None] | None 
         plan.network.prepare()
     sources = open_sources(plan)
     try:
-        _create_cgroup(cgroup, launch.spec)
+        _create_cgroup(cgroup, launch)
         container = Container(plan, launch.spec, cgroup)
+        container.unit = launch.unit
         container.sibling = launch.sibling
         try:
             _launch(plan, sources, container, start=start, meanwhile=meanwhile)
@@ -164,10 +172,15 @@ def _compile_seccomp(launch: Launch) -> None:
         launch.seccomp = compile_program(profile)
 
 
-def _create_cgroup(cgroup: Cgroup, spec: dict[str, Any]) -> None:
+def _create_cgroup(cgroup: Cgroup, launch: Launch) -> None:
+    resources = (launch.spec.get("linux") or {}).get("resources") or {}
     try:
-        cgroup.create((spec.get("linux") or {}).get("resources") or {})
+        if launch.unit is not None:
+            launch.unit.start(launch.id, resources)
+        cgroup.create(resources, adopt=launch.unit is not None)
     except WharfieError as error:
+        if launch.unit is not None:
+            launch.unit.settle()
         raise LaunchError(error.message) from None
 
 
@@ -221,6 +234,8 @@ def _launch(
         else:
             _hear(channel, container, until="ready")
             container._channel = channel
+        if container.unit is not None:
+            container.unit.settle()
     except LaunchError:
         raise
     except WharfieError as error:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wharfie.runtime.cgroups.base import Cgroup
+    from wharfie.runtime.cgroups.systemd import Unit
 
 _ALLOWED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.")
 _KINDS = {
@@ -77,7 +78,7 @@ class Record:
         created: str,
         cgroup: str,
         spec: dict[str, Any],
-        systemd: bool = False,
+        systemd: str = "",
         rootless: bool = False,
     ) -> None:
         self.directory = directory
@@ -88,6 +89,7 @@ class Record:
         """Its path below the hierarchies' roots."""
         self.spec = spec
         self.systemd = systemd
+        """The slice and unit of systemd that it is, "" for none."""
         self.rootless = rootless
         self.pid = 0
         self.start_time = 0
@@ -108,7 +110,7 @@ class Record:
                 {"type": _KINDS.get(item.get("type"), ""), "path": item.get("path") or ""}
                 for item in namespaces
             ],
-            "cgroups": {"path": self.cgroup, "systemd": self.systemd},
+            "cgroups": {"path": self.cgroup, "systemd": bool(self.systemd), "unit": self.systemd},
             "labels": [
                 *(f"{name}={value}" for name, value in (self.spec.get("annotations") or {}).items()),
                 f"bundle={self.bundle}",
@@ -146,6 +148,14 @@ class Record:
     def open_cgroup(self) -> Cgroup:
         """The container's cgroup."""
         return open_cgroup(self.cgroup)
+
+    def unit(self) -> Unit | None:
+        """The unit of systemd that it is, None for none."""
+        if not self.systemd:
+            return None
+        from wharfie.runtime.cgroups.systemd import Unit
+
+        return Unit(*self.systemd.split(" "))
 
     def alive(self) -> bool:
         """Whether its first process is there and no zombie."""
@@ -287,7 +297,7 @@ class Store:
             created=content["created"],
             cgroup=cgroups["path"],
             spec=content["spec"],
-            systemd=cgroups["systemd"],
+            systemd=cgroups["unit"],
             rootless=content["rootless"],
         )
         record.pid, record.start_time = content["init_process_pid"], content["init_process_start"]

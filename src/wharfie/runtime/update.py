@@ -40,6 +40,9 @@ def do_update(store: Store, options: dict[str, Any], words: list[str]) -> int:
     name = options.get("resources")
     resources = _read(name) if name else resources_of(options)
     record.open_cgroup().set(resources)
+    unit = record.unit()
+    if unit is not None:
+        unit.set(resources)
     known = record.spec.setdefault("linux", {}).setdefault("resources", {})
     for part, value in resources.items():
         known[part] = {**(known.get(part) or {}), **value} if isinstance(value, dict) else value

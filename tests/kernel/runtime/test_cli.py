@@ -202,11 +202,9 @@ def test_a_bad_configuration_is_refused_by_its_field(runtime: Runtime) -> None:
 
 def test_what_is_not_supported_says_so(runtime: Runtime) -> None:
     runtime.write(["sleep", "1000"])
-    assert "--systemd-cgroup is not supported" in runtime("--systemd-cgroup", "run", "nine", fails=True)
     assert "restore is not supported" in runtime("restore", "nine", fails=True)
     assert "container does not exist" in runtime("checkpoint", "nine", fails=True)
     features = json.loads(runtime("features"))
-    assert not features["linux"]["cgroup"]["systemd"]
     assert features["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
 
 

@@ -36,8 +36,11 @@ class Cgroup:
     def __init__(self, path: str) -> None:
         self.path = files.clean_path(path)
 
-    def create(self, resources: dict[str, Any]) -> None:
-        """Make the group with these limits (OCI ``linux.resources``), or nothing: raises CgroupError."""
+    def create(self, resources: dict[str, Any], *, adopt: bool = False) -> None:
+        """Make the group with these limits (OCI ``linux.resources``), or nothing: raises CgroupError.
+
+        With ``adopt`` it may be there already and have a process in it.
+        """
         raise TypeError("a Cgroup comes from open_cgroup")
 
     def entry(self, leader: int = 0, below: Below | None = None) -> Entry:

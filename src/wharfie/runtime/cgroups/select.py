@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from wharfie.runtime.cgroups.errors import LimitUnsupported
 from wharfie.runtime.cgroups.layout import layout
 
 TYPE_CHECKING = False
@@ -10,13 +9,8 @@ if TYPE_CHECKING:
     from wharfie.runtime.cgroups.base import Cgroup
 
 
-def open_cgroup(path: str, systemd: bool = False) -> Cgroup:
+def open_cgroup(path: str) -> Cgroup:
     """The group at ``path`` below every hierarchy's root; it need not exist yet. Raises CgroupError."""
-    if systemd:
-        raise LimitUnsupported(
-            "The systemd cgroup driver is not supported: use the cgroupfs driver "
-            "(native.cgroupdriver=cgroupfs, no --systemd-cgroup)."
-        )
     found = layout()
     # only the version this machine has is loaded
     if found.mode == "v2":

@@ -47,13 +47,13 @@ class V1Cgroup(Cgroup):
         """A control file of the group, "" where there is none."""
         return files.read_or(self._file(controller, name), "")
 
-    def create(self, resources: dict[str, Any]) -> None:
+    def create(self, resources: dict[str, Any], *, adopt: bool = False) -> None:
         """Make the directories and write the limits."""
         made: list[str] = []
         cpuset = self._controllers.get("cpuset")
         try:
             for mount in self._mounts:
-                self._make(mount, made, cpuset)
+                self._make(mount, made, cpuset, adopt=adopt)
             self._apply(plan(resources, self.read, new=True))
         except BaseException as error:
             for directory in reversed(made):
@@ -66,9 +66,10 @@ class V1Cgroup(Cgroup):
                 raise CgroupFailure(f"Making control group {self.path} failed: {reason}.") from error
             raise
 
-    def _make(self, mount: str, made: list[str], cpuset: str | None) -> None:
+    def _make(self, mount: str, made: list[str], cpuset: str | None, *, adopt: bool) -> None:
         inherit = _inherit_cpuset if mount == cpuset else None
-        if not files.make(mount, self.path, made, inherit) and files.processes(mount + self.path):
+        new = files.make(mount, self.path, made, inherit)
+        if not new and not adopt and files.processes(mount + self.path):
             raise CgroupFailure(f"Control group {self.path} is in use already.")
 
     def set(self, resources: dict[str, Any]) -> None:

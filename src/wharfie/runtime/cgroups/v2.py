@@ -45,11 +45,12 @@ class V2Cgroup(Cgroup):
         """A control file of the group, "" where there is none."""
         return files.read_or(f"{self._directory}/{name}", "")
 
-    def create(self, resources: dict[str, Any]) -> None:
+    def create(self, resources: dict[str, Any], *, adopt: bool = False) -> None:
         """Make the directory, with the controllers handed down to it, and write the limits."""
         made: list[str] = []
         try:
-            if not files.make(self._mount, self.path, made) and files.processes(self._directory):
+            new = files.make(self._mount, self.path, made)
+            if not new and not adopt and files.processes(self._directory):
                 raise CgroupFailure(f"Control group {self.path} is in use already.")
             self._hand_down()
             self._apply(plan(resources, self.read))
