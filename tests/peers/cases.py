@@ -62,6 +62,8 @@ def normalise(text: str, compare: str = "exact") -> str:
         text = pattern.sub(replacement, text)
     if compare == "table":
         text = re.sub(r"  +", "   ", text)
+    if compare == "sizes":
+        text = re.sub(r"\d+(\.\d+)?[kMG]?B\b", "<size>", re.sub(r"  +", "   ", text))
     if compare == "numbers":
         text = re.sub(r"\d+(\.\d+)?", "<n>", re.sub(r"  +", "   ", text))
     return text

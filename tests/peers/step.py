@@ -11,8 +11,8 @@ class Step(NamedTuple):
     """A docker command line; or, with ``!`` before it, a shell script in which ``docker`` is the command.
 
     ``exact`` compares exit code, standard output and standard error; ``table`` does so without the widths of
-    columns, ``numbers`` without the values of numbers; ``code`` compares the exit code only, where the words
-    name the engine's own parts.
+    columns, ``numbers`` without the values of numbers, ``sizes`` without those of sizes; ``code`` compares
+    the exit code only, where the words name the engine's own parts.
     """
 
     argv: tuple[str, ...]
@@ -43,6 +43,11 @@ def table(line: str, *more: str) -> Step:
 def numbers(line: str, *more: str) -> Step:
     """A step that prints numbers of the moment."""
     return Step((*line.split(), *more), "numbers")
+
+
+def sizes(line: str, *more: str) -> Step:
+    """A step that prints what things take on disk: another store takes other bytes."""
+    return Step((*line.split(), *more), "sizes")
 
 
 def shell(script: str, compare: str = "exact") -> Step:

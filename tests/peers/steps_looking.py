@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from tests.peers.step import code, exact, shell, table
+from tests.peers.step import code, exact, shell, sizes, table
 
 LISTED = (
     exact("run -d --name one --label a=b --label c --hostname h1 -v listed:/v busybox sleep 1000"),
@@ -150,8 +150,8 @@ TOLD = (
     exact("info --format", "{{json .Swarm.LocalNodeState}} {{json .SecurityOptions}} {{json .Plugins.Volume}}"),
     code("info --format {{.Nosuch}}"),
     exact("create --name t1 busybox"),
-    table("system df"),
-    exact("system df --format", "{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}"),
+    sizes("system df"),
+    sizes("system df --format", "{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}"),
     exact("rm t1"),
     shell("since=$(date +%s.%N); docker run --name e1 --label x=y busybox true >/dev/null; docker rename e1 e2; docker start e2; docker wait e2; "
           "docker rm e2; docker events --since $since --until $(date +%s.%N) --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Scope}}'"),
