@@ -32,11 +32,15 @@ UPDATE = Command(
         ("cpus", "", "cpus", "Number of CPUs' worth of time"),
         ("cpuset-cpus", "", "string", "CPUs to run on (0-3, 0,1)"),
         ("cpuset-mems", "", "string", "Memory nodes to use (0-3, 0,1)"),
+        ("egress", "", "string", 'What it may reach, and nothing else (allow=…, or "none": everything)'),
         ("kernel-memory", "", "bytes", ""),
         ("memory", "m", "bytes", "Most memory the container may use"),
         ("memory-reservation", "", "bytes", "Memory it is held to when memory is scarce"),
         ("memory-swap", "", "swap", "Most memory and swap together; -1: swap without limit"),
+        ("network-rate", "", "string", 'How fast it may receive and send (in=…,out=…, or "none")'),
         ("pids-limit", "", "int", "Most processes (-1 for unlimited)"),
+        ("publish-add", "", "list", "Publish a further port ([address:][host port:]port[/protocol])"),
+        ("publish-rm", "", "list", "Publish this port of the host no more ([address:]port[/protocol])"),
         ("restart", "", "string", "What to do when it exits: no, on-failure[:n], always…"),
     ),
     needs=1,
@@ -56,6 +60,9 @@ _FIELDS = (
     ("memory", "Memory"),
     ("memory-reservation", "MemoryReservation"),
     ("memory-swap", "MemorySwap"),
+    ("network-rate", "NetworkRate"),
+    ("egress", "Egress"),
+    ("publish-rm", "PublishRemove"),
     ("pids-limit", "PidsLimit"),
 )
 COMMIT = Command(
@@ -92,6 +99,13 @@ def update(context: Context, arguments: list[str]) -> int:
     if not options:
         raise CommandError("you must provide one or more flags when using this command")
     body = {field: options[name] for name, field in _FIELDS if name in options}
+    if "publish-add" in options:
+        from wharfie.cli.ports import published
+
+        try:
+            _exposed, body["PublishAdd"] = published(options["publish-add"])
+        except ValueError as error:
+            raise CommandError(str(error)) from None
     if "restart" in options:
         body["RestartPolicy"] = restart_policy(options["restart"])
 

@@ -164,6 +164,9 @@ class Networking:
         """At the daemon's start: the devices of running containers are what their seats say."""
         networks = self._context.networks
         running = [one for one in self._context.registry.all() if one.status.running and one.status.pid]
+        kept = [one.id for one in running]
+        published = [port.key for seat in networks.store.all() for port in seat.published]
+        networks.porter.adopt(kept, published)
         missing = reconciling.compare(networks)
         for container in running:
             seats = networks.endpoints(container.id)

@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from wharfie.engine import restart, validate
+from wharfie.engine import republishing, restart, validate
 from wharfie.engine.container import Container, State
 from wharfie.engine.context import Context
 from wharfie.engine.oci.host import this_host
@@ -66,6 +66,16 @@ class Updating:
                     '"update".'
                 )
             changed = _merge(container.host_config, checked)
+            about_networks = republishing.asks(body)
+            if about_networks:
+                seats = self._context.networks.endpoints(container.id)
+                wished = republishing.merged(container, body, seats)
+                changed = msgspec.structs.replace(
+                    changed,
+                    port_bindings=wished.port_bindings,
+                    network_rate=wished.network_rate,
+                    egress=wished.egress,
+                )
             if changed.auto_remove and changed.restart_policy.name not in ("", "no"):
                 raise Conflict(
                     f"Cannot update container {container.id}: Restart policy cannot be updated because "
@@ -78,8 +88,15 @@ class Updating:
                     await asyncio.to_thread(open_cgroup(link.cgroup).set, _difference(before, after))
                 except OSError as error:
                     raise Conflict(f"Cannot update container {container.id}: {error}") from error
+            if container.status.running and about_networks:
+                await republishing.apply(self._context, container, body, changed)
+            exposed = {
+                **(container.config.exposed_ports or {}),
+                **{name: {} for name in body.publish_add or {}},
+            }
+            config = msgspec.structs.replace(container.config, exposed_ports=exposed or None)
             self._context.registry.set_record(
-                container, msgspec.structs.replace(container.record, host_config=changed)
+                container, msgspec.structs.replace(container.record, host_config=changed, config=config)
             )
             self._context.registry.emit(container, "update")
         return warnings

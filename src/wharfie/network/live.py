@@ -70,6 +70,15 @@ def attach(pid: int, endpoint: Endpoint, all_of_it: Sequence[Endpoint]) -> None:
         raise
 
 
+def hairpin(endpoint: Endpoint) -> None:
+    """It publishes ports now, and may reach them itself; raises OSError."""
+    if endpoint.host_interface:
+        with Netlink() as netlink:
+            netlink.send(
+                messages.bridge_port(endpoint.host_interface, isolated=endpoint.isolated, hairpin=True)
+            )
+
+
 def detach(pid: int, endpoint: Endpoint, rest: Sequence[Endpoint]) -> None:
     """Take the interface away again; one that is gone already is no error. Raises OSError."""
     if endpoint.host_interface:

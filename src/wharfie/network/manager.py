@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Collection, Sequence
 from ipaddress import IPv4Interface, IPv4Network, ip_network
 from typing import TypeVar
@@ -371,6 +372,9 @@ class NetworkManager:
         endpoint = self.store.endpoints.get(endpoint.container, {}).get(endpoint.network_id, endpoint)
         self.publishing.release(endpoint)
         self.restrictions.release(endpoint)
+        if endpoint.rate and endpoint.host_interface:
+            # it waits for the kernel's grace periods
+            threading.Thread(target=traffic.release, args=(endpoint,), name="remove a rate").start()
         self.porter.unseat(endpoint)
         self._seating.give_up(endpoint)
 

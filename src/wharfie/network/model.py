@@ -83,6 +83,11 @@ class Published:
     """Served by the porter: the packet filter cannot lead it there, or the host's own rules are to apply."""
 
     @property
+    def key(self) -> tuple[str, str, int]:
+        """Which port of the host it is."""
+        return self.protocol, self.host_ip, self.host_port
+
+    @property
     def name(self) -> str:
         """``80/tcp``."""
         return f"{self.port}/{self.protocol}"

@@ -66,6 +66,9 @@ class Porter:
         """Those it keeps, of an earlier daemon."""
         return set()
 
+    def adopt(self, containers: Iterable[str], ports: Iterable[Key]) -> None:
+        """Of what an earlier daemon told, only what concerns these counts."""
+
     def answers(self, container: str) -> bool:
         """Whether it listens in the container's namespace already."""
         return False
@@ -110,20 +113,17 @@ class PorterProcess(Porter):
         self._known = set(found["clients"])
         return True
 
-    def adopt(self, containers: Iterable[str]) -> None:
-        """Of what an earlier daemon told, only what concerns these counts; the rest is told anew."""
+    def adopt(self, containers: Iterable[str], ports: Iterable[Key]) -> None:
+        """Names are told anew."""
         if self._channel is None:
             return
         for container in self._known - set(containers):
-            self._send({"op": "shut", "container": container})
+            self.forget(container)
+        self.drop(self._kept - set(ports))
         self._send({"op": "reset"})
 
     def kept_ports(self) -> set[Key]:
         return self._kept
-
-    def drop_strangers(self, wanted: Iterable[Key]) -> None:
-        """Ports kept for containers that are gone."""
-        self.drop(self._kept - set(wanted))
 
     def close(self) -> None:
         """At the daemon's end: it stays as long as it is needed."""

@@ -127,7 +127,7 @@ class Ports:
 
     def release(self, published: Iterable[Published]) -> list[Key]:
         """Give them back; the keys that the porter is to let go."""
-        keys = [(one.protocol, one.host_ip, one.host_port) for one in published]
+        keys = [one.key for one in published]
         gone = []
         for key in keys:
             self.owners.pop(key, None)
@@ -143,7 +143,7 @@ class Ports:
         lost = []
         kept = set(kept)
         for one in published:
-            key = (one.protocol, one.host_ip, one.host_port)
+            key = one.key
             self.owners[key] = container
             if key in kept:
                 continue

@@ -142,9 +142,9 @@ class Publishing:
         items = []
         for seat in self._store.all():
             for one in seat.published:
-                sock = self._ports.sockets.get((one.protocol, one.host_ip, one.host_port))
+                sock = self._ports.sockets.get(one.key)
                 if sock is not None:
-                    items.append(((one.protocol, one.host_ip, one.host_port), sock, _target(seat, one)))
+                    items.append((one.key, sock, _target(seat, one)))
         if items:
             self._porter.keep(items)
             for key, sock, _ in items:
@@ -168,9 +168,7 @@ class Publishing:
         if self._firewall is not None:
             self._firewall.open(rules(seat, published))
         # a port that moved is the porter's already: it learns where that leads now
-        self._porter.retarget(
-            [((one.protocol, one.host_ip, one.host_port), _target(seat, one)) for one in published]
-        )
+        self._porter.retarget([(one.key, _target(seat, one)) for one in published])
 
     def _close(self, seat: Endpoint, published: Iterable[Published]) -> None:
         if self._firewall is not None:

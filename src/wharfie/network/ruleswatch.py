@@ -30,6 +30,7 @@ class RulesWatch:
         self._socket: socket.socket | None = None
         try:
             self._socket = socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
+            self._socket.bind((0, 0))
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
         except OSError as error:
             _log.warning("changes of the firewall are noticed after a while only: %s", error)

@@ -53,6 +53,11 @@ class UpdateContainer(Resources, frozen=True, kw_only=True):
     """Body of ``POST /containers/{id}/update``."""
 
     restart_policy: RestartPolicy = always(RestartPolicy())
+    publish_add: dict[str, list[PortBinding] | None] | None = None
+    publish_remove: list[str] | None = None
+    """``[address:]port[/protocol]`` of the host (Docker has none of these four)."""
+    network_rate: str | None = None
+    egress: str | None = None
 
 
 class UpdateResponse(Wire, frozen=True, kw_only=True):

@@ -1,0 +1,156 @@
+"""``update --publish-add``, ``--publish-rm``, ``--network-rate``, ``--egress`` of a container that is there.
+
+What is asked for changes in the record; of a running container the ports, rates and lists change at once, and
+connections that are open stay open. Docker has none of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+
+import msgspec
+
+from wharfie.engine import filesets, publishing, seating
+from wharfie.engine.container import Container
+from wharfie.engine.context import Context
+from wharfie.errors import Conflict, InvalidArgument
+from wharfie.network import egress, live, ports, rates
+from wharfie.network.driveroptions import DriverOptions
+from wharfie.network.model import Endpoint, Mode, ModeKind, Published
+from wharfie.wire.config import HostConfig, PortBinding
+from wharfie.wire.containers import UpdateContainer
+
+Taken = tuple[str, int, str]
+
+
+def asks(body: UpdateContainer) -> bool:
+    """Whether the update is about networks at all."""
+    return bool(
+        body.publish_add or body.publish_remove or body.network_rate is not None or body.egress is not None
+    )
+
+
+def merged(container: Container, body: UpdateContainer, seats: Sequence[Endpoint]) -> HostConfig:
+    """The configuration after the update; raises InvalidArgument, Conflict."""
+    host = container.host_config
+    mode = Mode.parse(host.network_mode).kind
+    if mode in (ModeKind.HOST, ModeKind.NONE, ModeKind.CONTAINER):
+        raise Conflict(
+            f"Cannot update container {container.id}: with the network {host.network_mode} it has no ports, "
+            "rates or lists of its own"
+        )
+    bindings = {name: list(wanted or ()) for name, wanted in (host.port_bindings or {}).items()}
+    for text in body.publish_remove or ():
+        _remove(container, bindings, text, [one for seat in seats for one in seat.published])
+    for name, wanted in (body.publish_add or {}).items():
+        for one in wanted or ():
+            if one in bindings.get(name, ()) and one.host_port:
+                raise Conflict(f"port {one.host_port} of container {container.name} is published already")
+            bindings.setdefault(name, []).append(one)
+    changes: dict[str, object] = {"port_bindings": {name: found for name, found in bindings.items() if found}}
+    if body.network_rate is not None:
+        rates.parse(body.network_rate)
+        changes["network_rate"] = "" if body.network_rate == "none" else body.network_rate
+    if body.egress is not None:
+        egress.joined(body.egress)
+        changes["egress"] = "" if body.egress == "none" else body.egress
+    changed = msgspec.structs.replace(host, **changes)
+    ports.parse(publishing.bindings(changed))
+    return changed
+
+
+def parse_published(text: str) -> Taken:
+    """``[address:]port[/protocol]`` of the host; raises InvalidArgument."""
+    rest, _, protocol = text.partition("/")
+    address, _, port = rest.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536 or (protocol or "tcp") not in ("tcp", "udp", "sctp"):
+        raise InvalidArgument(f"invalid published port {text}: it is [address:]port[/protocol]")
+    return address.strip("[]"), int(port), protocol or "tcp"
+
+
+def _remove(
+    container: Container, bindings: dict[str, list[PortBinding]], text: str, published: Sequence[Published]
+) -> None:
+    address, port, protocol = parse_published(text)
+    found = any(_is(one, (address, port, protocol)) for one in published)
+    for name, wanted in bindings.items():
+        if name.partition("/")[2] in (protocol, "" if protocol == "tcp" else protocol):
+            kept = [
+                one
+                for one in wanted
+                if one.host_port != str(port) or (address and one.host_ip.strip("[]") != address)
+            ]
+            found = found or len(kept) < len(wanted)
+            bindings[name] = kept
+    if not found:
+        raise Conflict(f"container {container.name} publishes nothing at port {text}")
+
+
+def _is(one: Published, taken: Taken) -> bool:
+    address, port, protocol = taken
+    return one.host_port == port and one.protocol == protocol and (not address or one.host_ip == address)
+
+
+async def apply(context: Context, container: Container, body: UpdateContainer, changed: HostConfig) -> None:
+    """Do it on a running container; raises PortInUse, NetworkUnavailable, with nothing changed."""
+    networks = context.networks
+    seats = networks.endpoints(container.id)
+    gone = [
+        one
+        for seat in seats
+        for one in seat.published
+        if any(_is(one, parse_published(text)) for text in body.publish_remove or ())
+    ]
+    networks.publishing.remove(container.id, gone)
+    try:
+        _publish(context, container, body, seats)
+    except BaseException:
+        back = [ports.PortRequest(o.port, o.protocol, o.host_ip, o.host_port, o.host_port) for o in gone]
+        networks.publishing.add(container.id, back)
+        raise
+    for seat in networks.endpoints(container.id):
+        options = DriverOptions.parse(networks.get(seat.network_id).options)
+        lists = ";".join(filter(None, (changed.egress, options.egress)))
+        fresh = dataclasses.replace(seat, rate=changed.network_rate or options.rate, egress=lists)
+        if fresh == seat:
+            continue
+        networks.store.replace_endpoint(fresh)
+        if fresh.rate != seat.rate:
+            networks.limit(fresh, container.status.pid)
+        if fresh.egress != seat.egress:
+            networks.restrictions.apply(fresh)
+    if body.egress is not None:
+        await _inform(context, container)
+    networks.publishing.hand_over()
+
+
+def _publish(
+    context: Context, container: Container, body: UpdateContainer, seats: Sequence[Endpoint]
+) -> None:
+    wanted = HostConfig(port_bindings=body.publish_add or {})
+    requests = ports.parse(publishing.bindings(wanted))
+    if not requests:
+        return
+    networks = context.networks
+    made = networks.publishing.add(container.id, requests, networks.default_binding(next(iter(seats), None)))
+    if not made:
+        raise Conflict(f"no network of container {container.name} can publish a port")
+    for seat in networks.endpoints(container.id):
+        if seat.published:
+            live.hairpin(seat)
+
+
+async def _inform(context: Context, container: Container) -> None:
+    """The porter answers for it now, or not any more."""
+    networks = context.networks
+    seats = networks.endpoints(container.id)
+    embedded = seating.embedded(seats)
+    if embedded:
+        seating.inform(context, container, seats)
+        await networks.porter.open(container.id, container.status.pid)
+    else:
+        networks.porter.forget(container.id)
+    await asyncio.sleep(0)
+    filesets.rewrite_resolver(container, networks.files, embedded=embedded)

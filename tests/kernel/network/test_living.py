@@ -1,0 +1,267 @@
+"""Networks of containers that run: changed, limited, held to a list, and left alone by the daemon's death."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests import ours
+from tests.kernel.network.answers import Answers, Place, ask
+from tests.kernel.network.laboratory import HOST_OUTSIDE, SERVER, uplink
+from tests.kernel.network.namespaces import Peer, in_new_netns
+from wharfie.linux import nft
+from wharfie.linux.rtnetlink import Netlink
+
+LONG = 3.0
+SHORT = 0.3
+MEGABIT = 125_000
+Work = Callable[["Laboratory"], None]
+
+
+class Laboratory:
+    """An engine, a machine outside, and a way to ask both."""
+
+    def __init__(self, engine: ours.Engine, server: Peer) -> None:
+        self.engine = engine
+        self.answers = Answers()
+        self.outside = Place(f"/proc/{server.pid}/ns/net")
+        self.outside.run(self.answers.listen)
+        threading.Thread(target=self.answers.serve, daemon=True).start()
+
+    def run(self, *words: str) -> str:
+        done = self.engine.cli(*words)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        return done.stdout.strip()
+
+    def refused(self, *words: str) -> str:
+        done = self.engine.cli(*words)
+        assert done.returncode != 0, words
+        return done.stderr
+
+    def container(self, name: str, *options: str) -> Place:
+        self.run("run", "-d", "--name", name, *options, "busybox", "sleep", "600")
+        place = Place(f"/proc/{self.run('inspect', '-f', '{{.State.Pid}}', name)}/ns/net")
+        place.run(self.answers.listen)
+        return place
+
+    def from_outside(self, port: int, patience: float = LONG) -> str | None:
+        found: str | None = self.outside.run(lambda: ask("tcp", HOST_OUTSIDE, port, patience))
+        return found
+
+    def resolves(self, container: str, name: str) -> bool:
+        done = self.engine.cli("exec", container, "nslookup", name)
+        return done.returncode == 0 and "Name:" in done.stdout
+
+
+def _with_engine(tmp_path: Path, work: Work) -> None:
+    def inside() -> None:
+        with Peer() as server:
+            uplink(server)
+            with ours.engine(tmp_path, bridge="wl") as engine:
+                work(Laboratory(engine, server))
+                _end(engine)
+
+    in_new_netns(inside)
+
+
+def _end(engine: ours.Engine) -> None:
+    """Remove the containers, end the daemon: nothing of ours stays, not even the porter."""
+    names = engine.cli("ps", "-aq").stdout.split()
+    if names:
+        engine.cli("rm", "-f", *names)
+    daemon = engine.pid
+    os.kill(daemon, signal.SIGTERM)
+    ours.until(lambda: not _alive(daemon), "the daemon does not end")
+    ours.until(lambda: not _porter(), "the porter stays although nobody needs it")
+    assert [item for item in nft.query("list tables") if "table" in item] == []
+    ours.until(lambda: _devices() == {"lo", "uplink"}, "network devices stay")
+
+
+def _devices() -> set[str]:
+    with Netlink() as netlink:
+        # a container's veth stays as long as this process holds sockets in its namespace
+        return {link.name for link in netlink.links() if not link.name.startswith("veth")}
+
+
+def test_ports_come_and_go_on_a_running_container(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        lab.container("web", "-p", "8080:80")
+        assert lab.from_outside(8080) == SERVER
+        lab.run("update", "--publish-add", "8081:80", "--publish-rm", "8080", "web")
+        assert lab.from_outside(8081) == SERVER
+        assert lab.from_outside(8080, SHORT) is None
+        assert "8081" in lab.run("port", "web")
+        assert "publishes nothing at port 8080" in lab.refused("update", "--publish-rm", "8080", "web")
+        taken = socket.create_server(("0.0.0.0", 8082))
+        refusal = lab.refused("update", "--publish-add", "8082:80", "--publish-rm", "8081", "web")
+        assert "Bind for 0.0.0.0:8082 failed: address already in use by" in refusal
+        assert f"(pid {os.getpid()})" in refusal
+        taken.close()
+        # what was refused has changed nothing
+        assert lab.from_outside(8081) == SERVER
+        lab.run("stop", "-t", "0", "web")
+        lab.run("update", "--publish-add", "8083:80", "web")
+        lab.run("start", "web")
+        assert "0.0.0.0:8083" in lab.run("port", "web", "80")
+
+    _with_engine(tmp_path, work)
+
+
+def test_the_daemons_death_disturbs_nobody(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        lab.run("network", "create", "inner")
+        lab.container("one", "--network", "inner", "-p", "8080:80")
+        lab.container("two", "--network", "inner", "--network-alias", "second")
+        ours.until(lambda: _held(8080) == "porter", "the porter never got the socket")
+        lab.run("network", "create", "further")
+        lab.run("network", "connect", "further", "two")
+        daemon = lab.engine.pid
+        os.kill(daemon, signal.SIGKILL)
+        ours.until(lambda: not _alive(daemon), "the daemon lives on")
+        assert lab.from_outside(8080) == SERVER
+        two = Path(f"/proc/{_pid_of('sleep 600')}/ns/net")
+        answers = Place(str(two)).run(lambda: _question("second"))
+        assert answers[3] & 15 == 0, "names are not found while no daemon runs"
+        lab.engine.start()
+        assert lab.from_outside(8080) == SERVER
+        assert lab.resolves("one", "second")
+        assert lab.resolves("two", "one")
+        lab.run("network", "disconnect", "inner", "two")
+        assert not lab.resolves("one", "second")
+        daemon = lab.engine.pid
+        os.kill(daemon, signal.SIGTERM)
+        ours.until(lambda: not _alive(daemon), "the daemon does not end")
+        lab.engine.start()
+        lab.run("rm", "-f", "one", "two")
+        assert lab.from_outside(8080, SHORT) is None
+
+    _with_engine(tmp_path, work)
+
+
+def test_another_porter_learns_everything(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        lab.run("network", "create", "inner")
+        lab.container("one", "--network", "inner", "-p", "8080:80")
+        assert lab.resolves("one", "one")
+        ours.until(lambda: _held(8080) == "porter", "the porter never got the socket")
+        porter = _porter()
+        os.kill(porter, signal.SIGKILL)
+        ours.until(lambda: _porter() not in (0, porter), "no other porter came")
+        ours.until(lambda: lab.resolves("one", "one"), "the other porter does not answer")
+        assert ask("tcp", "::1", 8080, LONG)
+
+    _with_engine(tmp_path, work)
+
+
+def test_a_flushed_rule_set_is_put_back_at_once(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        lab.container("web", "-p", "8080:80")
+        nft.run("flush ruleset")
+        ours.until(lambda: "anywhere4" in nft.run("list ruleset"), "the rules were not put back", 5)
+        assert lab.from_outside(8080) == SERVER
+
+    _with_engine(tmp_path, work)
+
+
+def test_an_allow_list_lets_out_what_is_on_it(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        held = lab.container("held", "--egress", "allow=203.0.113.9,fd00::/8")
+        free = lab.container("free")
+        assert free.run(lambda: ask("tcp", SERVER, 80, LONG)) == HOST_OUTSIDE
+        began = time.monotonic()
+        assert held.run(lambda: ask("tcp", SERVER, 80, LONG)) is None
+        assert time.monotonic() - began < LONG, "it was not refused, it was left waiting"
+        assert held.run(lambda: ask("tcp", "172.17.0.1", 80, LONG)) is None
+        ours.until(lambda: SERVER in _events(lab, "egress-refused"), "the refusal was not told")
+        lab.run("update", "--egress", "allow=203.0.113.0/24", "held")
+        assert held.run(lambda: ask("tcp", SERVER, 80, LONG)) == HOST_OUTSIDE
+        lab.run("update", "--egress", "none", "held")
+        assert held.run(lambda: ask("udp", SERVER, 80, LONG)) == HOST_OUTSIDE
+        assert "it must begin with allow=" in lab.refused("update", "--egress", "everything", "held")
+
+    _with_engine(tmp_path, work)
+
+
+def test_a_rate_is_held_both_ways(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        slow = lab.container("slow", "--network-rate", "in=40mbit,out=24mbit")
+        sink = lab.outside.run(lambda: socket.create_server((SERVER, 99)))
+        sent = _throughput(slow, (SERVER, 99), sink)
+        assert abs(sent / (24 * MEGABIT) - 1) < 0.08, f"it sends {sent / MEGABIT:.1f} Mbit/s"
+        sink_inside = slow.run(lambda: socket.create_server(("0.0.0.0", 99)))
+        address = lab.run("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "slow")
+        received = _throughput(Place("/proc/self/ns/net"), (address, 99), sink_inside)
+        assert abs(received / (40 * MEGABIT) - 1) < 0.08, f"it receives {received / MEGABIT:.1f} Mbit/s"
+        lab.run("update", "--network-rate", "none", "slow")
+        assert _throughput(slow, (SERVER, 99), sink) > 100 * MEGABIT
+        assert "is no rate such as 10mbit" in lab.refused("update", "--network-rate", "in=fast", "slow")
+
+    _with_engine(tmp_path, work)
+
+
+def _throughput(place: Place, address: tuple[str, int], sink: socket.socket, seconds: float = 1.5) -> float:
+    """Bytes per second that arrive, after the burst has gone."""
+    stop = threading.Event()
+
+    def send() -> None:
+        with socket.create_connection(address) as sock:
+            block = bytes(1 << 16)
+            while not stop.is_set():
+                sock.sendall(block)
+
+    sender = threading.Thread(target=lambda: place.run(send), daemon=True)
+    sender.start()
+    receiver, _ = sink.accept()
+    with receiver:
+        settled = time.monotonic() + 0.5
+        while time.monotonic() < settled:
+            receiver.recv(1 << 16)
+        began, count = time.monotonic(), 0
+        while time.monotonic() < began + seconds:
+            count += len(receiver.recv(1 << 16))
+        rate = count / (time.monotonic() - began)
+        stop.set()
+    return rate
+
+
+def _question(name: str) -> bytes:
+    query = b"\1\2\1\0\0\1\0\0\0\0\0\0" + bytes((len(name),)) + name.encode() + b"\0\0\1\0\1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(LONG)
+        sock.sendto(query, ("127.0.0.11", 53))
+        return sock.recv(512)
+
+
+def _events(lab: Laboratory, action: str) -> str:
+    text = lab.run("events", "--since", "5m", "--until", "0s", "--format", "{{json .}}")
+    return "\n".join(line for line in text.splitlines() if json.loads(line)["Action"] == action)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _porter() -> int:
+    return next((pid for pid, line in ours.processes().items() if "wharfie.porter.main" in line), 0)
+
+
+def _pid_of(command: str) -> int:
+    return next(pid for pid, line in ours.processes().items() if line.strip() == command)
+
+
+def _held(port: int) -> str:
+    """Who has the port's listening socket: the porter, or somebody else."""
+    from wharfie.network.holders import process_at
+
+    by = process_at("tcp", port)
+    pid = int(by.rpartition(" ")[2].rstrip(")") or 0) if by else 0
+    return "porter" if pid and pid == _porter() else by
