@@ -77,10 +77,7 @@ def pull_or_bootstrap(context: Context, reference: str, platform: str | None, *,
         problem = error
     name, tag, digest = split(reference)
     if name not in _HOMEMADE or digest or (name == "busybox" and tag not in ("", "latest")):
-        raise Unavailable(
-            f"{problem} (without a registry, `wharfie image bootstrap debian` makes an image "
-            "from the distribution's own packages)"
-        ) from None
+        raise Unavailable(str(problem)) from None
     warn(f"wharfie: no registry can be reached ({problem.message})")
     warn(f"wharfie: making {with_tag(reference)} from the distribution's own packages instead")
     bootstrap(context, name, "" if tag == "latest" else tag, fd=2, quiet=quiet)

@@ -18,6 +18,7 @@ from wharfie.images.platform import Platform
 from wharfie.images.pull import Pull, Tools
 from wharfie.images.push import Push
 from wharfie.images.registry import account
+from wharfie.images.registry.errors import RegistryUnreachable
 from wharfie.images.registry.repository import Fetched, Repository
 from wharfie.images.registry.settings import Endpoint, Settings
 from wharfie.images.registry.transport import Transport
@@ -39,6 +40,9 @@ class Described(NamedTuple):
 
     manifest: Fetched
     platforms: list[Platform]
+
+
+_WAY_OUT = "without a registry, `wharfie image bootstrap debian` makes an image from packages"
 
 
 class Distribution:
@@ -72,7 +76,10 @@ class Distribution:
         async def once(repository: Repository) -> tuple[Image, bool]:
             return await Pull(self._tools, repository, name, target, progress).run()
 
-        image, new = await self._from_endpoints(name, auth, once)
+        try:
+            image, new = await self._from_endpoints(name, auth, once)
+        except RegistryUnreachable as error:
+            raise RegistryUnreachable(f"{error}; {_WAY_OUT}") from error
         _status(progress, name.familiar, new)
         return image
 

@@ -58,7 +58,4 @@ def unreachable(host: str, error: Exception | None) -> RegistryUnreachable:
         reason = str(error.os_error.strerror or error.os_error)
     elif error is not None:
         reason = str(error) or type(error).__name__
-    return RegistryUnreachable(
-        f"the registry {host} cannot be reached ({reason}); without a registry, "
-        "`wharfie image bootstrap debian` makes an image from packages"
-    )
+    return RegistryUnreachable(f"the registry {host} cannot be reached ({reason})")
