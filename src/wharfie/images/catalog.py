@@ -223,7 +223,7 @@ class Catalog:
             gone = self.db.rows(f"SELECT directory, size {unused}")
             self.db.execute(f"DELETE {unused}")
             self.db.execute("DELETE FROM distributed WHERE diff NOT IN (SELECT diff FROM layers)")
-            kept = {row[0] for row in self.db.rows("SELECT DISTINCT directory FROM layers")}
+            kept = self.directories()
             sizes = {str(directory): int(size) for directory, size in gone if directory not in kept}
             loose = (
                 "FROM blobs WHERE digest NOT IN (SELECT blob FROM layers) "
@@ -288,8 +288,9 @@ class Catalog:
         self.db.execute(f"DELETE FROM {table} WHERE {_DANGLING[table]}")
 
     def directories(self) -> set[str]:
-        """Names below ``layers/`` that have a row."""
-        return {str(row[0]) for row in self.db.rows("SELECT DISTINCT directory FROM layers")}
+        """Names below ``layers/`` that have a row, of an image or of the build cache."""
+        query = "SELECT directory FROM layers UNION SELECT directory FROM build_cache WHERE directory != ''"
+        return {str(row[0]) for row in self.db.rows(query)}
 
     def blobs(self) -> set[str]:
         """Digests that have a row."""

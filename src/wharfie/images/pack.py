@@ -162,11 +162,11 @@ class Packer:
             entry = self._described(found, shown, _attributes(fd))
             entry.size = found.st_size
             self._put(tarheader.header(entry))
-            self._content(fd, found.st_size)
+            self._content(fd, found.st_size, shown)
         finally:
             os.close(fd)
 
-    def _content(self, fd: int, size: int) -> None:
+    def _content(self, fd: int, size: int, _shown: bytes) -> None:
         left = size
         while left:
             piece = os.read(fd, min(left, CHUNK)) or bytes(min(left, CHUNK))

@@ -56,13 +56,17 @@ class Entry:
 class TarReader:
     """The entries of one stream."""
 
-    def __init__(self, read: Read, raw: Callable[[bytes], None] | None = None) -> None:
+    def __init__(
+        self, read: Read, raw: Callable[[bytes], None] | None = None, *, unpadded: bool = False
+    ) -> None:
+        """``unpadded``: the last content need not be padded, as docker's command line leaves a context."""
         self._read = read
         self._raw = raw if raw is not None else _ignore
         self._held = b""
         self._at = 0
         self._left = 0
         self._padding = 0
+        self._unpadded = unpadded
         self._globals: dict[bytes, bytes] = {}
 
     def __iter__(self) -> Iterator[Entry]:
@@ -118,8 +122,12 @@ class TarReader:
         for piece in self.content():
             self._raw(piece)
         if self._padding:
-            self._raw(self._exactly(self._padding))
-            self._padding = 0
+            padding, self._padding = self._padding, 0
+            if self._unpadded and self._at >= len(self._held):
+                self._held, self._at = self._read(), 0
+                if not self._held:
+                    return
+            self._raw(self._exactly(padding))
 
     def _header(self) -> bytes | None:
         """The next header block; None at the end of the archive (zeros, or nothing at all)."""

@@ -9,6 +9,8 @@
     image_layers image id × position → chain id           (a layer with no row here is garbage)
     blobs        digest ─ size ─ media type                (files below blobs/sha256)
     distributed  diff id ─ digest, size and type of a blob made of it ─ repository that has that blob
+    build_cache  key of a step ─ layer (or none) ─ diff id ─ sizes, times, uses      (keeps its layer)
+    build_mounts id of a cache mount ─ directory ─ times, uses
     volumes      name ─ record (JSON)
     networks     id ─ name (unique) ─ record (JSON)
     endpoints    container id × network id ─ address (unique per network) ─ record (JSON)
@@ -88,5 +90,27 @@ MIGRATIONS: tuple[str, ...] = (
         repository TEXT NOT NULL,
         PRIMARY KEY (diff, repository, digest)
     );
+    """,
+    """
+    CREATE TABLE build_cache (
+        key TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        description TEXT NOT NULL,
+        directory TEXT NOT NULL,
+        diff TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        uses INTEGER NOT NULL,
+        unsynced TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX build_cache_by_directory ON build_cache(directory);
+    CREATE TABLE build_mounts (
+        id TEXT PRIMARY KEY,
+        directory TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        uses INTEGER NOT NULL
+    ) WITHOUT ROWID;
     """,
 )
