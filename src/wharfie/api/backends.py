@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wharfie.api.threadbody import ThreadBody
+from wharfie.build.options import Options
+from wharfie.wire import build as building
 from wharfie.wire import containers, events, execs, images, networks, registries, system, volumes
 from wharfie.wire.config import Config
 
@@ -314,6 +316,28 @@ class Registries(Protocol):
         """The artifacts that refer to what a name stands for."""
 
 
+class Builds(Protocol):
+    """Builds, and what is kept for the next ones."""
+
+    async def build(self, options: Options, context: AsyncIterator[bytes] | None, progress: Progress) -> None:
+        """Build an image, telling Docker's messages."""
+
+    async def upload(self, stream: AsyncIterator[bytes]) -> str:
+        """A further context for the next build that names its key."""
+
+    def tree(self, ref: str) -> AsyncIterator[bytes]:
+        """The files of an image as one archive."""
+
+    def keep_inputs(self, body: building.BuildInputs) -> str:
+        """Secrets and agents for the next build that names their key."""
+
+    async def prune(self, *, all: bool, keep: int, filters: Filters) -> building.BuildPrune:
+        """Forget what was kept."""
+
+    async def usage(self) -> Sequence[building.CacheRecord]:
+        """What is kept."""
+
+
 class Volumes(Protocol):
     """Volumes."""
 
@@ -391,6 +415,7 @@ class Backends:
     images: Images
     store: Store
     registries: Registries
+    builds: Builds
     volumes: Volumes
     networks: Networks
     system: System

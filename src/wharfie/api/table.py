@@ -5,6 +5,7 @@ from __future__ import annotations
 from wharfie.api.backends import Backends
 from wharfie.api.router import Route
 from wharfie.api.routes import (
+    build,
     containers,
     execs,
     files,
@@ -30,7 +31,8 @@ def all_routes(backends: Backends) -> list[Route]:
         *images.routes(backends.images, backends.registries),
         *registries.routes(backends.registries),
         *manifests.routes(backends.registries),
+        *build.routes(backends.builds),
         *volumes.routes(backends.volumes),
         *networks.routes(backends.networks),
-        *system.routes(backends.system),
+        *system.routes(backends.system, backends.builds),
     ]

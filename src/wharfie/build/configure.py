@@ -74,6 +74,7 @@ def _env(state: Configuration, item: ins.Env, scope: Scope) -> str:
         if not name:
             raise DockerfileError("ENV names can not be blank", item.line.first)
         state.set_env(name, value)
+        scope.declared.pop(name, None)
     scope.env = state.run.env or []
     return "ENV " + " ".join(f"{name}={value}" for name, value in found)
 
@@ -98,7 +99,7 @@ def _arg(state: Configuration, item: ins.Arg, scope: Scope) -> str:
 
 def _cmd(state: Configuration, item: ins.Cmd, scope: Scope) -> str:
     state.run.cmd = state.command(item)
-    state.run.args_escaped = True if item.shell else None
+    state.run.args_escaped = True  # whatever the form, as Docker has it
     state.command_set = True
     return f"CMD {_listed(state.run.cmd)}"
 

@@ -4,7 +4,7 @@
 
     before FROM    ARG with its default or --build-arg; platform arguments without being declared
     in a stage     only what the stage declares; ARG without default takes the one before FROM
-    ENV            wins over ARG of the same name
+    ENV, ARG       of the same name: the later one wins; a stage goes on with what the one it is from declared
     predefined     proxies: in the environment of RUN when given, in no key of the cache and in no history
 """
 
@@ -90,12 +90,11 @@ class Scope:
 
     def values(self) -> dict[str, str]:
         """All that an instruction can use."""
-        return {**self.declared, **dict(pair(entry) for entry in self.env)}
+        return {**dict(pair(entry) for entry in self.env), **self.declared}
 
     def arguments(self) -> dict[str, str]:
         """Build arguments that are in the environment of ``RUN`` beside the image's own."""
-        own = dict(pair(entry) for entry in self.env)
-        return {name: value for name, value in self.declared.items() if name not in own}
+        return dict(self.declared)
 
     def proxies(self) -> dict[str, str]:
         """Predefined arguments that were given and not declared."""

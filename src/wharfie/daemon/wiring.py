@@ -17,6 +17,7 @@ from typing import Any
 
 from wharfie.api.backends import Backends
 from wharfie.api.server import Server
+from wharfie.api.services.builds import BuildService
 from wharfie.api.services.images import ImageService
 from wharfie.api.services.networks import NetworkService
 from wharfie.api.services.processes import ProcessService
@@ -24,6 +25,8 @@ from wharfie.api.services.registries import RegistryService
 from wharfie.api.services.store import StoreService
 from wharfie.api.services.volumes import VolumeService
 from wharfie.api.table import all_routes
+from wharfie.build.builder import Builder
+from wharfie.daemon.buildsteps import StepRunner
 from wharfie.daemon.config import Config
 from wharfie.daemon.pidfile import PidFile
 from wharfie.daemon.sockets import Listener, open_listeners
@@ -186,6 +189,7 @@ def _backends(
         request_shutdown=daemon.ended.set,
     )
     distribution = Distribution(images, _registries(config))
+    builder = Builder(images, StepRunner(containers._context), config.data_root)
     system = System(facts=facts, containers=containers, images=images, volumes=volumes, events=events)
     return Backends(
         containers=containers,
@@ -196,6 +200,7 @@ def _backends(
         images=ImageService(images, distribution, system, events),
         registries=RegistryService(distribution, events),
         store=StoreService(images, system, events),
+        builds=BuildService(builder, images, distribution, events),
         volumes=VolumeService(volumes, system, events),
         networks=NetworkService(networks, containers),
         system=system,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wharfie.wire.base import Wire, always, named, optional
+from wharfie.wire.build import CacheRecord
 from wharfie.wire.containers import ContainerSummary
 from wharfie.wire.images import ImageSummary
 from wharfie.wire.volumes import Volume
@@ -131,4 +132,4 @@ class DiskUsage(Wire, frozen=True, kw_only=True):
     images: list[ImageSummary] = always([])
     containers: list[ContainerSummary] = always([])
     volumes: list[Volume] = always([])
-    build_cache: list[dict[str, Any]] = always([])
+    build_cache: list[CacheRecord] = always([])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +15,12 @@ from wharfie.api.backends import AttachRequest, Backends, LogsRequest
 from wharfie.api.server import Server
 from wharfie.api.table import all_routes
 from wharfie.api.threadbody import ThreadBody
+from wharfie.build.options import Options
 from wharfie.errors import Conflict, InvalidArgument, NotFound, NotModified
 from wharfie.support.tasks import spawn
 from wharfie.wire import containers as wire
 from wharfie.wire import events, execs, images, networks, registries, system, volumes
+from wharfie.wire.build import BuildInputs, BuildPrune, CacheRecord
 from wharfie.wire.config import Config, HostConfig
 from wharfie.wire.stdcopy import header
 
@@ -399,6 +401,44 @@ class FakeNetworks:
         return networks.Network(name=ref, id="b" * 64)
 
 
+class FakeBuilds:
+    """Builds that end at once."""
+
+    def __init__(self) -> None:
+        self.options: list[Options] = []
+        self.received = b""
+        self.error: Exception | None = None
+
+    async def build(
+        self,
+        options: Options,
+        context: AsyncIterator[bytes] | None,
+        progress: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.options.append(options)
+        if context is not None:
+            self.received = b"".join([piece async for piece in context])
+        progress({"stream": "Step 1/1 : FROM scratch\n"})
+        if self.error is not None:
+            raise self.error
+
+    async def upload(self, stream: AsyncIterator[bytes]) -> str:
+        self.received = b"".join([piece async for piece in stream])
+        return "key"
+
+    async def tree(self, ref: str) -> AsyncIterator[bytes]:
+        yield ref.encode()
+
+    def keep_inputs(self, body: BuildInputs) -> str:
+        return ",".join(body.secrets or ())
+
+    async def prune(self, *, all: bool, keep: int, filters: Any) -> BuildPrune:
+        return BuildPrune(caches_deleted=["one"] if all else None, space_reclaimed=keep)
+
+    async def usage(self) -> list[CacheRecord]:
+        return [CacheRecord(id="one", size=5)]
+
+
 class FakeSystem:
     def __init__(self) -> None:
         self.asked_to_end = False
@@ -442,6 +482,7 @@ class Api:
         self.registries = FakeRegistries()
         self.store = FakeStore()
         self.volumes = FakeVolumes()
+        self.builds = FakeBuilds()
         self.system = FakeSystem()
         self.server = Server(
             all_routes(
@@ -453,6 +494,7 @@ class Api:
                     files=self.files,
                     images=self.images,
                     registries=self.registries,
+                    builds=self.builds,
                     store=self.store,
                     volumes=self.volumes,
                     networks=FakeNetworks(),

@@ -42,7 +42,7 @@ SCOPES = [
     ("ARG a=1\nFROM x\nARG a\nENV b=$a", {"a": "3"}, ["b=3"]),
     ("ARG a=1\nFROM x\nARG a=2\nENV b=$a", {}, ["b=2"]),
     ("FROM x\nARG a=1\nENV a=2\nENV b=$a", {"a": "3"}, ["a=2", "b=2"]),
-    ("FROM x\nENV a=1\nARG a=2\nENV b=$a", {}, ["a=1", "b=1"]),
+    ("FROM x\nENV a=1\nARG a=2\nENV b=$a", {}, ["a=1", "b=2"]),
     ("FROM x\nARG a=1 b=$a\nENV c=$b", {}, ["c=1"]),
     ("FROM x\nENV c=$TARGETARCH", {}, ["c="]),
     ("FROM x\nARG TARGETARCH\nENV c=$TARGETARCH", {}, ["c=amd64"]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from wharfie.api.answers import Answer, empty_answer, json_answer
-from wharfie.api.backends import System
+from wharfie.api.backends import Builds, System
 from wharfie.api.call import Call
 from wharfie.api.router import Route
 from wharfie.errors import NotFound
@@ -17,7 +19,7 @@ _PING = {
 }
 
 
-def routes(system: System) -> list[Route]:
+def routes(system: System, builds: Builds) -> list[Route]:
     """Docker's paths for the daemon, and ``/wharfie/shutdown``."""
 
     async def ping(call: Call) -> Answer:
@@ -30,17 +32,17 @@ def routes(system: System) -> list[Route]:
         return json_answer(system.version())
 
     async def disk_usage(call: Call) -> Answer:
-        return json_answer(await system.disk_usage(call.texts("type")))
+        kinds = call.texts("type")
+        found = await system.disk_usage(kinds)
+        if not kinds or "build-cache" in kinds:
+            found = replace(found, build_cache=[*await builds.usage()])
+        return json_answer(found)
 
     async def no_plugins(call: Call) -> Answer:
         return json_answer([])
 
     async def no_such_plugin(call: Call) -> Answer:
         raise NotFound(f'plugin "{call.argument}" not found')
-
-    async def build_prune(call: Call) -> Answer:
-        # "system prune" asks for it; there is no build cache, so nothing is what it takes
-        return json_answer({"CachesDeleted": None, "SpaceReclaimed": 0})
 
     async def shutdown(call: Call) -> Answer:
         system.request_shutdown()
@@ -54,6 +56,5 @@ def routes(system: System) -> list[Route]:
         ("GET", "/system/df", disk_usage),
         ("GET", "/plugins", no_plugins),
         ("GET", "/plugins/{}/json", no_such_plugin),
-        ("POST", "/build/prune", build_prune),
         ("POST", "/wharfie/shutdown", shutdown),
     ]

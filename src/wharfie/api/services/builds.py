@@ -1,0 +1,153 @@
+"""Builds between the routes and the builder: base images by name, secrets that wait for their build."""
+
+from __future__ import annotations
+
+import binascii
+import time
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from wharfie.api.backends import Filters, Progress
+from wharfie.build.builder import Builder
+from wharfie.build.options import Options
+from wharfie.engine.events import EventBus
+from wharfie.errors import InvalidArgument
+from wharfie.images.distribution import Distribution
+from wharfie.images.image import Image, ImageNotFound, RegistryAuth
+from wharfie.images.platform import Platform
+from wharfie.images.reference import parse
+from wharfie.images.store import ImageStore
+from wharfie.support.ids import random_hex
+from wharfie.support.units import format_time, parse_duration
+from wharfie.wire.build import BuildInputs, BuildPrune, CacheRecord
+
+_WAITING = 64
+_DOCKER_HUB = ("https://index.docker.io/v1/", "docker.io", "index.docker.io")
+
+
+class BuildService:
+    """The backend of the build routes."""
+
+    def __init__(
+        self, builder: Builder, store: ImageStore, distribution: Distribution, events: EventBus
+    ) -> None:
+        self._builder = builder
+        self._store = store
+        self._distribution = distribution
+        self._events = events
+        self._inputs: dict[str, BuildInputs] = {}
+
+    async def build(self, options: Options, context: AsyncIterator[bytes] | None, progress: Progress) -> None:
+        """``docker build``."""
+        if options.inputs:
+            options = self._with_inputs(options)
+
+        async def resolve(name: str, platform: Platform) -> Image:
+            return await self._base(name, platform, options, progress)
+
+        identifier = await self._builder.build(options, context, resolve, progress)
+        for tag in options.tags if identifier else ():
+            name = parse(tag).with_default_tag().familiar
+            self._events.emit("image", "tag", identifier, {"name": name})
+
+    def _with_inputs(self, options: Options) -> Options:
+        found = self._inputs.pop(options.inputs, None)
+        if found is None:
+            raise InvalidArgument("the secrets of the build were not sent, or were used by another one")
+        try:
+            secrets = {name: b64decode(value, validate=True) for name, value in (found.secrets or {}).items()}
+        except (binascii.Error, ValueError):
+            raise InvalidArgument("a secret is not valid base64") from None
+        return replace(options, secrets=secrets, ssh=dict(found.ssh or {}))
+
+    async def _base(self, name: str, platform: Platform, options: Options, progress: Progress) -> Image:
+        wanted = str(platform) if options.platform else None
+        if not options.pull:
+            try:
+                image = self._store.get(name)
+            except ImageNotFound:
+                image = None
+            if image is not None and (wanted is None or _suits(platform, image)):
+                return image
+        quiet = options.quiet or options.events
+        tell = (lambda _: None) if quiet else progress
+        return await self._distribution.pull(
+            name, platform=wanted, auth=_credentials(name, options.auths), progress=tell
+        )
+
+    async def upload(self, stream: AsyncIterator[bytes]) -> str:
+        """A further context."""
+        return await self._builder.upload(stream)
+
+    def tree(self, ref: str) -> AsyncIterator[bytes]:
+        """The files of an image."""
+        return self._builder.tree(ref)
+
+    def keep_inputs(self, body: BuildInputs) -> str:
+        """In memory only, for one build."""
+        while len(self._inputs) >= _WAITING:
+            del self._inputs[next(iter(self._inputs))]
+        key = random_hex(32)
+        self._inputs[key] = body
+        return key
+
+    async def prune(self, *, all: bool, keep: int, filters: Filters) -> BuildPrune:
+        """``docker builder prune``."""
+        until = 0
+        for text in filters.get("until", ()) or filters.get("unused-for", ()):
+            try:
+                until = time.time_ns() - parse_duration(text)
+            except ValueError as error:
+                raise InvalidArgument(f"invalid filter 'until={text}': {error}") from None
+        unknown = set(filters) - {"until", "unused-for", "id", "type", "keep-storage"}
+        if unknown:
+            raise InvalidArgument(f"invalid filter '{sorted(unknown)[0]}'")
+        ids = [*filters.get("id", ())]
+        gone, freed = await self._builder.prune(all=all, keep=keep, until=until, ids=ids)
+        self._events.emit("builder", "prune", "", {"reclaimed": str(freed)})
+        return BuildPrune(caches_deleted=gone or None, space_reclaimed=freed)
+
+    async def usage(self) -> list[CacheRecord]:
+        """``docker builder du``."""
+        shared = self._builder.cache.shared()
+        found = [
+            CacheRecord(
+                id=item.key,
+                type="regular",
+                description=item.description,
+                in_use=item.key in self._builder.cache.in_use,
+                shared=item.directory in shared,
+                size=item.size,
+                created_at=format_time(item.created),
+                last_used_at=format_time(item.used),
+                usage_count=item.uses,
+            )
+            for item in self._builder.entries()
+        ]
+        for name, directory, created, used, uses, size in await self._builder.mount_entries():
+            found.append(
+                CacheRecord(
+                    id=directory,
+                    type="exec.cachemount",
+                    description=f"cached mount {name}",
+                    size=size,
+                    created_at=format_time(created),
+                    last_used_at=format_time(used),
+                    usage_count=uses,
+                )
+            )
+        return found
+
+
+def _suits(platform: Platform, image: Image) -> bool:
+    """Whether a known image is for the platform that was asked for."""
+    if not image.architecture:
+        return True
+    return platform.rank(Platform(image.os or "linux", image.architecture, image.variant)) == 0
+
+
+def _credentials(name: str, auths: dict[str, RegistryAuth]) -> RegistryAuth | None:
+    domain = parse(name).domain
+    keys = _DOCKER_HUB if domain == "docker.io" else (domain, f"https://{domain}", f"https://{domain}/v1/")
+    return next((auths[key] for key in keys if key in auths), None)

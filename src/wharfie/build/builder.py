@@ -1,0 +1,303 @@
+"""The builder of a daemon: builds, what it keeps for the next ones, and what uploads wait for a build."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from weakref import WeakValueDictionary
+
+from wharfie.build import contexts, lint
+from wharfie.build.cache import Cache, Entry
+from wharfie.build.errors import BuildFailed, DockerfileError
+from wharfie.build.options import Options
+from wharfie.build.progress import Reporter, Send
+from wharfie.build.running import Runner
+from wharfie.build.shop import Locks, MountDirectories, Resolve, Shop
+from wharfie.build.solver import Solver, unused
+from wharfie.build.stagestate import StageState
+from wharfie.build.variables import PREDEFINED
+from wharfie.errors import InvalidArgument, WharfieError
+from wharfie.images import snapshots, squashing
+from wharfie.images.image import Image
+from wharfie.images.layers import tree_size
+from wharfie.images.pack import pack_root
+from wharfie.images.pipe import produce
+from wharfie.images.reference import parse
+from wharfie.images.store import ImageStore
+from wharfie.support.faults import point
+from wharfie.support.files import remove_tree
+from wharfie.support.ids import random_hex, short_id
+from wharfie.support.units import format_time
+
+_log = logging.getLogger(__name__)
+_UPLOADS = 64
+
+
+class Builder:
+    """What the API's build routes ask for."""
+
+    def __init__(self, store: ImageStore, runner: Runner, data_root: str, *, budget: int = 0) -> None:
+        self._store = store
+        self._runner = runner
+        self.cache = Cache(store, budget=budget) if budget else Cache(store)
+        self.mounts = MountDirectories(f"{data_root}/build-mounts", store)
+        self._locks: Locks = WeakValueDictionary()
+        self._uploads: dict[str, str] = {}
+        self._running = 0
+
+    async def build(
+        self, options: Options, context: AsyncIterator[bytes] | None, resolve: Resolve, send: Send
+    ) -> str:
+        """Build; the image's id, empty for a mere check. Raises BuildFailed, DockerfileError, …"""
+        reporter = Reporter(send, events=options.events, quiet=options.quiet)
+        names = [_name(tag) for tag in options.tags]
+        directory = self._store.layers.temporary("build")
+        self._running += 1
+        try:
+            with self._store.keeping():
+                await asyncio.to_thread(_prepare, directory)
+                shop = self._shop(options, resolve, reporter, directory)
+                try:
+                    return await self._build(shop, context, names)
+                finally:
+                    await asyncio.shield(asyncio.to_thread(_discard, directory))
+        finally:
+            self._running -= 1
+            if not self._running:
+                self.cache.in_use.clear()
+                self.cache.keep_to_budget()
+
+    def _shop(self, options: Options, resolve: Resolve, reporter: Reporter, directory: str) -> Shop:
+        shop = Shop(
+            options=options, store=self._store, cache=self.cache, runner=self._runner, mounts=self.mounts,
+            resolve=resolve, reporter=reporter, directory=directory, context=f"{directory}/context",
+            locks=self._locks, empty=f"{directory}/empty",
+        )  # fmt: skip
+        for name, value in options.contexts.items():
+            if value.startswith("upload:"):
+                place = self._uploads.pop(value.removeprefix("upload:"), "")
+                if not place:
+                    raise InvalidArgument(f"the build context {name} was not sent")
+                os.rename(place, f"{directory}/named-{len(shop.named)}")
+                shop.named[name] = f"{directory}/named-{len(shop.named)}"
+        return shop
+
+    async def _build(self, shop: Shop, context: AsyncIterator[bytes] | None, names: list[str]) -> str:
+        options = shop.options
+        if options.remote:
+            shop.context = await contexts.fetch_remote(options.remote, shop.context, options.dockerfile)
+        elif context is not None:
+            await contexts.receive(context, shop.context)
+        point("a context is there")
+        data = await asyncio.to_thread(contexts.read_dockerfile, shop.context, options.dockerfile)
+        try:
+            solver = Solver(shop, data)
+        except DockerfileError as error:
+            shop.reporter.event(source=_source(data), name=options.dockerfile, line=error.line, end=error.end)
+            raise
+        rules = await asyncio.to_thread(contexts.ignore_rules, shop.context, options.dockerfile)
+        findings = solver.check(rules)
+        shop.reporter.event(source=solver.file.source, name=options.dockerfile)
+        if options.check:
+            return self._checked(shop, solver, findings)
+        await asyncio.to_thread(contexts.leave_out, shop.context, rules)
+        _, fatal = lint.settings(solver.file.directives.get("check", ""))
+        if fatal and findings:
+            raise BuildFailed(
+                f"lint violation found for rules: {', '.join(sorted({item.rule for item in findings}))}"
+            )
+        try:
+            state = await solver.solve()
+        except (BuildFailed, DockerfileError) as error:
+            shop.reporter.event(line=error.line, end=error.end)
+            raise
+        image = await self._image(shop, state, names)
+        self._warn(shop, solver, findings)
+        shop.reporter.aux(image.id)
+        if not options.quiet:
+            shop.reporter.say(f"Successfully built {short_id(image.id)}\n")
+            for name in names:
+                shop.reporter.say(f"Successfully tagged {parse(name).familiar}\n")
+        else:
+            shop.reporter.identifier(image.id)
+        return image.id
+
+    def _checked(self, shop: Shop, solver: Solver, findings: list[lint.Finding]) -> str:
+        for item in findings:
+            shop.reporter.event(finding=_finding(item))
+        count = len(findings)
+        text = (
+            f"Check complete, {count} {'warning has' if count == 1 else 'warnings have'} been found!\n"
+            if count
+            else "Check complete, no warnings found.\n"
+        )
+        shop.reporter.say(text)
+        shop.reporter.event(checked=text, failed=bool(count))
+        return ""
+
+    def _warn(self, shop: Shop, solver: Solver, findings: list[lint.Finding]) -> None:
+        for item in findings:
+            shop.reporter.event(finding=_finding(item))
+        for name in shop.options.cache_from:
+            text = f"[Warning] {name} is not used as a cache: the build cache is the daemon's own\n"
+            shop.reporter.say(text)
+            shop.reporter.event(warning=text)
+        known = set(PREDEFINED) | set(solver.given.platform)
+        left = unused(shop.options.arguments, solver.file, known)
+        if left:
+            text = f"[Warning] One or more build-args [{' '.join(left)}] were not consumed\n"
+            shop.reporter.say(text)
+            shop.reporter.event(warning=text)
+
+    async def _image(self, shop: Shop, state: StageState, names: list[str]) -> Image:
+        """The image appears, with its names; its layers are on the disk for good."""
+        options = shop.options
+        if options.labels:
+            run = state.configuration.run
+            run.labels = {**(run.labels or {}), **options.labels}
+        if shop.latest is not None:
+            state.created = shop.latest
+        elif not state.created:
+            state.created = time.time_ns()
+        if options.squash and state.layers:
+            made = format_time(state.created)
+            layer = await squashing.merged(self._store, state.layers, shop.latest)
+            state.layers = [layer]
+            state.history = squashing.history_of(state.history, made, "squashed by the build")
+        await asyncio.to_thread(self._store.layers.sync)
+        self.cache.synced()
+        document = state.document()
+        return self._store.register(document, state.layers, names=[(name, True) for name in names])
+
+    # beside builds
+
+    async def tree(self, ref: str) -> AsyncIterator[bytes]:
+        """The files of an image as one archive, as ``--output type=tar`` has them."""
+        image = self._store.get(ref)
+        with self._store.keeping():
+            lower = image.lower
+            if not lower:
+                raise InvalidArgument(f"the image {ref} has no files")
+            root = snapshots.mount_read_only(lower[1:], lower[0])
+            try:
+                pieces = produce("pack a tree", lambda write: pack_root(root, write))
+                try:
+                    async for piece in pieces:
+                        yield piece
+                finally:
+                    await pieces.aclose()
+            finally:
+                os.close(root)
+
+    async def upload(self, stream: AsyncIterator[bytes]) -> str:
+        """A context that the next build names; its key. It is gone with the daemon, if none does."""
+        if len(self._uploads) >= _UPLOADS:
+            key, place = next(iter(self._uploads.items()))
+            del self._uploads[key]
+            await asyncio.to_thread(remove_tree, place)
+        place = self._store.layers.temporary("upload")
+        os.mkdir(place, 0o755)
+        try:
+            await contexts.receive(stream, place)
+        except BaseException:
+            await asyncio.to_thread(remove_tree, place)
+            raise
+        key = random_hex(32)
+        self._uploads[key] = place
+        return key
+
+    def entries(self) -> list[Entry]:
+        """The cache's, most recently used first."""
+        return self.cache.entries()
+
+    async def prune(self, *, all: bool, keep: int, until: int, ids: Sequence[str]) -> tuple[list[str], int]:
+        """Forget what no running build stands on: keys that went, and bytes that were freed.
+
+        ``keep``: bytes that may stay; ``until``: only what was last used before (ns), 0 for all.
+        """
+        shared = self.cache.shared()
+        left = self.cache.size() - keep if keep else 0
+        gone = []
+        for item in reversed(self.cache.entries()):
+            if item.key in self.cache.in_use or (until and item.used >= until):
+                continue
+            if ids and not any(item.key.startswith(part) for part in ids):
+                continue
+            if not all and item.directory and item.directory in shared:
+                continue  # an image has it: forgetting it frees nothing
+            if keep:
+                if left <= 0:
+                    break
+                left -= 0 if item.directory in shared else item.size
+            gone.append(item.key)
+        freed = self.cache.drop(gone)
+        if not self._running and not keep and not ids:
+            freed += await self._prune_mounts(until, gone)
+        return gone, freed
+
+    async def mount_entries(self) -> list[tuple[str, str, int, int, int, int]]:
+        """Cache mounts: id, directory, created, used, uses, size."""
+        rows = self.mounts.db.rows("SELECT id, directory, created, used, uses FROM build_mounts ORDER BY id")
+        root = self.mounts.root
+
+        def measured() -> list[tuple[str, str, int, int, int, int]]:
+            found = []
+            for identifier, directory, created, used, uses in rows:
+                path = f"{root}/{directory}"
+                size = tree_size(path) if os.path.isdir(path) else 0
+                found.append((str(identifier), str(directory), int(created), int(used), int(uses), size))
+            return found
+
+        return await asyncio.to_thread(measured)
+
+    async def _prune_mounts(self, until: int, gone: list[str]) -> int:
+        freed = 0
+        for identifier, directory, _, used, _, size in await self.mount_entries():
+            if self._running or (until and used >= until):
+                continue
+            self.mounts.db.execute("DELETE FROM build_mounts WHERE id = ?", (identifier,))
+            self._store.discard_paths(self._store.layers.hide_paths([f"{self.mounts.root}/{directory}"]))
+            gone.append(directory)
+            freed += size
+        return freed
+
+
+def _prepare(directory: str) -> None:
+    os.mkdir(directory, 0o711)
+    for name in ("context", "empty"):
+        os.mkdir(f"{directory}/{name}", 0o755)
+        os.chmod(f"{directory}/{name}", 0o755)
+
+
+def _discard(directory: str) -> None:
+    try:
+        remove_tree(directory)
+    except OSError as error:
+        _log.warning("what a build left stays until the next start: %s", error)
+
+
+def _name(tag: str) -> str:
+    try:
+        found = parse(tag)
+    except WharfieError as error:
+        raise InvalidArgument(f'invalid argument "{tag}" for "-t, --tag" flag: {error.message}') from None
+    if found.digest:
+        raise InvalidArgument("refusing to create a tag with a digest reference")
+    return found.with_default_tag().canonical
+
+
+def _source(data: bytes) -> list[str]:
+    return data.decode("utf-8", "replace").split("\n")
+
+
+def _finding(item: lint.Finding) -> dict[str, object]:
+    return {
+        "rule": item.rule,
+        "message": item.message,
+        "first": item.first,
+        "last": item.last,
+        "url": item.url,
+    }

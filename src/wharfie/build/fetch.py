@@ -1,0 +1,139 @@
+"""What comes from elsewhere: files by HTTP, repositories by ``git``.
+
+``git`` is the distribution's program, run with no prompt, no hooks and no file:// or ssh:// surprises; where
+it is missing the error says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import posixpath
+import re
+import time
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote, urlsplit
+
+from wharfie.build.errors import BuildFailed, BuildNotSupported
+from wharfie.errors import Unavailable
+from wharfie.images import programs
+from wharfie.support.files import remove_tree
+
+_LIMIT = 8 << 30
+_GIT = re.compile(r"^(git://|git@|https?://[^#]+\.git(?:[#?]|$)|ssh://)")
+_SUBDIRECTORY = re.compile(r"[^\0]*\Z")
+_REF = re.compile(r"[A-Za-z0-9_./@{}^~+-]*\Z")
+
+
+def is_url(text: str) -> bool:
+    """Whether a source is fetched by HTTP."""
+    return text.startswith(("http://", "https://"))
+
+
+def is_git(text: str) -> bool:
+    """Whether a source is a repository."""
+    return _GIT.match(text) is not None or (text.startswith("github.com/"))
+
+
+def file_name(url: str) -> str:
+    """The last part of a URL's path."""
+    return posixpath.basename(unquote(urlsplit(url).path))
+
+
+def check_digest(expected: str, digest: str, what: str) -> None:
+    """Raises BuildFailed where a checksum is not the one asked for."""
+    if expected and expected != digest:
+        raise BuildFailed(f"digest mismatch {digest}: {expected} was expected of {what}")
+
+
+async def download(url: str, target: str) -> tuple[str, int]:
+    """Fetch into a new file; digest and time of the last change (ns). Raises BuildFailed, Unavailable."""
+    import aiohttp  # loaded by the first build that needs it
+
+    whole = hashlib.sha256()
+    size = 0
+    wait = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
+    try:
+        async with aiohttp.ClientSession(timeout=wait, trust_env=True) as session, session.get(url) as answer:
+            if answer.status >= 400:
+                raise BuildFailed(f"failed to GET {url} with status {answer.status} {answer.reason}")
+            with open(target, "xb") as file:
+                async for piece in answer.content.iter_chunked(1 << 20):
+                    size += len(piece)
+                    if size > _LIMIT:
+                        raise BuildFailed(f"{url} is longer than {_LIMIT} bytes")
+                    whole.update(piece)
+                    file.write(piece)
+            changed = answer.headers.get("Last-Modified", "")
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise Unavailable(f"failed to fetch {url}: {error or type(error).__name__}") from error
+    try:
+        when = int(parsedate_to_datetime(changed).timestamp()) * 10**9
+    except (TypeError, ValueError):
+        when = 0
+    return "sha256:" + whole.hexdigest(), when
+
+
+async def clone(url: str, target: str, *, keep_git: bool) -> tuple[str, str]:
+    """A repository's tree in ``target``; the commit, and the directory that is meant. Raises BuildFailed."""
+    remote, _, fragment = url.partition("#")
+    ref, _, below = fragment.partition(":")
+    if remote.startswith("github.com/"):
+        remote = "https://" + remote
+    if remote.startswith("-") or ref.startswith("-") or not _REF.match(ref):
+        raise BuildFailed(f"invalid Git reference in {url}")
+    git = _program()
+    await _run([git, "init", "-q", target])
+    base = [git, "-C", target, "-c", "protocol.file.allow=never", "-c", "core.symlinks=true"]
+    await _run([*base, "fetch", "-q", "--depth", "1", "--recurse-submodules=no", remote, ref or "HEAD"])
+    await _run([*base, "checkout", "-q", "FETCH_HEAD"])
+    await _run([*base, "submodule", "-q", "update", "--init", "--recursive", "--depth", "1"])
+    commit = (await _run([*base, "rev-parse", "HEAD"])).strip()
+    if not keep_git:
+        await asyncio.to_thread(remove_tree, f"{target}/.git")
+    return commit, posixpath.normpath("/" + below).lstrip("/")
+
+
+def _program() -> str:
+    try:
+        return programs.find("git", "git")
+    except Unavailable as error:
+        raise BuildNotSupported(f"a Git repository needs the program git: {error}") from error
+
+
+async def _run(words: list[str]) -> str:
+    environment = {
+        "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "HOME": "/nonexistent",
+        "LC_ALL": "C",
+    }
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    process = await asyncio.create_subprocess_exec(
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment,
+    )
+    try:
+        out, complaint = await process.communicate()
+    except BaseException:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        raise
+    if process.returncode:
+        text = complaint.decode("utf-8", "replace").strip().splitlines()
+        raise BuildFailed(f"git {words[-2]} failed: {text[-1] if text else process.returncode}")
+    return out.decode("utf-8", "replace")
+
+
+def now() -> int:
+    """Nanoseconds since the epoch."""
+    return time.time_ns()

@@ -1,0 +1,267 @@
+"""What ``RUN --mount`` puts into a step: binds, caches, memory, secrets and agents.
+
+Sources are resolved inside the tree that they come from, by the kernel. A secret is a file of its own on the
+engine's runtime directory for as long as the step runs; neither it nor its digest is in any key, layer or
+history. What the engine made for a mount to lie on is removed from the layer, if it is still what it was made
+as (CVE-2024-23652: never through a link).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import posixpath
+import stat
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from wharfie.build import content
+from wharfie.build.cache import digest
+from wharfie.build.content import Excluded
+from wharfie.build.copier import Copier, Manner
+from wharfie.build.errors import BuildFailed
+from wharfie.build.instructions import Mount
+from wharfie.build.running import Bind
+from wharfie.build.shop import Shop, mounted
+from wharfie.build.stagestate import StageState
+from wharfie.images.pipe import in_thread
+from wharfie.images.written import Below
+from wharfie.linux import path as paths
+from wharfie.support.files import remove_tree
+
+Origin = Callable[[str], Awaitable[StageState | str]]
+_SECRET_LIMIT = 500 << 10
+
+
+class Mounts:
+    """The mounts of one step."""
+
+    def __init__(self, shop: Shop, origin: Origin, place: str) -> None:
+        self._shop = shop
+        self._origin = origin
+        self._place = place
+        self.binds: list[Bind] = []
+        self.env: list[str] = []
+        self.identity: list[object] = []
+        """What counts for the cache: content of binds, and words; never a secret or a cache's content."""
+        self._stack = AsyncExitStack()
+        self._agents = 0
+
+    async def identify(self, mounts: list[Mount]) -> None:
+        """Fill in ``identity``; raises BuildFailed for a bind of what is not there."""
+        for item in mounts:
+            words: list[object] = [item.kind, item.target, item.source, item.readonly, item.id, item.sharing]
+            if item.kind == "bind":
+                words.append(await self._content(item))
+            elif item.kind == "tmpfs":
+                words.append(item.size)
+            self.identity.append(words)
+
+    async def _content(self, item: Mount) -> str:
+        with self._shop.origin(await self._origin(item.origin)) as root:
+
+            def look() -> str:
+                found = content.match(root, item.source or "/")
+                if not found:
+                    raise BuildFailed(f'failed to compute cache key: "{item.source}": not found')
+                return content.digest(root, found, Excluded([]))
+
+            return await in_thread("look at a mount", look)
+
+    async def prepare(self, mounts: list[Mount], directory: str) -> None:
+        """Make the sources; to be followed by :meth:`close`, whatever happens."""
+        locks = self._shop.mounts.locks
+        # always in the same order: two steps with the same two caches must not wait for each other
+        for identifier in sorted({item.id or item.target for item in mounts if item.sharing == "locked"}):
+            lock = locks.get(identifier) or locks.setdefault(identifier, asyncio.Lock())
+            await self._stack.enter_async_context(lock)
+        for item in mounts:
+            target = posixpath.normpath(posixpath.join("/", directory, item.target)) if item.target else ""
+            if item.kind == "bind":
+                await self._bind(item, target)
+            elif item.kind == "cache":
+                await self._cache(item, target)
+            elif item.kind == "tmpfs":
+                self.binds.append(Bind("", target, True, "tmpfs", item.size))
+            elif item.kind == "secret":
+                self._secret(item, target)
+            else:
+                self._agent(item, target)
+
+    async def close(self) -> None:
+        """Undo it."""
+        await self._stack.aclose()
+
+    async def _bind(self, item: Mount, target: str) -> None:
+        origin = await self._origin(item.origin)
+        if isinstance(origin, StageState):
+            place = self._shop.place("bind")
+            tree = self._stack.enter_context(
+                mounted(self._shop.lower(origin.layers), place, writable=not item.readonly)
+            )
+            source = _inside(tree, item.source)
+        else:
+            source = _inside(origin, item.source)
+            if not item.readonly:
+                if not os.path.isdir(source):
+                    raise BuildFailed(f"a writable bind needs a directory: {item.source}")
+                place = self._shop.place("bind")
+                source = self._stack.enter_context(mounted([source, self._shop.empty], place, writable=True))
+        self.binds.append(Bind(source, target, not item.readonly))
+
+    async def _cache(self, item: Mount, target: str) -> None:
+        identifier = item.id or target
+        directory = self._directory(identifier, private=item.sharing == "private")
+        if not os.path.isdir(directory):
+            await self._new_cache(item, directory)
+        self.binds.append(Bind(directory, target, not item.readonly))
+
+    def _directory(self, identifier: str, *, private: bool) -> str:
+        known = self._shop.mounts
+        base = f"{known.root}/{digest(identifier)[:32]}"
+        number = 0
+        directory = base
+        while private and directory in known.busy:
+            number += 1
+            directory = f"{base}-{number}"
+        if private:
+            known.busy.add(directory)
+            self._stack.callback(known.busy.discard, directory)
+        now = time.time_ns()
+        name = identifier if not number else f"{identifier}#{number}"
+        known.db.execute(
+            "INSERT INTO build_mounts VALUES (?, ?, ?, ?, 1) "
+            "ON CONFLICT (id) DO UPDATE SET used = excluded.used, uses = uses + 1",
+            (name, os.path.basename(directory), now, now),
+        )
+        return directory
+
+    async def _new_cache(self, item: Mount, directory: str) -> None:
+        temporary = self._shop.place("cache")
+        os.chmod(temporary, 0o755 if item.mode is None else item.mode)
+        if item.origin:
+            with self._shop.origin(await self._origin(item.origin)) as root:
+                found = content.match(root, item.source or "/")
+                target = os.open(temporary, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    copier = Copier(target, Manner())
+                    await in_thread(
+                        "fill a cache mount", lambda: copier.put(root, found, "/", Excluded([]), into=True)
+                    )
+                finally:
+                    os.close(target)
+        os.chown(temporary, item.uid, item.gid)
+        try:
+            os.rename(temporary, directory)
+        except OSError:  # another step was first
+            remove_tree(temporary)
+
+    def _secret(self, item: Mount, target: str) -> None:
+        identifier = item.id or posixpath.basename(target)
+        if not identifier:
+            raise BuildFailed("secret mount requires an id or a target")
+        data = self._shop.options.secrets.get(identifier)
+        if data is None:
+            if item.required:
+                raise BuildFailed(f"secret {identifier}: not found")
+            return
+        if len(data) > _SECRET_LIMIT:
+            raise BuildFailed(f"secret {identifier} is longer than {_SECRET_LIMIT} bytes")
+        if item.env:
+            self.env.append(f"{item.env}={data.decode('utf-8', 'surrogateescape')}")
+            if not item.target:
+                return
+        path = f"{self._place}/secret-{len(self.binds)}"
+        mode = 0o400 if item.mode is None else item.mode
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._stack.callback(os.unlink, path)
+        try:
+            os.write(fd, data)
+            os.fchown(fd, item.uid, item.gid)
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+        self.binds.append(Bind(path, target or f"/run/secrets/{identifier}"))
+
+    def _agent(self, item: Mount, target: str) -> None:
+        socket = self._shop.options.ssh.get(item.id or "default")
+        if socket is None:
+            if item.required:
+                raise BuildFailed(f"unset ssh forward key {item.id or 'default'}")
+            return
+        try:
+            if not stat.S_ISSOCK(os.stat(socket).st_mode):
+                raise BuildFailed(f"{socket} is no socket of an SSH agent")
+        except OSError as error:
+            raise BuildFailed(f"the SSH agent {socket} cannot be reached: {error.strerror}") from None
+        target = target or f"/run/buildkit/ssh_agent.{self._agents}"
+        self._agents += 1
+        self.binds.append(Bind(socket, target, True))
+        self.env.append(f"SSH_AUTH_SOCK={target}")
+
+
+def _inside(tree: str, path: str) -> str:
+    """Where a path inside a tree really is; raises BuildFailed."""
+    root = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = paths.open_in_root(root, posixpath.normpath("/" + path))
+    except OSError as error:
+        raise BuildFailed(f'"{path}": {(error.strerror or "not found").lower()}') from None
+    finally:
+        os.close(root)
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+
+
+class Stubs:
+    """Names that mounts need to lie on: those missing below are removed from the layer afterwards."""
+
+    def __init__(self, lower: list[str], targets: list[str]) -> None:
+        below = Below(lower)
+        self._missing: list[tuple[str, os.stat_result | None]] = []
+        try:
+            for target in targets:
+                parts = target.strip("/").split("/")
+                for depth in range(1, len(parts) + 1):
+                    path = "/" + "/".join(parts[:depth])
+                    found = below.find(path.encode("utf-8", "surrogateescape"))
+                    self._missing.append((path, found))
+        finally:
+            below.close()
+
+    def remove(self, upper: str) -> None:
+        """In a thread: take away what is empty and was not there before."""
+        top = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for path, below in sorted(self._missing, key=lambda item: item[0].count("/"), reverse=True):
+                _remove(top, path, below)
+        finally:
+            os.close(top)
+
+
+def _remove(top: int, path: str, below: os.stat_result | None) -> None:
+    above, name = posixpath.split(path)
+    try:
+        parent = paths.openat2(
+            top, above.strip("/") or ".", os.O_RDONLY | os.O_DIRECTORY,
+            paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS,
+        )  # fmt: skip
+    except OSError:
+        return
+    try:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            same = below is not None and (below.st_mode, below.st_uid, below.st_gid) != (
+                found.st_mode, found.st_uid, found.st_gid,
+            )  # fmt: skip
+            if not same:
+                os.rmdir(name, dir_fd=parent)
+        elif below is None and stat.S_ISREG(found.st_mode) and not found.st_size:
+            os.unlink(name, dir_fd=parent)
+    except OSError:
+        return  # it is not empty: the step's own
+    finally:
+        os.close(parent)
