@@ -34,15 +34,16 @@ def components(name: str) -> list[str]:
 class Extractor:
     """Extracts below one directory; the archive's first component is replaced."""
 
-    def __init__(self, root: int, prefix: list[str], *, owners: bool) -> None:
+    def __init__(self, root: int, prefix: list[str], *, owners: bool, whole: bool = False) -> None:
         """``root`` is the directory's descriptor, ``prefix`` what stands for the archive's topmost name.
 
         An empty prefix puts the topmost directory's contents into ``root``. ``owners`` keeps user and group.
+        ``whole``: the names have nothing at their beginning that would be replaced.
         """
         self._root = root
         self._prefix = prefix
         self._owners = owners
-        self._strip = -1
+        self._strip = 0 if whole else -1
         self._directories: list[tuple[list[str], tarfile.TarInfo]] = []
         self.size = 0
 

@@ -71,6 +71,7 @@ COMMANDS = {
     "history": ("images", "history"),
     "save": ("archives", "save"),
     "load": ("archives", "load"),
+    "build": ("build", "build"),
     "pull": ("pull", "pull"),
     "push": ("push", "push"),
     "search": ("push", "search"),
@@ -111,7 +112,13 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "inspect": ("inspect", "containers"),
         "prune": ("prune", "containers"),
     },
+    "builder": {
+        "build": "build",
+        "prune": ("builder", "prune"),
+        "du": ("builder", "usage"),
+    },
     "image": {
+        "build": "build",
         "ls": "images",
         "list": "images",
         "rm": "rmi",

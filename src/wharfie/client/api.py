@@ -136,10 +136,17 @@ class Api:
             raise
 
     def upload(
-        self, method: str, target: str, parts: Iterator[bytes], content_type: str = "application/x-tar"
+        self,
+        method: str,
+        target: str,
+        parts: Iterator[bytes],
+        content_type: str = "application/x-tar",
+        headers: dict[str, str] | None = None,
     ) -> Response:
         """Send a body of unknown length; the answer, to be read by the caller."""
-        return self._uploaded(lambda connection: connection.send_stream(method, target, parts, content_type))
+        return self._uploaded(
+            lambda connection: connection.send_stream(method, target, parts, content_type, headers)
+        )
 
     def upload_file(
         self, method: str, target: str, fd: int, size: int, content_type: str = "application/x-tar"

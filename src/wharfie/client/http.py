@@ -61,11 +61,19 @@ class Connection:
             head += "Content-Length: 0\r\n"
         self._send(head.encode() + b"\r\n" + (body or b""))
 
-    def send_stream(self, method: str, target: str, parts: Iterator[bytes], content_type: str) -> None:
+    def send_stream(
+        self,
+        method: str,
+        target: str,
+        parts: Iterator[bytes],
+        content_type: str,
+        headers: dict[str, str] | None = None,
+    ) -> None:
         """Write a request whose body's length is not known beforehand, chunked."""
+        more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         self._send(
             f"{method} {target} HTTP/1.1\r\nHost: wharfie\r\nUser-Agent: wharfie\r\n"
-            f"Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+            f"Content-Type: {content_type}\r\n{more}Transfer-Encoding: chunked\r\n\r\n".encode()
         )
         for part in parts:
             if part:

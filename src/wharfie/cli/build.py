@@ -1,0 +1,159 @@
+"""``build``: the context is packed and sent, the build shown, and its result put where it is wanted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from wharfie.cli import buildoptions, buildoutput
+from wharfie.cli.buildshow import Failure, shown
+from wharfie.cli.context import Context, say
+from wharfie.cli.contexts import pack, rules
+from wharfie.cli.errors import CommandError
+from wharfie.cli.pull import read_parts
+from wharfie.support import json
+from wharfie.support.files import atomic_write
+
+_OUTSIDE = ".wharfie.Dockerfile"
+_REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
+
+
+def build(context: Context, arguments: list[str]) -> int:
+    """``build``."""
+    options, words = buildoptions.BUILD.parse(arguments)
+    progress = options.get("progress") or os.environ.get("BUILDKIT_PROGRESS") or "auto"
+    if progress not in buildoptions.PROGRESS:
+        raise CommandError(
+            f"invalid progress mode {progress!r}: it is one of {', '.join(buildoptions.PROGRESS)}", 125
+        )
+    if options.get("quiet"):
+        progress = "quiet"
+    results = buildoptions.outputs(options)
+    if any(one["type"] == "registry" for one in results) and not options.get("tag"):
+        raise CommandError("tag is needed when pushing to registry")
+    dockerfile, remote, parts = _context(options, words[0])
+    contexts = _contexts(context, options)
+    target = buildoptions.target(options, dockerfile, remote, contexts)
+    headers = buildoptions.headers(context, options)
+    display = shown("plain" if options.get("check") and progress == "auto" else progress)
+    try:
+        response = context.api.upload("POST", target, parts, headers=headers)
+        identifier = display.follow(response.lines())
+    except Failure as failure:
+        raise CommandError(failure.message, failure.code) from None
+    finally:
+        display.close()
+    if options.get("check"):
+        return 1 if display.found else 0
+    _finish(context, options, results, identifier, progress)
+    return 0
+
+
+def _finish(
+    context: Context, options: dict[str, Any], results: list[dict[str, str]], identifier: str, progress: str
+) -> None:
+    names = options.get("tag") or []
+    if options.get("iidfile"):
+        atomic_write(options["iidfile"], identifier.encode(), mode=0o644, sync=False)
+    if options.get("metadata-file"):
+        found: dict[str, Any] = {
+            "containerimage.config.digest": identifier,
+            "containerimage.digest": identifier,
+        }
+        if names:
+            found["image.name"] = ",".join(names)
+        text = json.dumps(found)
+        atomic_write(options["metadata-file"], text.encode() + b"\n", mode=0o644, sync=False)
+    for one in results:
+        buildoutput.put(context, one, identifier, names)
+    if progress == "quiet":
+        say(identifier)
+
+
+def _context(options: dict[str, Any], place: str) -> tuple[str, str, Iterator[bytes]]:
+    """The Dockerfile's name, the remote address, and what is sent."""
+    name = options.get("file") or ""
+    if place == "-":
+        return _standard_input(name)
+    if place.startswith(_REMOTE) and not os.path.isdir(place):
+        return name or "Dockerfile", place, iter(())
+    if os.path.isfile(place):
+        raise CommandError(
+            f"unable to prepare context: {place} is a file: a context is a directory, a URL or -"
+        )
+    if not os.path.isdir(place):
+        raise CommandError(f'unable to prepare context: path "{place}" not found')
+    extra: dict[str, bytes] = {}
+    if name == "-":
+        extra[_OUTSIDE] = sys.stdin.buffer.read()
+        ignored = rules(place, "")
+        return _OUTSIDE, "", pack(place, ignored, {_OUTSIDE}, extra)
+    path = name or os.path.join(place, "Dockerfile")
+    if not name and not os.path.exists(path) and os.path.exists(path.lower()):
+        path = os.path.join(place, "dockerfile")
+    if not os.path.exists(path) and name and os.path.exists(os.path.join(place, name)):
+        path = os.path.join(place, name)
+    if not os.path.isfile(path):
+        raise CommandError(
+            f"unable to prepare context: unable to evaluate symlinks in Dockerfile path: lstat {path}: no "
+            "such file or directory"
+        )
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(place))
+    ignored = rules(place, path)
+    keep = {".dockerignore"}
+    if inside.startswith("../"):
+        with open(path, "rb") as file:
+            extra[_OUTSIDE] = file.read()
+        inside = _OUTSIDE
+    keep |= {inside, f"{inside}.dockerignore"}
+    return inside, "", pack(place, ignored, keep, extra)
+
+
+def _standard_input(name: str) -> tuple[str, str, Iterator[bytes]]:
+    """A Dockerfile, or an archive with the whole context."""
+    head = os.read(0, 1 << 20)
+    while len(head) < 512 and (more := os.read(0, 1 << 20)):
+        head += more
+    archive = head[257:262] == b"ustar" or head[:3] in (b"\x1f\x8b\x08", b"BZh") or head[:4] in (
+        b"\x28\xb5\x2f\xfd", b"\xfd7zX",
+    )  # fmt: skip
+    if archive:
+        return name or "Dockerfile", "", _chained(head, read_parts(0))
+    if name:
+        raise CommandError("invalid argument: can't use stdin for both build context and dockerfile")
+    data = head + b"".join(read_parts(0))
+    return "Dockerfile", "", pack_files({"Dockerfile": data})
+
+
+def pack_files(files: dict[str, bytes]) -> Iterator[bytes]:
+    """An archive of these files alone."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as empty:
+        yield from pack(empty, None, set(), files)
+
+
+def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield head
+    yield from rest
+
+
+def _contexts(context: Context, options: dict[str, Any]) -> dict[str, str]:
+    """``--build-context``: a directory is sent before the build, everything else only named."""
+    found = {}
+    for text in options.get("build-context") or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise CommandError(f"invalid context value: {text}, expected key=value", 125)
+        if value.startswith(("docker-image://", *_REMOTE)):
+            found[name] = value
+            continue
+        if not os.path.isdir(value):
+            raise CommandError(f'failed to get build context {name}: path "{value}" not found')
+        response = context.api.upload(
+            "POST", "/wharfie/build/context", pack(value, rules(value, ""), set(), {})
+        )
+        found[name] = "upload:" + json.loads(response.read())["Key"]
+    return found
