@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.peers import cases, docker
+from tests.peers import cases, docker, record_builds
 from tests.peers.step import SHELL, Step
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -70,6 +70,7 @@ def main() -> None:
     (RECORDINGS / "docker.json").write_text(json.dumps(answers, indent=1, sort_keys=True) + "\n")
     steps = sum(len(group) for group in answers["groups"].values())
     print(f"docker {answers['server']}: {steps} answers recorded", file=sys.stderr)
+    record_builds.main()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,263 @@
+"""Builds from the outside: contexts, outputs, mounts, secrets, errors, clients."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests import ours
+from tests.kernel.build.conftest import Yard
+from tests.peers.docker import docker_cli
+
+SECRET = "correct-horse-battery-staple"
+
+FAILURES = [
+    ("FROM busybox\nRUN exit 7", 7, "returned a non-zero code: 7", 2),
+    ("FROM busybox\nRUN nosuchcommand", 127, "returned a non-zero code: 127", 2),
+    ('FROM busybox\nRUN ["/nosuch"]', 1, "no such file or directory", 2),
+    ("FROM busybox\nCOPY nofile /", 1, "file not found in build context", 2),
+    ("FROM busybox\nCOPY *.none /", 1, "no source files were specified", 2),
+    ("FROM busybox\nCOPY --from=nostage /x /", 1, "nostage", 2),
+    ("FROM busybox\nCOPY --from=9 /x /", 1, "invalid stage index", 2),
+    ("FROM busybox AS a\nCOPY --from=a /x /", 1, "circular dependency", 2),
+    ("FROM busybox\nCOPY --chown=nobodyhere Dockerfile /", 1, "nobodyhere", 2),
+    ("FROM busybox\nCOPY Dockerfile /etc/passwd/x", 1, "/etc/passwd", 2),
+    ("FROM busybox\nUSER nosuchuser\nRUN id", 1, "unable to find user nosuchuser", 3),
+    ("FROM busybox\nRUN --mount=type=secret,id=s,required cat /run/secrets/s", 1, "secret s: not found", 2),
+    ("FROM busybox\nRUN --security=insecure id", 1, "security.insecure is not allowed", 2),
+    ("FROM busybox\nFRM x", 1, "unknown instruction: FRM (did you mean from?)", 2),
+    ("FROM busybox\nADD http://127.0.0.1:1/x /", 1, "failed to fetch", 2),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "message", "line"), FAILURES)
+def test_what_goes_wrong_is_told_with_its_line_and_leaves_nothing(
+    yard: Yard, text: str, code: int, message: str, line: int
+) -> None:
+    done = yard.build(dockerfile=text)
+    assert (done.code, message in done.error) == (code, True), done.text
+    assert f"Dockerfile:{line}" in done.text
+    assert f">>> {text.splitlines()[line - 1]}" in done.text
+
+
+def test_a_target_that_is_not_there_is_told(yard: Yard) -> None:
+    done = yard.build("--target", "none", dockerfile="FROM busybox")
+    assert done.code == 1
+    assert 'target stage "none" could not be found' in done.error
+
+
+def test_stages_that_nobody_needs_are_never_built(yard: Yard) -> None:
+    done = yard.build(dockerfile="FROM busybox AS unused\nRUN false\nFROM busybox\nRUN true")
+    assert done.code == 0
+    assert len(done.steps) == 2
+
+
+MEET = (
+    "RUN --mount=type=cache,target=/meet touch /meet/{0}; n=0; "
+    "until [ -e /meet/{1} ]; do n=$((n+1)); [ $n -lt 200 ] || exit 1; sleep 0.1; done"
+)
+
+
+def test_independent_stages_run_beside_each_other(yard: Yard) -> None:
+    first, second = MEET.format("a", "b"), MEET.format("b", "a")
+    text = f"FROM busybox AS a\n{first}\nFROM busybox\n{second}\nCOPY --from=a /etc/passwd /x"
+    done = yard.build(dockerfile=text)
+    assert done.code == 0, done.text
+
+
+def test_a_secret_is_seen_by_its_step_and_stays_nowhere(yard: Yard) -> None:
+    os.environ["WHARFIE_TEST_SECRET"] = SECRET
+    try:
+        done = yard.build(
+            "-t", "secretive", "--secret", "id=k,env=WHARFIE_TEST_SECRET",
+            dockerfile=(
+                "FROM busybox\n"
+                "RUN --mount=type=secret,id=k [ $(cat /run/secrets/k | sha256sum | cut -c1-64) = "
+                f"{hashlib.sha256(SECRET.encode()).hexdigest()} ]\n"
+                "RUN --mount=type=secret,id=k,target=/deep/er/key,mode=0440,uid=5 ls -ln /deep/er/key\n"
+                "RUN --mount=type=secret,id=k,env=KEY [ ${#KEY} = 28 ]\nRUN ls /run /deep 2>&1 || true"
+            ),
+        )  # fmt: skip
+    finally:
+        del os.environ["WHARFIE_TEST_SECRET"]
+    assert done.code == 0, done.text
+    assert "-r--r-----" in done.output
+    assert "No such file or directory" in done.output
+    assert SECRET not in done.text
+    assert SECRET not in yard.engine.cli("history", "--no-trunc", "secretive").stdout
+    for path in [*yard.engine.state.rglob("*")]:
+        if path.is_file() and not path.is_symlink():
+            assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_mount_stubs_are_removed_and_never_through_a_link(yard: Yard) -> None:
+    victim = yard.engine.state / "victim"
+    victim.mkdir()
+    done = yard.build(
+        "-t", "stubs",
+        dockerfile=(
+            "FROM busybox\n"
+            f"RUN --mount=type=cache,target=/away/x rm -rf /other; ln -s {victim} /other; echo $?\n"
+            "RUN --mount=type=tmpfs,target=/made/by/mount true\n"
+            "RUN --mount=type=tmpfs,target=/kept touch /kept/a; mkdir -p /stay && echo 1 > /stay/f\n"
+        ),
+    )  # fmt: skip
+    assert done.code == 0, done.text
+    listed = yard.run("stubs", "ls", "/").split()
+    assert "other" in listed
+    assert "stay" in listed
+    assert not {"made", "kept", "away"} & set(listed)
+    assert victim.exists()
+
+
+def test_a_bind_mount_never_leads_out_of_its_tree(yard: Yard) -> None:
+    yard.write(files={"real": "inside"})
+    (yard.context / "out").symlink_to("/etc")
+    (yard.context / "up").symlink_to("../../../../../../etc/passwd")
+    done = yard.build(dockerfile="FROM busybox\nRUN --mount=source=up,target=/m cat /m")
+    assert done.code == 1
+    assert "root:" not in done.output
+    copied = yard.build(dockerfile="FROM busybox\nCOPY up /m")
+    assert copied.code == 1
+    assert "not found" in copied.error
+
+
+COUNT = (
+    "RUN --mount=type=cache,id=count,target=/c,sharing=locked "
+    "n=$(cat /c/n 2>/dev/null || echo 0); sleep 0.2; echo $((n+1)) > /c/n"
+)
+
+
+def test_cache_mounts_keep_their_content_and_are_locked_when_asked(yard: Yard) -> None:
+    text = (
+        f"FROM busybox AS a\n{COUNT}\nFROM busybox AS b\nENV b=1\n{COUNT}\nFROM busybox\n"
+        "COPY --from=a /etc/passwd /1\nCOPY --from=b /etc/passwd /2\n"
+        "RUN --mount=type=cache,id=count,target=/c cat /c/n"
+    )
+    done = yard.build("--no-cache", dockerfile=text)
+    assert done.code == 0, done.text
+    assert done.output.strip().endswith("2")
+
+
+def test_outputs_are_directories_and_archives(yard: Yard, tmp_path: Path) -> None:
+    yard.write("FROM scratch\nCOPY f /d/f", {"f": "content"})
+    assert yard.build("-o", str(tmp_path / "out")).code == 0
+    assert (tmp_path / "out/d/f").read_text() == "content"
+    assert yard.build("-o", f"type=tar,dest={tmp_path}/t.tar").code == 0
+    with tarfile.open(tmp_path / "t.tar") as archive:
+        assert "d/f" in archive.getnames()
+    assert yard.build("-t", "out:1", "-o", f"type=oci,dest={tmp_path}/oci.tar").code == 0
+    with tarfile.open(tmp_path / "oci.tar") as archive:
+        assert "oci-layout" in archive.getnames()
+
+
+def test_ids_and_metadata_are_written_to_files(yard: Yard, tmp_path: Path) -> None:
+    files = ("--iidfile", f"{tmp_path}/id", "--metadata-file", f"{tmp_path}/m")
+    done = yard.build("-t", "m:1", *files, dockerfile="FROM busybox\nENV x=1")
+    assert (tmp_path / "id").read_text() == done.image
+    assert json.loads((tmp_path / "m").read_text())["image.name"] == "m:1"
+
+
+def test_contexts_come_from_standard_input_and_have_names(yard: Yard, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, data in (("Dockerfile", b"FROM busybox\nCOPY x /x\n"), ("x", b"from stdin")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    assert yard.engine.cli("build", "-q", "-t", "stdin", "-", stdin=buffer.getvalue()).returncode == 0
+    assert yard.run("stdin", "cat", "/x") == "from stdin"
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/y").write_text("named")
+    text = "FROM busybox\nCOPY --from=more y /y\nCOPY --from=img /etc/passwd /p"
+    done = yard.build(
+        "-t", "named", "--build-context", f"more={tmp_path}/more", "--build-context", "img=docker-image://busybox",
+        dockerfile=text,
+    )  # fmt: skip
+    assert done.code == 0, done.text
+    assert yard.run("named", "cat", "/y") == "named"
+
+
+def test_squash_makes_one_layer(yard: Yard) -> None:
+    done = yard.build(
+        "--squash", "-t", "squashed", dockerfile="FROM busybox\nRUN echo 1 > /a\nRUN rm /a; echo 2 > /b"
+    )
+    assert done.code == 0, done.text
+    found = json.loads(yard.engine.cli("inspect", "squashed").stdout)[0]
+    assert len(found["RootFS"]["Layers"]) == 1
+    assert yard.run("squashed", "cat", "/b") == "2\n"
+
+
+def test_git_repositories_are_contexts_and_sources(yard: Yard, tmp_path: Path) -> None:
+    done = yard.engine.cli("build", "https://127.0.0.1:1/none.git")
+    assert done.returncode == 1
+    assert "git" in done.stderr
+
+
+def test_the_classic_builder_of_docker_builds(yard: Yard) -> None:
+    yard.write('FROM busybox\nRUN echo hi && echo err >&2\nCOPY f /f\nCMD ["cat", "/f"]', {"f": "file"})
+    environment = {**os.environ, "DOCKER_BUILDKIT": "0", "DOCKER_HOST": yard.engine.host}
+    words = [docker_cli(), "build", "-t", "classic", str(yard.context)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Step 2/4 : RUN echo hi" in done.stdout
+    assert "Successfully tagged classic:latest" in done.stdout
+    assert yard.run("classic") == "file"
+    bad = subprocess.run([docker_cli(), "build", "-"], input="FROM busybox\nRUN exit 3", env=environment,
+                         capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert bad.returncode == 3
+    assert "returned a non-zero code: 3" in bad.stderr
+    words = [docker_cli(), "build", "-f", "-", str(yard.context)]
+    stdin = subprocess.run(words, input="FROM busybox\nCOPY f /g", env=environment,
+                           capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert stdin.returncode == 0, stdin.stderr
+
+
+def test_the_python_sdk_builds(yard: Yard) -> None:
+    docker = pytest.importorskip("docker")
+    yard.write("FROM busybox\nARG a\nRUN echo $a > /a", {})
+    client = docker.DockerClient(base_url=yard.engine.host)
+    image, log = client.images.build(path=str(yard.context), tag="sdk:1", buildargs={"a": "value"}, rm=True)
+    assert "sdk:1" in image.tags
+    assert any("Successfully built" in line.get("stream", "") for line in log)
+    with pytest.raises(docker.errors.BuildError, match="non-zero code: 4"):
+        client.images.build(fileobj=io.BytesIO(b"FROM busybox\nRUN exit 4\n"))
+    client.close()
+
+
+def test_checks_are_told_and_counted(yard: Yard) -> None:
+    yard.write("FROM busybox\nMAINTAINER me\nCMD x")
+    done = yard.engine.cli("build", "--check", str(yard.context))
+    assert done.returncode == 1
+    assert (
+        "WARNING: MaintainerDeprecated - https://docs.docker.com/go/dockerfile/rule/maintainer-deprecated/"
+        in done.stderr
+    )
+    assert "Check complete, 2 warnings have been found!" in done.stderr
+
+
+def test_the_cache_is_rows_and_layers_and_no_secrets(yard: Yard) -> None:
+    yard.build(dockerfile="FROM busybox\nRUN echo 1 > /a")
+    with sqlite3.connect(f"file:{yard.engine.state}/data/state.db?mode=ro", uri=True) as rows:
+        (count,) = rows.execute("SELECT count(*) FROM build_cache WHERE unsynced = ''").fetchone()
+    assert count == 1
+
+
+def test_a_build_that_is_given_up_is_ended(yard: Yard) -> None:
+    yard.write("FROM busybox\nRUN echo begun; sleep 1000")
+    words = [ours.WHARFIE, "-H", yard.engine.host, "build", "--progress", "plain", str(yard.context)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "begun" not in process.stderr.readline().split("RUN")[0]:
+            assert process.poll() is None
+        process.terminate()
+    ours.until(lambda: not yard.leftovers(), "the build leaves nothing")
+    assert not [line for line in ours.processes().values() if "sleep 1000" in line]
