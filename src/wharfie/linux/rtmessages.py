@@ -15,7 +15,8 @@ from wharfie.linux.netlink import CREATE, EXCL, REPLACE, Request, attribute, nes
 _NETLINK_ROUTE = 0
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
-_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
+_NEWROUTE, _DELROUTE, _GETROUTE, _GETRULE = 24, 25, 26, 34
+USUAL_RULES = 3
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
 _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 18, 19, 20, 26, 28
@@ -23,12 +24,13 @@ _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _VETH_PEER = 1, 2, 4
 _BRPORT_MODE, _BRPORT_ISOLATED, _MACVLAN_MODE = 4, 33, 1
 _MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, 1
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST = 1, 2, 3, 4
 _IFA_F_NODAD = 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE = 1, 4, 5, 15
 
 _IFF_UP = 1
 _AF_UNSPEC, _AF_INET, _AF_INET6 = 0, 2, 10
+_TABLE_LOCAL = 255
 _TABLE_MAIN, _PROTOCOL_BOOT, _UNICAST, _SCOPE_UNIVERSE, _SCOPE_LINK = 254, 3, 1, 0, 253
 
 _LINK = struct.Struct("=xxHiII")
@@ -57,15 +59,16 @@ class Link:
 
 
 class Address:
-    """An address of a device: ``cidr`` is "172.17.0.1/16"."""
+    """An address of a device: ``cidr`` is "172.17.0.1/16", ``label`` the device's name (IPv4 only)."""
 
-    __slots__ = ("cidr", "flags", "index", "scope")
+    __slots__ = ("cidr", "flags", "index", "label", "scope")
 
     def __init__(self, body: bytes) -> None:
         family, prefix, self.flags, self.scope, self.index = _ADDRESS.unpack_from(body)
         found = netlink.attributes(body, _ADDRESS.size)
         packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS) or b""
         self.cidr = f"{_socket.inet_ntop(family, packed)}/{prefix}"
+        self.label = netlink.as_text(found.get(_IFA_LABEL))
 
 
 class Route:
@@ -82,6 +85,11 @@ class Route:
         self.gateway = _socket.inet_ntop(family, via) if via else ""
         self.index = netlink.as_number(found.get(_RTA_OIF))
         self.table = netlink.as_number(found.get(_RTA_TABLE)) or table
+
+
+def in_own_table(body: bytes) -> bool:
+    """Whether the body of a route is of no table that the kernel looks after itself, nor the main one."""
+    return body[4] not in (_TABLE_MAIN, _TABLE_LOCAL)
 
 
 def _mac(value: str) -> bytes:
@@ -301,9 +309,15 @@ def all_links() -> Request:
     return Request("list the network devices", _GETLINK, 0, _link_body(0, None))
 
 
-def all_addresses() -> Request:
+def all_addresses(*, ipv4_only: bool = False) -> Request:
     """For a dump of :class:`Address`."""
-    return Request("list the addresses", _GETADDR, 0, _ADDRESS.pack(_AF_UNSPEC, 0, 0, 0, 0))
+    family = _AF_INET if ipv4_only else _AF_UNSPEC
+    return Request("list the addresses", _GETADDR, 0, _ADDRESS.pack(family, 0, 0, 0, 0))
+
+
+def all_rules() -> Request:
+    """For a dump of the IPv4 routing rules, of which there are :data:`USUAL_RULES` from the beginning."""
+    return Request("list the routing rules", _GETRULE, 0, bytes((_AF_INET,)) + bytes(11))
 
 
 def all_routes(*, ipv6: bool) -> Request:

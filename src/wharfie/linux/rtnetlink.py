@@ -19,7 +19,7 @@ from wharfie.linux.rtmessages import Address, Link, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
 _NETLINK_ROUTE = 0
@@ -157,6 +157,18 @@ class Netlink:
     def addresses(self) -> list[Address]:
         """All addresses of both families."""
         return [Address(body) for body in self._socket.dump(messages.all_addresses())]
+
+    def addresses_but(self, labels: Collection[str]) -> list[str]:
+        """The IPv4 addresses of all devices but those of these names."""
+        found = (Address(body) for body in self._socket.dump(messages.all_addresses(ipv4_only=True)))
+        return [address.cidr for address in found if address.label not in labels]
+
+    def routes_beside_main(self) -> list[str]:
+        """The destinations of the IPv4 routes in tables of people's own, if rules lead there."""
+        if len(self._socket.dump(messages.all_rules())) <= messages.USUAL_RULES:
+            return []
+        found = self._socket.dump(messages.all_routes(ipv6=False))
+        return [Route(body).destination for body in found if messages.in_own_table(body)]
 
     def routes(self) -> list[Route]:
         """All routes of both families, of all tables."""

@@ -6,6 +6,8 @@ used, but neither given another MAC nor removed.
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_network
 
@@ -39,13 +41,28 @@ class View:
         return [cidr for cidr in self._addresses.get(index, ()) if not cidr.startswith("fe80:")]
 
 
-def foreign_networks(own: Iterable[str]) -> list[IPv4Network | IPv6Network]:
-    """What the host has addresses in or routes to, but for the bridges ``own``."""
+def foreign_networks(own: Iterable[str], *, ipv6: bool) -> list[IPv4Network | IPv6Network]:
+    """What the host has addresses in or routes to, but for the bridges ``own``.
+
+    There may be hundreds of those, so what is theirs is passed over before it is taken apart: the main table
+    is read where the kernel names the device in the line; of the other tables (a VPN's) all counts.
+    """
     names = frozenset(own)
     with Netlink() as netlink:
-        indexes = {link.index for link in netlink.links() if link.name in names}
-        cidrs = {address.cidr for address in netlink.addresses() if address.index not in indexes}
-        cidrs |= {route.destination for route in netlink.routes() if route.index not in indexes}
+        cidrs = set(netlink.addresses_but(names))
+        cidrs |= set(netlink.routes_beside_main())
+        if ipv6:
+            indexes = {link.index for link in netlink.links() if link.name in names}
+            cidrs |= {route.destination for route in netlink.routes() if route.index not in indexes}
+    with open("/proc/net/route", encoding="ascii") as file:
+        for line in file.readlines()[1:]:
+            words = line.split()
+            if words[0] not in names:
+                destination, mask = (
+                    int(word, 16).to_bytes(4, sys.byteorder) for word in (words[1], words[7])
+                )
+                length = int.from_bytes(mask, "big").bit_count()
+                cidrs.add(f"{socket.inet_ntoa(destination)}/{length}")
     return [ip_network(cidr, strict=False) for cidr in cidrs]
 
 
@@ -57,6 +74,12 @@ class Bridge:
         check_device_name(name, "bridge")
         self.name = name
         self._remark = remark
+
+    def _taken(self) -> bool:
+        try:
+            return socket.if_nametoindex(self.name) > 0
+        except OSError:
+            return False
 
     def exists(self) -> bool:
         """Whether the device is there and up."""
@@ -95,7 +118,10 @@ class Bridge:
     def _ensure(
         self, netlink: Netlink, cidrs: Sequence[str], mtu: int, members: frozenset[str], view: View | None
     ) -> None:
-        view = view or View(netlink.links(), netlink.addresses())
+        if view is None:
+            # a device that is not there yet needs no look at all the others
+            known = bool(members) or self._taken()
+            view = View(netlink.links(), netlink.addresses()) if known else View([], [])
         present = view.links.get(self.name)
         ipv6 = any(":" in cidr for cidr in cidrs)
         if present is None:

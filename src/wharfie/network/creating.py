@@ -5,6 +5,7 @@ Decided without I/O: the networks that are there and the prefixes that the host 
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], po
     identifier = new_id()
     wished = [one for one in wish.subnets if one.subnet and (ipv6 if one.ipv6 else ipv4)]
     _check_subnets(wish.subnets, ipv6=ipv6)
-    used = [ip_network(one.subnet) for other in others for one in other.subnets]
+    used = [_known(one.subnet) for other in others for one in other.subnets]
     for one in wished:
         if driver != "macvlan" and any(ip_network(one.subnet).overlaps(other) for other in used):
             raise PoolOverlap
@@ -88,6 +89,12 @@ def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], po
     elif options.parent:
         _check_parent(made, options, others)
     return made
+
+
+@functools.lru_cache(maxsize=4096)
+def _known(subnet: str) -> AnyNetwork:
+    """Parsed once: there may be hundreds, and each new network is held against all of them."""
+    return ip_network(subnet)
 
 
 def _check(wish: Wish) -> str:

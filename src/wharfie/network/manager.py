@@ -250,7 +250,7 @@ class NetworkManager:
         own = [self.device(one) for one in self.store.networks.values() if self._has_device(one)]
         # only a subnet of our choice must avoid the host's: who names one knows what he does
         chosen = any(not one.subnet for one in wish.subnets) or not wish.subnets or wish.ipv6
-        taken = bridges.foreign_networks(own) if chosen else []
+        taken = bridges.foreign_networks(own, ipv6=wish.ipv6 is True) if chosen else []
         network = creating.plan(wish, self.store.networks.values(), taken, self._pools)
         try:
             self.store.write_network(network)
@@ -411,7 +411,8 @@ class NetworkManager:
             return present
         known = self.store.networks["bridge"]
         own = [self.device(one) for one in self.store.networks.values() if self._has_device(one)]
-        taken = [one for one in bridges.foreign_networks(own) if isinstance(one, IPv4Network)]
+        foreign = bridges.foreign_networks(own, ipv6=False)
+        taken = [one for one in foreign if isinstance(one, IPv4Network)]
         if known.subnet:
             subnet = IPv4Network(known.subnet)
             if not any(subnet.overlaps(network) for network in taken if network.prefixlen):

@@ -37,7 +37,7 @@ class FakeBridge:
         raise OSError(1, "no")
 
 
-def _foreign(own: object) -> list[IPv4Network]:
+def _foreign(own: object, *, ipv6: bool) -> list[IPv4Network]:
     return [IPv4Network("172.17.0.0/16"), IPv4Network("0.0.0.0/0")]
 
 
