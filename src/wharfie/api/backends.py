@@ -325,6 +325,9 @@ class Builds(Protocol):
     async def upload(self, stream: AsyncIterator[bytes]) -> str:
         """A further context for the next build that names its key."""
 
+    def knows_context(self, key: str) -> bool:
+        """Whether a context of this fingerprint need not be sent."""
+
     def tree(self, ref: str) -> AsyncIterator[bytes]:
         """The files of an image as one archive."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +11,7 @@ from weakref import WeakValueDictionary
 from wharfie.build import contexts, lint
 from wharfie.build.cache import Cache, Entry
 from wharfie.build.errors import BuildFailed, DockerfileError
+from wharfie.build.keeping import Contexts, Kept
 from wharfie.build.options import Options
 from wharfie.build.progress import Reporter, Send
 from wharfie.build.running import Runner
@@ -32,7 +32,6 @@ from wharfie.support.files import remove_tree
 from wharfie.support.ids import random_hex, short_id
 from wharfie.support.units import format_time
 
-_log = logging.getLogger(__name__)
 _UPLOADS = 64
 
 
@@ -44,6 +43,7 @@ class Builder:
         self._runner = runner
         self.cache = Cache(store, budget=budget) if budget else Cache(store)
         self.mounts = MountDirectories(f"{data_root}/build-mounts", store)
+        self.contexts = Contexts(f"{data_root}/build-contexts", store)
         self._locks: Locks = WeakValueDictionary()
         self._uploads: dict[str, str] = {}
         self._running = 0
@@ -63,7 +63,7 @@ class Builder:
                 try:
                     return await self._build(shop, context, names)
                 finally:
-                    await asyncio.shield(asyncio.to_thread(_discard, directory))
+                    self._store.discard_paths(self._store.layers.hide_paths([directory]))
         finally:
             self._running -= 1
             if not self._running:
@@ -87,23 +87,40 @@ class Builder:
 
     async def _build(self, shop: Shop, context: AsyncIterator[bytes] | None, names: list[str]) -> str:
         options = shop.options
+        if options.context_kept:
+            kept = self.contexts.take(options.context_key, shop.context)
+        else:
+            kept = await self._received(shop, context)
+        point("a context is there")
+        try:
+            return await self._built(shop, kept, names)
+        finally:
+            if options.context_key:
+                self.contexts.put(options.context_key, kept, shop.context)
+
+    async def _received(self, shop: Shop, context: AsyncIterator[bytes] | None) -> Kept:
+        options, size = shop.options, 0
         if options.remote:
             shop.context = await contexts.fetch_remote(options.remote, shop.context, options.dockerfile)
         elif context is not None:
-            await contexts.receive(context, shop.context)
-        point("a context is there")
+            size = await contexts.receive(context, shop.context)
         data = await asyncio.to_thread(contexts.read_dockerfile, shop.context, options.dockerfile)
+        rules = await asyncio.to_thread(contexts.ignore_rules, shop.context, options.dockerfile)
+        await asyncio.to_thread(contexts.leave_out, shop.context, rules)
+        return Kept(data, rules, size)
+
+    async def _built(self, shop: Shop, kept: Kept, names: list[str]) -> str:
+        options, data = shop.options, kept.dockerfile
+        shop.digests = kept.digests
         try:
             solver = Solver(shop, data)
         except DockerfileError as error:
             shop.reporter.event(source=_source(data), name=options.dockerfile, line=error.line, end=error.end)
             raise
-        rules = await asyncio.to_thread(contexts.ignore_rules, shop.context, options.dockerfile)
-        findings = solver.check(rules)
+        findings = solver.check(kept.rules)
         shop.reporter.event(source=solver.file.source, name=options.dockerfile)
         if options.check:
             return self._checked(shop, solver, findings)
-        await asyncio.to_thread(contexts.leave_out, shop.context, rules)
         _, fatal = lint.settings(solver.file.directives.get("check", ""))
         if fatal and findings:
             raise BuildFailed(
@@ -167,8 +184,9 @@ class Builder:
             layer = await squashing.merged(self._store, state.layers, shop.latest)
             state.layers = [layer]
             state.history = squashing.history_of(state.history, made, "squashed by the build")
-        await asyncio.to_thread(self._store.layers.sync)
-        self.cache.synced()
+        if self.cache.unsynced or options.squash:
+            await asyncio.to_thread(self._store.layers.sync)
+            self.cache.synced()
         document = state.document()
         return self._store.register(document, state.layers, names=[(name, True) for name in names])
 
@@ -234,6 +252,8 @@ class Builder:
                 left -= 0 if item.directory in shared else item.size
             gone.append(item.key)
         freed = self.cache.drop(gone)
+        if not ids and not keep and not until:
+            self.contexts.clear()
         if not self._running and not keep and not ids:
             freed += await self._prune_mounts(until, gone)
         return gone, freed
@@ -270,13 +290,6 @@ def _prepare(directory: str) -> None:
     for name in ("context", "empty"):
         os.mkdir(f"{directory}/{name}", 0o755)
         os.chmod(f"{directory}/{name}", 0o755)
-
-
-def _discard(directory: str) -> None:
-    try:
-        remove_tree(directory)
-    except OSError as error:
-        _log.warning("what a build left stays until the next start: %s", error)
 
 
 def _name(tag: str) -> str:

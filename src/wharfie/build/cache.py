@@ -64,9 +64,12 @@ class Cache:
         self._db = store.catalog.db
         self._boot = _boot()
         self.budget = budget
+        self._db.execute("DELETE FROM build_cache WHERE unsynced NOT IN ('', ?)", (self._boot,))
         self.in_use: set[str] = set()
         """Keys that running builds stand on: they are not pruned."""
-        self._db.execute("DELETE FROM build_cache WHERE unsynced NOT IN ('', ?)", (self._boot,))
+        left = self._db.row("SELECT 1 FROM build_cache WHERE unsynced != '' LIMIT 1")
+        self.unsynced = left is not None
+        """Layers were placed that the disk may not hold for good yet."""
 
     def find(self, key: str) -> Entry | None:
         """What the step made, if its layer is still there."""
@@ -86,6 +89,7 @@ class Cache:
     def add(self, key: str, kind: str, description: str, layer: Layer | None, created: int) -> None:
         """Remember a step whose layer was placed."""
         self.in_use.add(key)
+        self.unsynced = self.unsynced or layer is not None
         values = (
             key, kind, description[:4096],
             layer.directory if layer else "", layer.diff_id if layer else "", layer.size if layer else 0,
@@ -96,6 +100,7 @@ class Cache:
     def synced(self) -> None:
         """Everything placed so far is on the disk for good."""
         self._db.execute("UPDATE build_cache SET unsynced = '' WHERE unsynced != ''")
+        self.unsynced = False
 
     def entries(self) -> list[Entry]:
         """All, most recently used first."""

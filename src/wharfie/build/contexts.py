@@ -23,15 +23,22 @@ OUTSIDE = ".wharfie.Dockerfile"
 """What our command line calls a Dockerfile that is not in the context."""
 
 
-async def receive(stream: AsyncIterator[bytes], target: str) -> None:
-    """Unpack an archive that is being sent; raises BadArchive, BadCompression."""
+async def receive(stream: AsyncIterator[bytes], target: str) -> int:
+    """Unpack an archive that is being sent; its bytes. Raises BadArchive, BadCompression."""
     pipe = InwardPipe()
     feeder = spawn("feed a context", pipe.feed(stream))
+    size = 0
+
+    def take() -> bytes:
+        nonlocal size
+        piece = pipe.read()
+        size += len(piece)
+        return piece
 
     def work() -> None:
         fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _, read = decompress.opened(pipe.read)
+            _, read = decompress.opened(take)
             unpack_into(fd, read, Rules(owner=(0, 0)))
         finally:
             os.close(fd)
@@ -44,6 +51,7 @@ async def receive(stream: AsyncIterator[bytes], target: str) -> None:
         feeder.cancel()
         pipe.close(PipeBroken("the build was given up"))
         await ended(feeder, worker)
+    return size
 
 
 async def fetch_remote(remote: str, target: str, dockerfile: str) -> str:

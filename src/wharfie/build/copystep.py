@@ -60,6 +60,7 @@ class Wanted:
     chown: str
     chmod: str
     excluded: Excluded
+    patterns: list[str]
     documents: list[tuple[str, str]]
 
     @property
@@ -74,8 +75,9 @@ def expanded(item: Copy, scope: Scope, state: StageState) -> Wanted:
     destination = scope.expand(item.destination, line)
     slash = destination.endswith(("/", "/.")) or destination in (".", "./", "")
     destination = state.configuration.directory(destination) + ("/" if slash else "")
+    patterns = [scope.expand(text, line) for text in item.exclude]
     try:
-        excluded = Excluded([scope.expand(text, line) for text in item.exclude])
+        excluded = Excluded(patterns)
     except BadPattern as error:
         raise BuildFailed(str(error), line=line) from None
     return Wanted(
@@ -85,6 +87,7 @@ def expanded(item: Copy, scope: Scope, state: StageState) -> Wanted:
         scope.expand(item.chown, line),
         scope.expand(item.chmod, line),
         excluded,
+        patterns,
         [
             (part.name, scope.expand(part.content, line) if part.expand else part.content)
             for part in item.documents
@@ -107,13 +110,14 @@ async def sources(
             elif wanted.item.add and fetch.is_url(text):
                 source, digest = await _downloaded(shop, stack, wanted, text)
             else:
-                source, digest = await in_thread("look at sources", _looker(root, wanted, text))
+                known = shop.digests if origin == shop.context else {}
+                source, digest = await in_thread("look at sources", _looker(root, wanted, text, known))
             found.append(source)
             digests.append(digest)
         yield found, ",".join(digests)
 
 
-def _looker(root: int, wanted: Wanted, text: str) -> Callable[[], tuple[Source, str]]:
+def _looker(root: int, wanted: Wanted, text: str, known: dict[str, str]) -> Callable[[], tuple[Source, str]]:
     def look() -> tuple[Source, str]:
         pivot = ""
         plain = text
@@ -130,7 +134,10 @@ def _looker(root: int, wanted: Wanted, text: str) -> Callable[[], tuple[Source, 
         archive = False
         if wanted.item.add and len(found) == 1 and not found[0].directory and wanted.item.unpack is not False:
             archive = is_archive(root, found[0].path)
-        return Source(root, found, pivot, archive), content.digest(root, found, wanted.excluded)
+        key = repr((plain, wanted.patterns))
+        if key not in known:
+            known[key] = content.digest(root, found, wanted.excluded)
+        return Source(root, found, pivot, archive), known[key]
 
     return look
 

@@ -40,5 +40,9 @@ class Options:
     events: bool = False
     check: bool = False
     remote: str = ""
+    context_key: str = ""
+    """Fingerprint of a context that is kept, or is to be."""
+    context_kept: bool = False
+    """It is not sent again."""
     inputs: str = ""
     """The key of secrets and agents that were sent before."""

@@ -59,6 +59,8 @@ class Shop:
     named: dict[str, str] = field(default_factory=dict)
     """Directories of ``--build-context``."""
     empty: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Of parts of the context, which does not change while it is kept."""
 
     @property
     def latest(self) -> int | None:

@@ -113,7 +113,7 @@ class StageBuilder:
             below = "" if item.link else state.chain
             key: list[object] = [
                 "copy", below, item.add, content, wanted.destination, wanted.chown, wanted.chmod, wanted.into,
-                item.link, item.parents, item.unpack, item.keep_git_dir, item.exclude, wanted.documents,
+                item.link, item.parents, item.unpack, item.keep_git_dir, wanted.patterns, wanted.documents,
                 [source.pivot for source in found], self._shop.options.epoch,
             ]  # fmt: skip
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from wharfie.cli import buildoptions, buildoutput
 from wharfie.cli.buildshow import Failure, shown
 from wharfie.cli.context import Context, say
-from wharfie.cli.contexts import pack, rules
+from wharfie.cli.contexts import fingerprint, pack, rules
 from wharfie.cli.errors import CommandError
 from wharfie.cli.pull import read_parts
 from wharfie.support import json
@@ -18,6 +18,15 @@ from wharfie.support.files import atomic_write
 
 _OUTSIDE = ".wharfie.Dockerfile"
 _REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
+
+
+class Sent(NamedTuple):
+    """What a build is given."""
+
+    dockerfile: str
+    remote: str
+    parts: Iterator[bytes]
+    key: str = ""
 
 
 def build(context: Context, arguments: list[str]) -> int:
@@ -33,9 +42,14 @@ def build(context: Context, arguments: list[str]) -> int:
     results = buildoptions.outputs(options)
     if any(one["type"] == "registry" for one in results) and not options.get("tag"):
         raise CommandError("tag is needed when pushing to registry")
-    dockerfile, remote, parts = _context(options, words[0])
+    sent = _context(options, words[0])
     contexts = _contexts(context, options)
-    target = buildoptions.target(options, dockerfile, remote, contexts)
+    target = buildoptions.target(options, sent.dockerfile, sent.remote, contexts)
+    parts = sent.parts
+    if sent.key:
+        target += f"&contextkey={sent.key}"
+        if context.api.get(f"/wharfie/build/context?key={sent.key}")["Known"]:
+            target, parts = target + "&contextkept=1", iter(())
     headers = buildoptions.headers(context, options)
     display = shown("plain" if options.get("check") and progress == "auto" else progress)
     try:
@@ -72,13 +86,13 @@ def _finish(
         say(identifier)
 
 
-def _context(options: dict[str, Any], place: str) -> tuple[str, str, Iterator[bytes]]:
+def _context(options: dict[str, Any], place: str) -> Sent:
     """The Dockerfile's name, the remote address, and what is sent."""
     name = options.get("file") or ""
     if place == "-":
         return _standard_input(name)
     if place.startswith(_REMOTE) and not os.path.isdir(place):
-        return name or "Dockerfile", place, iter(())
+        return Sent(name or "Dockerfile", place, iter(()))
     if os.path.isfile(place):
         raise CommandError(
             f"unable to prepare context: {place} is a file: a context is a directory, a URL or -"
@@ -89,7 +103,7 @@ def _context(options: dict[str, Any], place: str) -> tuple[str, str, Iterator[by
     if name == "-":
         extra[_OUTSIDE] = sys.stdin.buffer.read()
         ignored = rules(place, "")
-        return _OUTSIDE, "", pack(place, ignored, {_OUTSIDE}, extra)
+        return Sent(_OUTSIDE, "", pack(place, ignored, {_OUTSIDE}, extra))
     path = name or os.path.join(place, "Dockerfile")
     if not name and not os.path.exists(path) and os.path.exists(path.lower()):
         path = os.path.join(place, "dockerfile")
@@ -108,10 +122,11 @@ def _context(options: dict[str, Any], place: str) -> tuple[str, str, Iterator[by
             extra[_OUTSIDE] = file.read()
         inside = _OUTSIDE
     keep |= {inside, f"{inside}.dockerignore"}
-    return inside, "", pack(place, ignored, keep, extra)
+    key = "" if extra else fingerprint(place, ignored, keep, inside)
+    return Sent(inside, "", pack(place, ignored, keep, extra), key)
 
 
-def _standard_input(name: str) -> tuple[str, str, Iterator[bytes]]:
+def _standard_input(name: str) -> Sent:
     """A Dockerfile, or an archive with the whole context."""
     head = os.read(0, 1 << 20)
     while len(head) < 512 and (more := os.read(0, 1 << 20)):
@@ -120,11 +135,11 @@ def _standard_input(name: str) -> tuple[str, str, Iterator[bytes]]:
         b"\x28\xb5\x2f\xfd", b"\xfd7zX",
     )  # fmt: skip
     if archive:
-        return name or "Dockerfile", "", _chained(head, read_parts(0))
+        return Sent(name or "Dockerfile", "", _chained(head, read_parts(0)))
     if name:
         raise CommandError("invalid argument: can't use stdin for both build context and dockerfile")
     data = head + b"".join(read_parts(0))
-    return "Dockerfile", "", pack_files({"Dockerfile": data})
+    return Sent("Dockerfile", "", pack_files({"Dockerfile": data}))
 
 
 def pack_files(files: dict[str, bytes]) -> Iterator[bytes]:

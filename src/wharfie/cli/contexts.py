@@ -5,9 +5,11 @@ Owners are root's and names in order, so that the same files make the same archi
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import tarfile
+import time
 from collections.abc import Iterator
 
 from wharfie.cli.errors import CommandError
@@ -15,6 +17,7 @@ from wharfie.support.ignore import BadPattern, Matcher, read_patterns
 
 _CHUNK = 1 << 20
 _BLOCK = 512
+_TICK = 2 * 10**9
 _SIMPLE = 0o77777777777
 
 
@@ -51,6 +54,25 @@ def pack(directory: str, ignored: Matcher | None, keep: set[str], extra: dict[st
     for name, data in extra.items():
         held += [_header(name, 0o644, len(data), 0, b"0"), data, bytes(-len(data) % _BLOCK)]
     yield b"".join([*held, bytes(2 * _BLOCK)])
+
+
+def fingerprint(directory: str, ignored: Matcher | None, keep: set[str], name: str) -> str:
+    """What tells this context from others, by names, sizes, times of change; empty if that is not certain.
+
+    What was changed in the last seconds may change again within the same tick of the clock.
+    """
+    whole = hashlib.sha256(f"{os.path.realpath(directory)} {name}".encode("utf-8", "surrogateescape"))
+    recent = time.time_ns() - _TICK
+    for path, shown, found in _walk(directory, ignored, keep):
+        if found.st_ctime_ns > recent:
+            return ""
+        link = os.readlink(path) if stat.S_ISLNK(found.st_mode) else ""
+        line = (
+            f"{shown}\0{found.st_mode} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} "
+            f"{found.st_dev} {found.st_ino} {found.st_nlink} {link}\n"
+        )
+        whole.update(line.encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
 
 
 def _walk(

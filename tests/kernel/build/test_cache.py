@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 
 import pytest
 
+from tests import ours
 from tests.kernel.build.conftest import Files, Yard
 
 DOCKERFILE = """FROM busybox
@@ -142,3 +144,23 @@ def test_a_pruned_cache_frees_what_no_image_has_and_keeps_images_whole(yard: Yar
     assert yard.run("kept", "cat", "/p") == "precious\n"
     assert "Total:\t\t0B" in yard.engine.cli("builder", "du").stdout
     assert yard.engine.cli("system", "check").returncode == 0
+
+
+def test_a_context_that_has_not_changed_is_not_sent_again(yard: Yard) -> None:
+    yard.write("FROM busybox\nCOPY a /a\nRUN cat /a", {"a": "first", ".dockerignore": "Dockerfile\n"})
+    ours.until(lambda: settled(yard), "no file was changed in the last seconds")
+    first = yard.build("-t", "kept")
+    kept = yard.engine.state / "data/build-contexts"
+    assert len(list(kept.iterdir())) == 1
+    again = yard.build("-t", "kept")
+    assert (first.code, again.code) == (0, 0), again.text
+    assert (again.image, again.made) == (first.image, [])
+    yard.write(files={"a": "other"})
+    assert yard.build("-t", "kept").code == 0
+    assert yard.run("kept", "cat", "/a") == "other"
+    yard.engine.cli("builder", "prune", "-af")
+    ours.until(lambda: not list(kept.iterdir()), "a prune removes it")
+
+
+def settled(yard: Yard) -> bool:
+    return all(time.time() - path.stat().st_ctime > 2.5 for path in yard.context.rglob("*"))

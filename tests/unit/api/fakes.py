@@ -429,6 +429,9 @@ class FakeBuilds:
     async def tree(self, ref: str) -> AsyncIterator[bytes]:
         yield ref.encode()
 
+    def knows_context(self, key: str) -> bool:
+        return key == "known"
+
     def keep_inputs(self, body: BuildInputs) -> str:
         return ",".join(body.secrets or ())
 

@@ -27,6 +27,7 @@ from wharfie.build.options import Options
 from wharfie.build.running import Limits
 from wharfie.errors import InvalidArgument, NotSupported
 from wharfie.images.image import RegistryAuth
+from wharfie.support.ids import is_hex
 from wharfie.wire.build import BuildInputs, UploadResponse
 from wharfie.wire.config import Ulimit
 from wharfie.wire.images import AuthConfig
@@ -39,7 +40,7 @@ def routes(builds: Builds) -> list[Route]:
 
     async def build(call: Call) -> Answer | Stream:
         request = read(call)
-        context = None if request.remote else call.upload()
+        context = None if request.remote or request.context_kept else call.upload()
         return await _stream(call, builds, request, context)
 
     async def prune(call: Call) -> Answer:
@@ -52,6 +53,9 @@ def routes(builds: Builds) -> list[Route]:
 
     async def upload(call: Call) -> Answer:
         return json_answer(UploadResponse(key=await builds.upload(call.upload())), 201)
+
+    async def known(call: Call) -> Answer:
+        return json_answer({"Known": builds.knows_context(call.text("key"))})
 
     async def inputs(call: Call) -> Answer:
         return json_answer(UploadResponse(key=builds.keep_inputs(await call.read(BuildInputs))), 201)
@@ -67,6 +71,7 @@ def routes(builds: Builds) -> list[Route]:
         ("POST", "/build/prune", prune),
         ("POST", "/build/cancel", cancel),
         ("POST", "/wharfie/build/context", upload),
+        ("GET", "/wharfie/build/context", known),
         ("POST", "/wharfie/build/inputs", inputs),
         ("GET", "/wharfie/build/cache", usage),
         ("GET", "/images/{}/rootfs", tree),
@@ -104,10 +109,18 @@ def read(call: Call) -> Options:
         events=call.flag("events"),
         check=call.flag("check"),
         remote=call.text("remote"),
+        context_key=_key(call.text("contextkey")),
+        context_kept=call.flag("contextkept"),
         inputs=call.request.headers.get("X-Wharfie-Build", ""),
         auths=registry_config(call.request.headers.get("X-Registry-Config", "")),
         limits=_limits(call),
     )
+
+
+def _key(text: str) -> str:
+    if text and not (len(text) == 64 and is_hex(text)):
+        raise InvalidArgument("contextkey is not the fingerprint of a context")
+    return text
 
 
 def _limits(call: Call) -> Limits:

@@ -80,6 +80,10 @@ class BuildService:
         """A further context."""
         return await self._builder.upload(stream)
 
+    def knows_context(self, key: str) -> bool:
+        """Whether it is kept."""
+        return self._builder.contexts.knows(key)
+
     def tree(self, ref: str) -> AsyncIterator[bytes]:
         """The files of an image."""
         return self._builder.tree(ref)
