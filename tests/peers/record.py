@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.conformance.runtime import recording
 from tests.peers import cases, docker, record_builds
 from tests.peers.step import SHELL, Step
 
@@ -71,6 +72,9 @@ def main() -> None:
     steps = sum(len(group) for group in answers["groups"].values())
     print(f"docker {answers['server']}: {steps} answers recorded", file=sys.stderr)
     record_builds.main()
+    for name, peer in recording.record().items():
+        passed = sum(well for _, well in peer["cases"].values())
+        print(f"{name} {peer['version']}: {passed} of {len(peer['cases'])} cases passed", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from wharfie.runtime.launch import Launch
 from wharfie.runtime.parent import Container, create
 from wharfie.runtime.state import Record, Store
 from wharfie.runtime.sync import describe
-from wharfie.spec.schema import CONFIG, check
+from wharfie.spec.schema import CONFIG, check, check_version
 from wharfie.support import json
 from wharfie.support.files import read_file
 
@@ -37,6 +37,7 @@ def read_bundle(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if not isinstance(spec, dict):
         raise InvalidArgument("config.json must be an object")
     check(spec, CONFIG, "")
+    check_version(spec["ociVersion"])
     return bundle, spec
 
 
@@ -97,6 +98,7 @@ def _create(record: Record, options: dict[str, Any]) -> Container:
             keyring=not options.get("no-new-keyring"),
             preserve_fds=handover.preserved(options),
             unit=record.unit(),
+            console_size=_own_size(record.spec, options),
         )
         container = create(launch, start=False, meanwhile=_load_the_rest)
         log.warn(container.warnings)
@@ -112,6 +114,18 @@ def _create(record: Record, options: dict[str, Any]) -> Container:
         container.destroy()
         raise
     return container
+
+
+def _own_size(spec: dict[str, Any], options: dict[str, Any]) -> tuple[int, int] | None:
+    """The size of our own terminal for a container that runs in it and has none of its own in mind."""
+    process = spec.get("process") or {}
+    if not process.get("terminal") or process.get("consoleSize") or options.get("console-socket"):
+        return None
+    try:
+        size = os.get_terminal_size(0)
+    except OSError:
+        return None
+    return size.lines, size.columns
 
 
 def _seccomp(spec: dict[str, Any]) -> bytes | None:

@@ -101,7 +101,7 @@ def do_delete(store: Store, options: dict[str, Any], words: list[str]) -> int:
     except NotFound:
         if not force:
             raise
-        if name not in ("", ".", "..") and "/" not in name:
+        if name not in ("", ".", "..") and "/" not in name and os.path.lexists(store.directory(name)):
             remove_tree(store.directory(name))
         return 0
     status = record.status()

@@ -163,7 +163,8 @@ def _set_label(plan: Plan, proc: int) -> None:
     try:
         write_proc(proc, f"{os.getpid()}/attr/{label[0]}", label[1])
     except OSError as error:
-        raise LaunchError(f"the security label {label[1]!r} cannot be set: {describe(error)}") from None
+        field = "apparmorProfile" if plan.process.apparmor else "selinuxLabel"
+        raise LaunchError(f"process.{field} {label[1]!r} cannot be set: {describe(error)}") from None
 
 
 def _become(plan: Plan, console: Console | None, channel: Channel) -> None:

@@ -288,7 +288,7 @@ def _hear(channel: sync.Channel, container: Container, until: str) -> bool:
         if heard is None:
             if until == "end":
                 return True
-            raise LaunchError("the container's process died before it could run its program")
+            raise LaunchError(_why_dead(container))
         message, fds = heard
         if fds:
             container.console = fds[0]
@@ -306,6 +306,15 @@ def _hear(channel: sync.Channel, container: Container, until: str) -> bool:
             channel.go(sync.LISTENED)
         if until in message:
             return True
+
+
+def _why_dead(container: Container) -> str:
+    try:
+        if container.cgroup.oom_kills():
+            return "container init was OOM-killed (memory limit too low?)"
+    except (WharfieError, OSError):
+        pass  # the group is gone as well
+    return "the container's process died before it could run its program"
 
 
 def _until_exec(channel: sync.Channel, container: Container) -> None:

@@ -109,6 +109,7 @@ class Plan:
             own_bounding = (1 << 41) - 1
         self.hostname: str = spec.get("hostname") or ""
         self.domainname: str = spec.get("domainname") or ""
+        self._check_names()
         self.network = self._network(launch, linux)
         self.sysctls = [(name, str(value)) for name, value in (linux.get("sysctl") or {}).items()]
         check_sysctls(self.sysctls, self.clone_flags, self.joins)
@@ -136,7 +137,14 @@ class Plan:
         path = (launch.spec.get("root") or {}).get("path") or ""
         if not path:
             raise LaunchError("the container has no root directory: root.path is empty")
-        return os.path.join(launch.bundle, path)
+        # mounted by its name, which must not be a link then
+        return os.path.realpath(os.path.join(launch.bundle, path))
+
+    def _check_names(self) -> None:
+        own = self.clone_flags & process.CLONE_NEWUTS or any(f == process.CLONE_NEWUTS for _, f in self.joins)
+        for field, value in (("hostname", self.hostname), ("domainname", self.domainname)):
+            if value and not own:
+                raise LaunchError(f"unable to set {field} without a private UTS namespace")
 
     def _read_namespaces(self, linux: dict[str, Any]) -> None:
         self.clone_flags = 0

@@ -88,7 +88,7 @@ class ProcessPlan:
             raise LaunchError(f"the working directory '{cwd}' is invalid, it needs to be an absolute path")
         self._read_user(process.get("user") or {})
         self._read_capabilities(process.get("capabilities"), own_bounding)
-        self.rlimits = [_rlimit(item) for item in process.get("rlimits") or ()]
+        self.rlimits = _rlimits(process.get("rlimits") or ())
         self.no_new_privs = bool(process.get("noNewPrivileges"))
         self.terminal = bool(process.get("terminal"))
         size = process.get("consoleSize") or {}
@@ -199,6 +199,15 @@ def _identity(number: int) -> int:
     if not isinstance(number, int) or not 0 <= number <= MAX_ID:
         raise LaunchError(f"uids and gids must be in range 0-{MAX_ID}")
     return number
+
+
+def _rlimits(items: list[dict[str, Any]] | tuple[()]) -> list[tuple[str, int, int, int]]:
+    found = [_rlimit(item) for item in items]
+    names = [name for name, *_ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise LaunchError(f"process.rlimits has {name} more than once")
+    return found
 
 
 def _rlimit(item: dict[str, Any]) -> tuple[str, int, int, int]:

@@ -7,6 +7,7 @@ the working directory and the program are looked up as that user.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from wharfie.runtime.processplan import ProcessPlan
     from wharfie.runtime.sync import Channel
 
+_NULL = os.makedev(1, 3)
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -54,6 +56,7 @@ def become(plan: ProcessPlan, channel: Channel) -> None:
     channel.doing = "setting the container's user and capabilities"
     os.umask(plan.umask)
     credentials.drop_from_bounding_set(plan.drop)
+    _give_streams(plan.uid)
     _change_user(plan)
     # a privilege that this process does not have itself it cannot hand on
     has = credentials.capget()[1]
@@ -81,6 +84,22 @@ def set_limits(plan: ProcessPlan, pid: int = 0) -> None:
                 "error setting rlimits for ready process: "
                 f"error setting rlimit type {number}: {describe(error)}"
             ) from None
+
+
+def _give_streams(uid: int) -> None:
+    """The user may open its own standard streams again, by /proc/self/fd or /dev/stdout.
+
+    Not the null device, which is everybody's; where a user namespace or a read-only file system forbids it,
+    the streams still are what they are.
+    """
+    for fd in range(3):
+        try:
+            found = os.fstat(fd)
+            if found.st_uid != uid and found.st_rdev != _NULL:
+                os.fchown(fd, uid, -1)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EROFS, errno.EINVAL, errno.EBADF):
+                raise
 
 
 def _change_user(plan: ProcessPlan) -> None:

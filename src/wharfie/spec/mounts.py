@@ -116,8 +116,17 @@ def parse_options(options: list[str] | None) -> Options:
         elif option in ("idmap", "ridmap"):
             found.idmap = option
         elif option not in _DEFAULTS and option:
-            name, equals, value = option.partition("=")
-            found.data.append((name, value if equals else None))
+            found.data += _file_system_options(option)
+    return found
+
+
+def _file_system_options(option: str) -> list[tuple[str, str | None]]:
+    """What is meant for the file system: one option, or as in mount(2) several with commas between them."""
+    found: list[tuple[str, str | None]] = []
+    # overlay's way to write a comma in a path is one with a backslash before it
+    for part in option.replace("\\,", "\0").split(","):
+        name, equals, value = part.replace("\0", ",").partition("=")
+        found.append((name, value if equals else None))
     return found
 
 

@@ -172,6 +172,15 @@ CONFIG = {
 }
 
 
+def check_version(version: str) -> None:
+    """Raise InvalidArgument unless it is one of the specification's first major version (SemVer 2.0.0)."""
+    numbers = version.partition("-")[0].partition("+")[0].split(".")
+    if len(numbers) != 3 or not all(part.isascii() and part.isdigit() for part in numbers):
+        raise InvalidArgument(f'ociVersion must be a version like 1.2.0, not "{version}"')
+    if int(numbers[0]) > 1:
+        raise InvalidArgument(f"ociVersion {version} is not supported: up to 1.x is")
+
+
 def check(value: Any, kind: Any, where: str) -> None:
     """Raise InvalidArgument, naming the field, unless ``value`` is of the kind."""
     if value is None:

@@ -155,7 +155,7 @@ def test_a_further_process_in_a_user_namespace(other: tuple[Box, Container]) -> 
 )
 def test_what_cannot_be_joined_is_named(box: Box, listed: list[dict[str, str]], message: str) -> None:
     with pytest.raises(LaunchError, match=message):
-        box.start(make_spec(["true"], linux={"namespaces": listed}))
+        box.start(make_spec(["true"], hostname="", linux={"namespaces": listed}))
 
 
 def test_clocks_have_offsets(box: Box) -> None:
