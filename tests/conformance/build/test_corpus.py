@@ -24,7 +24,7 @@ DIFFERENT = {"config-13": _NO_LAYER, "run-03": _NO_LAYER}
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ours.Engine]:
-    with ours.engine(tmp_path_factory.mktemp("builds"), bridge="whc") as running:
+    with ours.engine(tmp_path_factory.mktemp("builds"), bridge="whbc") as running:
         yield running
 
 
