@@ -119,6 +119,10 @@ class Distribution:
                     _log.warning("the mirror %s did not serve %s: %s", endpoint.host, name.familiar, error)
             try:
                 return await self._from_endpoint(own, name, auth, work)
+            except OSError:
+                # the disk is full, most likely: what the other layers had begun goes, too
+                self.leftovers.clear()
+                raise
             finally:
                 trim_memory()  # threads leave large holes behind
 

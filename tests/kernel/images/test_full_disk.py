@@ -15,6 +15,7 @@ from tests.conformance.archives import nasty
 from tests.conformance.registry import registries
 from wharfie.errors import InvalidArgument
 from wharfie.images import limits
+from wharfie.images.distribution import Distribution
 from wharfie.images.image import ContainerUse
 from wharfie.images.store import ImageStore
 from wharfie.state.db import Database
@@ -98,6 +99,6 @@ async def test_a_pull_gives_the_room_back(store: ImageStore, root: Path, tmp_pat
     with registries.registry(tmp_path) as address:
         await registries.push(registries.layout(tmp_path / "layout", content), f"{address}/big:1")
         with pytest.raises((InvalidArgument, OSError), match=r"(?i)no space left on device"):
-            await store.pull(f"{address}/big:1", progress=lambda _: None)
+            await Distribution(store).pull(f"{address}/big:1", progress=lambda _: None)
     await unchanged(store, root, before)
     assert not [thread.name for thread in threading.enumerate() if "unpack" in thread.name]
