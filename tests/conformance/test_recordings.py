@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,13 @@ from tests import ours
 from tests.peers import cases, docker, record
 
 RECORDED: dict[str, Any] = json.loads((record.RECORDINGS / "docker.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ours.Engine]:
+    """One that nobody else leaves images on."""
+    with ours.engine(tmp_path_factory.mktemp("recordings"), bridge="whrec") as running:
+        yield running
 
 
 def commands(engine: ours.Engine) -> dict[str, list[str]]:
