@@ -21,6 +21,7 @@ from wharfie.support.faults import point
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 24
+_SMALL = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,8 @@ class Copier:
     def _dress(
         self, fd: int, mode: int, source: int | None, times: tuple[int, int], owner: tuple[int, int]
     ) -> None:
-        os.fchown(fd, *owner)
+        if owner != (0, 0):  # a new file is root's
+            os.fchown(fd, *owner)
         if self._manner.mode is not None:
             mode = self._manner.mode.apply(mode, directory=False)
         os.fchmod(fd, mode)
@@ -296,12 +298,17 @@ class Copier:
 
 def _content(source: int, fd: int, size: int) -> None:
     left = size
+    within_kernel = size > _SMALL  # for a small file one read and one write are quicker
     while left > 0:
-        try:
-            done = os.copy_file_range(source, fd, min(left, _CHUNK))
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
+        if within_kernel:
+            try:
+                done = os.copy_file_range(source, fd, min(left, _CHUNK))
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
+                within_kernel = False
+                continue
+        else:
             data = os.read(source, min(left, 1 << 20))
             done = len(data)
             view = memoryview(data)

@@ -261,3 +261,25 @@ def test_a_build_that_is_given_up_is_ended(yard: Yard) -> None:
         process.terminate()
     ours.until(lambda: not yard.leftovers(), "the build leaves nothing")
     assert not [line for line in ours.processes().values() if "sleep 1000" in line]
+
+
+def test_a_static_site_is_made_in_one_stage_and_served_by_another(yard: Yard) -> None:
+    yard.write(
+        "FROM busybox AS site\nWORKDIR /src\nCOPY pages .\n"
+        "RUN mkdir /site && for page in *.txt; do "
+        'echo "<h1>$(cat $page)</h1>" > /site/${page%.txt}.html; done\n'
+        "FROM busybox\nCOPY --from=site --chown=nobody /site /www\nUSER nobody\nEXPOSE 8080\n"
+        'CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]',
+        {"pages/index.txt": "welcome", "pages/about.txt": "about us"},
+    )
+    assert yard.build("-t", "site").code == 0
+    name = yard.engine.cli("run", "-d", "--network", "none", "site").stdout.strip()
+    try:
+
+        def answer() -> bool:
+            got = yard.engine.cli("exec", name, "wget", "-qO-", "http://127.0.0.1:8080/about.html")
+            return got.stdout == "<h1>about us</h1>\n"
+
+        ours.until(answer, "the site answers")
+    finally:
+        yard.engine.cli("rm", "-f", name)
