@@ -1,6 +1,7 @@
-"""``.venv/bin/python -m bench.builds``: our builds beside Docker's, classic and BuildKit, in one run.
+"""``.venv/bin/python -m bench.builds [files] [stages] [large]``: our builds beside Docker's, of both kinds.
 
-A context of 2,000 files without and with a cache, eight independent stages, a context of 500 MB.
+A context of 2,000 files without and with a cache, eight independent stages, a context of 500 MB; all of them,
+or those that are named.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -93,6 +95,8 @@ def main() -> None:
                 ("eight stages, no cache", "stages", ("--no-cache",), ROUNDS),
                 ("500 MB, no cache", "large", ("--no-cache",), 1),
             ):
+                if sys.argv[1:] and name not in sys.argv[1:]:
+                    continue
                 numbers: dict[str, list[float]] = {label: [] for label in all_builders}
                 for turn in range(rounds + 1):
                     for label, builder in all_builders.items():

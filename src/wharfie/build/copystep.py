@@ -28,7 +28,7 @@ from wharfie.images import decompress, snapshots, tar
 from wharfie.images.adopting import adopt, is_untouched
 from wharfie.images.layers import Draft, Layer
 from wharfie.images.limits import Budget
-from wharfie.images.pipe import in_thread
+from wharfie.images.pipe import ended, in_thread
 from wharfie.images.unpack import Rules, Unpacker
 from wharfie.linux import path as paths
 from wharfie.runtime.launch import LaunchError
@@ -271,7 +271,16 @@ def unpack_into(target: int, read: decompress.Read, rules: Rules) -> None:
 async def layer_of(shop: Shop, below: list[Layer], work: Callable[[int], None]) -> Layer | None:
     """What ``work`` writes into the root that it is given, on top of ``below``; None: nothing."""
     async with shop.store.drafted() as draft:
-        return await in_thread("write a layer", lambda: _layer(shop, draft, below, work))
+        return await to_its_end("write a layer", lambda: _layer(shop, draft, below, work))
+
+
+async def to_its_end(name: str, work: Callable[[], Layer | None]) -> Layer | None:
+    """In a thread; a build that is given up meanwhile waits until nobody writes any more."""
+    worker = in_thread(name, work)
+    try:
+        return await asyncio.shield(worker)
+    finally:
+        await ended(worker)
 
 
 def _layer(shop: Shop, draft: Draft, below: list[Layer], work: Callable[[int], None]) -> Layer | None:

@@ -6,8 +6,8 @@ import os
 import re
 from dataclasses import dataclass, replace
 
-from wharfie.build.copystep import dress_root, finish
-from wharfie.build.errors import BuildFailed
+from wharfie.build.copystep import dress_root, finish, to_its_end
+from wharfie.build.errors import BuildFailed, BuildNotSupported
 from wharfie.build.instructions import Mount, Run
 from wharfie.build.progress import StepReport
 from wharfie.build.runmounts import Mounts, Origin, Stubs
@@ -18,6 +18,7 @@ from wharfie.build.variables import Scope
 from wharfie.images.adopting import remove_stubs
 from wharfie.images.layers import Layer
 from wharfie.images.pipe import in_thread
+from wharfie.images.platform import Platform
 from wharfie.support.faults import point
 from wharfie.support.files import remove_tree
 from wharfie.support.ids import new_id
@@ -102,6 +103,10 @@ async def done(
     insecure = wanted.item.security == "insecure"
     if insecure and "security.insecure" not in shop.options.allow:
         raise BuildFailed("security.insecure is not allowed")
+    if Platform.of_host().rank(state.platform) is None and not emulated(state.platform.architecture):
+        raise BuildNotSupported(
+            f"this machine cannot run programs for {state.platform}: binfmt_misc has no emulator for them"
+        )
     run = state.configuration.run
     identifier = new_id()
     bundle = shop.place("run")
@@ -146,7 +151,7 @@ async def done(
                 remove_stubs(draft, lower)
                 return finish(shop, draft, lower)
 
-            return await in_thread("collect a layer", collect)
+            return await to_its_end("collect a layer", collect)
     finally:
         await in_thread("remove a bundle", lambda: remove_tree(bundle))
 
@@ -162,3 +167,23 @@ def _script(wanted: Wanted, bundle: str) -> list[Bind]:
     finally:
         os.close(fd)
     return [Bind(path, wanted.words[-1])]
+
+
+def emulated(architecture: str) -> bool:
+    """Whether the kernel hands programs of an architecture to an emulator (binfmt_misc)."""
+    names = {
+        "arm64": "aarch64",
+        "amd64": "x86_64",
+        "386": "i386",
+        "ppc64le": "ppc64le",
+        "loong64": "loongarch64",
+    }
+    name = names.get(architecture, architecture)
+    for path in (f"/proc/sys/fs/binfmt_misc/qemu-{name}", f"/proc/sys/fs/binfmt_misc/{name}"):
+        try:
+            with open(path, encoding="ascii", errors="replace") as file:
+                if file.readline().strip() == "enabled":
+                    return True
+        except OSError:
+            continue
+    return False

@@ -164,31 +164,7 @@ class Solver:
         found = Platform(image.os or "linux", image.architecture or platform.architecture, image.variant)
         if platform.rank(found) is None and not image.architecture:
             found = platform
-        if self._host.rank(found) is None and not emulated(found.architecture):
-            raise BuildNotSupported(
-                f"{name} is for {found}, which this machine cannot run: binfmt_misc has no emulator for it"
-            )
         return StageState.from_image(image, layers, found)
-
-
-def emulated(architecture: str) -> bool:
-    """Whether the kernel hands programs of an architecture to an emulator (binfmt_misc)."""
-    names = {
-        "arm64": "aarch64",
-        "amd64": "x86_64",
-        "386": "i386",
-        "ppc64le": "ppc64le",
-        "loong64": "loongarch64",
-    }
-    name = names.get(architecture, architecture)
-    for path in (f"/proc/sys/fs/binfmt_misc/qemu-{name}", f"/proc/sys/fs/binfmt_misc/{name}"):
-        try:
-            with open(path, encoding="ascii", errors="replace") as file:
-                if file.readline().strip() == "enabled":
-                    return True
-        except OSError:
-            continue
-    return False
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -46,10 +46,16 @@ def df(context: Context, arguments: list[str]) -> int:
              _sizes(containers) - _sizes(running)),
         _row("Local Volumes", len(volumes), len(mounted), _volume_sizes(volumes),
              _volume_sizes(volumes) - _volume_sizes(mounted)),
-        _row("Build Cache", len(cache), 0, sum(one.get("Size", 0) for one in cache), 0),
+        _row("Build Cache", len(cache), len([one for one in cache if one["InUse"]]), _cache_sizes(cache),
+             _cache_sizes([one for one in cache if not one["InUse"]])),
     ]  # fmt: skip
     show(rows, _COLUMNS, options.get("format"))
     return 0
+
+
+def _cache_sizes(records: list[dict[str, Any]]) -> int:
+    """What images have too takes no room of the cache's."""
+    return sum(one["Size"] for one in records if not one["Shared"])
 
 
 def _sizes(containers: list[dict[str, Any]]) -> int:

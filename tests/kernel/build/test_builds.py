@@ -48,6 +48,14 @@ def test_what_goes_wrong_is_told_with_its_line_and_leaves_nothing(
     assert f">>> {text.splitlines()[line - 1]}" in done.text
 
 
+def test_a_foreign_platform_needs_an_emulator_for_what_it_runs_only(yard: Yard) -> None:
+    copied = yard.build("--platform", "linux/s390x", dockerfile="FROM scratch\nCOPY Dockerfile /")
+    assert copied.code == 0, copied.text
+    run = yard.build("--platform", "linux/s390x", dockerfile='FROM scratch\nCOPY Dockerfile /\nRUN ["/x"]')
+    assert run.code == 1
+    assert "this machine cannot run programs for linux/s390x" in run.error
+
+
 def test_a_target_that_is_not_there_is_told(yard: Yard) -> None:
     done = yard.build("--target", "none", dockerfile="FROM busybox")
     assert done.code == 1

@@ -62,7 +62,7 @@ class BuildService:
         return replace(options, secrets=secrets, ssh=dict(found.ssh or {}))
 
     async def _base(self, name: str, platform: Platform, options: Options, progress: Progress) -> Image:
-        wanted = str(platform) if options.platform else None
+        wanted = str(platform) if options.platform or platform != Platform.of_host() else None
         if not options.pull:
             try:
                 image = self._store.get(name)
