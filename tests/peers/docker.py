@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,9 @@ def docker_cli() -> str:
 
 
 @contextmanager
-def dockerd(state: Path, *, bridge: str = "none", own_network: bool = True) -> Iterator[str]:
+def dockerd(
+    state: Path, *, bridge: str = "none", own_network: bool = True, options: Sequence[str] = ()
+) -> Iterator[str]:
     """Run dockerd (the newer one when bench/peers.sh has fetched it) below ``state``; yields its -H address.
 
     It lives in network and mount namespaces of its own, so that its firewall rules, bridge and mounts go with
@@ -45,6 +47,7 @@ def dockerd(state: Path, *, bridge: str = "none", own_network: bool = True) -> I
         "--iptables=" + ("false" if bridge == "none" else "true"),
         "--ip6tables=false",
         "--default-ulimit", "nofile=1024:20000",
+        *options,
     ]  # fmt: skip
     namespaces = ["--net", "--mount"] if own_network else ["--mount"]
     prepare = "ip link set lo up"

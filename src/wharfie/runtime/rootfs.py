@@ -132,9 +132,13 @@ def _superblock_options(step: MountStep) -> tuple[tuple[str, str | None], ...]:
 
 
 def _mount_filesystem(tree: Tree, step: MountStep) -> None:
-    ordinary = step.kind in ("proc", "sysfs")
+    options = _superblock_options(step)
+    covered = _mode_of(tree.root, step.target) if step.kind == "tmpfs" else None
+    if covered is not None and not any(name == "mode" for name, _ in options):
+        # as with runc and Docker; on a place that is made for it a tmpfs is everybody's
+        options = (*options, ("mode", f"{covered:o}"))
     place = path.make_directories(tree.root, step.target)
-    if ordinary:
+    if step.kind in ("proc", "sysfs"):
         # runtimes write to these: a link in the image must not choose where they are
         os.close(place)
         resolve = path.RESOLVE_IN_ROOT | path.RESOLVE_NO_SYMLINKS | path.RESOLVE_NO_MAGICLINKS
@@ -145,14 +149,14 @@ def _mount_filesystem(tree: Tree, step: MountStep) -> None:
     if late:
         attributes &= ~ATTR_RDONLY
     try:
-        made = mount.new_filesystem(step.kind, _superblock_options(step), attributes)
+        made = mount.new_filesystem(step.kind, options, attributes)
     except OSError as error:
         if step.kind != "sysfs" or not isinstance(error, PermissionError):
             raise
         # sysfs belongs to the user namespace of the network namespace: with the host's network it is bound
         made = mount.open_tree(AT_FDCWD, "/sys", OPEN_TREE_CLONE | AT_RECURSIVE)
         apply_attributes(made, step.options, private=True)
-    if step.options.copy_up:
+    if step.options.copy_up and covered is not None:
         _copy_up(place, made)
     mount.move_mount(made, place)
     if step.options.propagation:
@@ -163,6 +167,17 @@ def _mount_filesystem(tree: Tree, step: MountStep) -> None:
         tree._late_readonly.append(made)
     else:
         os.close(made)
+
+
+def _mode_of(root: int, target: str) -> int | None:
+    """The permissions of what is at a mount's place already, None if nothing is."""
+    place = _open_if_there(root, target)
+    if place is None:
+        return None
+    try:
+        return os.fstat(place).st_mode & 0o7777
+    finally:
+        os.close(place)
 
 
 def _copy_up(place: int, made: int) -> None:

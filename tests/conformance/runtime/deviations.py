@@ -101,6 +101,7 @@ _KNOWN = {
         "umask of the container for exec came to runc with 1.2": ("exec has the container's umask",),
     },
     "crun": {
+        "the mode of what is covered is not kept": ("a tmpfs has the mode of what it covers",),
         "what the terminal says last may be lost": (
             "the terminal controls the process",
             "/dev/console is the terminal",

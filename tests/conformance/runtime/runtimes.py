@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,15 @@ def python() -> str:
 def ours() -> Program:
     """``wharfie-runtime`` of this tree."""
     return Program("wharfie-runtime", python(), "-I", "-S", "-c", BOOT, SOURCE)
+
+
+def launcher(directory: Path) -> Path:
+    """A program that other engines can be given as a runtime: ours, with a state directory of its own."""
+    path = directory / "wharfie-runtime"
+    words = " ".join(shlex.quote(word) for word in ours().argv)
+    path.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    path.chmod(0o755)
+    return path
 
 
 def peers() -> list[Program]:
