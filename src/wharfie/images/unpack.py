@@ -38,7 +38,7 @@ _OF_THE_ARCHIVE = frozenset(
         errno.E2BIG,
     }
 )
-_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA)
+_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA, errno.EPERM)
 
 
 class CannotOverwrite(InvalidArgument):
@@ -302,6 +302,6 @@ def _set_attribute(target: int | str, key: bytes, value: bytes) -> None:
     try:
         os.setxattr(target, key, value)
     except OSError as error:
-        # as Docker: a file system without attributes is no reason to fail
+        # as Docker: a file system without attributes is no reason to fail, nor is a node that may have none
         if error.errno not in _NO_ATTRIBUTES:
             raise
