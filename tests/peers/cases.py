@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 import re
 
-from tests.peers import steps_files, steps_inside, steps_life, steps_looking, steps_options, steps_refused
+from tests.peers import (
+    steps_files,
+    steps_inside,
+    steps_life,
+    steps_looking,
+    steps_options,
+    steps_refused,
+    steps_volumes,
+)
 
 DEVIATIONS: dict[str, tuple[str, str, str | int]] = {
     # the command line: why ours is another answer, the field, ours
@@ -31,6 +39,10 @@ GROUPS = {
     "copied": steps_files.COPIED,
     "committed": steps_files.COMMITTED,
     "volumes": steps_files.VOLUMES,
+    "binds": steps_volumes.BINDS,
+    "tmpfs": steps_volumes.TMPFS,
+    "drivers": steps_volumes.DRIVERS,
+    "volume mounts": steps_volumes.VOLUME_MOUNTS,
 }
 
 _PAGES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -350,8 +350,17 @@ class Volumes(Protocol):
     def inspect(self, name: str) -> volumes.Volume:
         """Everything about one."""
 
-    def create(self, body: volumes.VolumeCreate) -> volumes.Volume:
+    async def create(self, body: volumes.VolumeCreate) -> volumes.Volume:
         """Make one."""
+
+    def update(self, name: str) -> None:
+        """Change one."""
+
+    def export(self, name: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """What is in it as a tar stream."""
+
+    async def import_(self, name: str, stream: AsyncIterator[bytes]) -> None:
+        """Unpack a tar stream in it."""
 
     async def remove(self, name: str, *, force: bool) -> None:
         """Remove it."""

@@ -23,12 +23,16 @@ EXPORT = Command(
 def export(context: Context, arguments: list[str]) -> int:
     """``export``."""
     options, (name,) = EXPORT.parse(arguments)
-    output = options.get("output")
+    fetch(context, f"/containers/{quote(name)}/export", options.get("output"), "container")
+    return 0
+
+
+def fetch(context: Context, target: str, output: str | None, what: str) -> None:
+    """Write what the daemon answers to a file, or to standard output if that is no terminal."""
     if not output and os.isatty(1):
         raise CommandError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
-    connection, response = context.api.stream("GET", f"/containers/{quote(name)}/export")
+    connection, response = context.api.stream("GET", target)
     try:
-        put(response, output, "failed to export container")
+        put(response, output, f"failed to export {what}")
     finally:
         connection.close()
-    return 0

@@ -159,6 +159,9 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "rm": ("volume", "remove"),
         "remove": ("volume", "remove"),
         "prune": ("prune", "volumes"),
+        "update": ("volume", "update"),
+        "export": ("volume", "export"),
+        "import": ("volume", "import_volume"),
     },
     "network": {
         "ls": ("network", "ls"),

@@ -61,7 +61,22 @@ def parse_mount(text: str) -> dict[str, Any]:
             raise ValueError(f"cannot mix '{name}' options with mount type '{mount['Type']}'")
     if mount.get("ReadOnly") is False:
         del mount["ReadOnly"]
+    _check_recursive(mount)
     return mount
+
+
+def _check_recursive(mount: dict[str, Any]) -> None:
+    options = mount.get("BindOptions") or {}
+    for field, word in (("ReadOnlyNonRecursive", "writable"), ("ReadOnlyForceRecursive", "readonly")):
+        if options.get(field) and not mount.get("ReadOnly"):
+            raise ValueError(
+                f"option 'bind-recursive={word}' requires 'readonly' to be specified in conjunction"
+            )
+    if options.get("ReadOnlyForceRecursive") and options.get("Propagation") != "rprivate":
+        raise ValueError(
+            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in "
+            "conjunction"
+        )
 
 
 def _part(mount: dict[str, Any], name: str) -> dict[str, Any]:
@@ -185,6 +200,9 @@ def volume(text: str) -> tuple[str | None, str]:
     if not text:
         raise ValueError("invalid empty volume spec")
     parts = text.split(":")
+    if len(parts) == 4 and len(parts[0]) == 1:
+        # Docker takes it for a drive of Windows, and leaves it to the daemon to refuse it
+        return parts[0], text
     if len(parts) > 3:
         raise ValueError(f"invalid spec: {text}: too many colons")
     if len(parts) == 1:

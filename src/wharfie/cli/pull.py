@@ -91,19 +91,23 @@ def import_image(context: Context, arguments: list[str]) -> int:
     if remote:
         _, response = context.api.stream("POST", target)
     else:
-        if source == "-" and os.isatty(0):
-            raise CommandError("refusing to read an archive from a terminal: redirect standard input")
-        try:
-            fd = 0 if source == "-" else os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise CommandError(f"open {source}: {(error.strerror or '').lower()}") from None
-        response = context.api.upload("POST", target, read_parts(fd))
+        response = context.api.upload("POST", target, read_parts(open_source(source)))
     for message in response.lines():
         if "error" in message:
             raise CommandError(message["error"])
         if message.get("status"):
             sys.stdout.write(message["status"] + "\n")
     return 0
+
+
+def open_source(source: str) -> int:
+    """A descriptor of an archive: a file, or ``-`` for standard input, which must be no terminal."""
+    if source == "-" and os.isatty(0):
+        raise CommandError("refusing to read an archive from a terminal: redirect standard input")
+    try:
+        return 0 if source == "-" else os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise CommandError(f"open {source}: {(error.strerror or '').lower()}") from None
 
 
 def read_parts(fd: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""``volume ls``, ``create`` and ``rm``."""
+"""``volume ls``, ``create``, ``rm``, ``update``, ``export`` and ``import``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 
 from wharfie.cli.context import Context, say
 from wharfie.cli.create_parts import pairs
+from wharfie.cli.errors import CommandError
 from wharfie.cli.lifecycle import each
 from wharfie.cli.listing import FORMAT, filters, show
 from wharfie.cli.options import Command
@@ -38,6 +39,27 @@ REMOVE = Command(
     (("force", "f", "flag", "It is no error when a volume does not exist"),),
     needs=1,
     aliases="volume rm, volume remove",
+)
+UPDATE = Command(
+    "volume update [OPTIONS] VOLUME",
+    "Change a volume; as with Docker, only volumes of a cluster can be changed",
+    (("availability", "", "string", "Availability of a cluster volume (active, pause or drain)"),),
+    needs=1,
+    most=1,
+)
+EXPORT = Command(
+    "volume export [OPTIONS] VOLUME",
+    "Write what is in a volume as a tar archive",
+    (("output", "o", "string", "Write to a file instead of standard output"),),
+    needs=1,
+    most=1,
+)
+IMPORT = Command(
+    "volume import VOLUME [FILE|-]",
+    "Unpack a tar archive, compressed or not, into a volume, which is made if it does not exist",
+    (),
+    needs=1,
+    most=2,
 )
 _COLUMNS = [("Driver", "DRIVER"), ("Name", "VOLUME NAME")]
 
@@ -92,3 +114,37 @@ def remove(context: Context, arguments: list[str]) -> int:
         return word
 
     return each(words, action)
+
+
+def update(context: Context, arguments: list[str]) -> int:
+    """``volume update``."""
+    options, (name,) = UPDATE.parse(arguments)
+    cluster = context.api.get(f"/volumes/{quote(name)}").get("ClusterVolume")
+    if not cluster:
+        raise CommandError("can only update cluster volumes")
+    spec = {**cluster.get("Spec", {}), "Availability": options.get("availability", "active")}
+    version = query(version=cluster["Version"]["Index"])
+    context.api.call("PUT", f"/volumes/{quote(name)}{version}", {"Spec": spec})
+    return 0
+
+
+def export(context: Context, arguments: list[str]) -> int:
+    """``volume export``."""
+    from wharfie.cli.export import fetch
+
+    options, (name,) = EXPORT.parse(arguments)
+    fetch(context, f"/volumes/{quote(name)}/archive", options.get("output"), "volume")
+    return 0
+
+
+def import_volume(context: Context, arguments: list[str]) -> int:
+    """``volume import``."""
+    from wharfie.cli.pull import open_source, read_parts
+
+    _, words = IMPORT.parse(arguments)
+    name = words[0]
+    source = open_source(words[1] if len(words) > 1 else "-")
+    context.api.post("/volumes/create", {"Name": name})
+    context.api.upload("PUT", f"/volumes/{quote(name)}/archive", read_parts(source)).read()
+    say(name)
+    return 0

@@ -201,7 +201,7 @@ def _backends(
         registries=RegistryService(distribution, events),
         store=StoreService(images, system, events),
         builds=BuildService(builder, images, distribution, events),
-        volumes=VolumeService(volumes, system, events),
+        volumes=VolumeService(volumes, containers.volume_files, system, events),
         networks=NetworkService(networks, containers),
         system=system,
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from wharfie.engine import copy
+from wharfie.engine import copy, writable
 from wharfie.engine.container import Container
 from wharfie.engine.containers import Containers
 from wharfie.engine.users import owner_in
@@ -90,7 +90,7 @@ class ContainerFiles:
         """The container's file system as a tar stream, without what is mounted in it."""
         container = self._containers.get(ref)
         lower = self._image(container).lower
-        root = await asyncio.to_thread(snapshots.mount_read_only, lower, container.upper)
+        root = await asyncio.to_thread(_read_only, container, lower)
         try:
             pieces = produce(f"export {container.short_id}", lambda write: pack_root(root, write))
             try:
@@ -104,7 +104,7 @@ class ContainerFiles:
     async def changes(self, ref: str) -> Sequence[Change]:
         """What differs from the image."""
         container = self._containers.get(ref)
-        found = await asyncio.to_thread(written.changes, self._image(container).lower, container.upper)
+        found = await asyncio.to_thread(_changes, container, self._image(container).lower)
         return [Change(path=path, kind=kind) for kind, path in found]
 
     async def commit(
@@ -128,18 +128,19 @@ class ContainerFiles:
         if held:
             await self._containers.pause(container.id)
         try:
-            image = await self._images.commit(
-                self._image(container),
-                container.upper,
-                ref=reference or None,
-                author=author,
-                message=message,
-                changes=[*changes],
-                config=run,
-                created_by=command,
-                squash=squash,
-                epoch=epoch,
-            )
+            with writable.opened(container) as own:
+                image = await self._images.commit(
+                    self._image(container),
+                    own.upper,
+                    ref=reference or None,
+                    author=author,
+                    message=message,
+                    changes=[*changes],
+                    config=run,
+                    created_by=command,
+                    squash=squash,
+                    epoch=epoch,
+                )
         finally:
             if held:
                 await self._containers.unpause(container.id)
@@ -147,6 +148,16 @@ class ContainerFiles:
             self._containers.emit_for("image", "tag", image.id, {"name": image.repo_tags[0]})
         self._containers.emit(container, "commit", comment=message, imageID=image.id, imageRef=reference)
         return image.id
+
+
+def _read_only(container: Container, lower: Sequence[str]) -> int:
+    with writable.opened(container) as own:
+        return snapshots.mount_read_only(lower, own.upper)
+
+
+def _changes(container: Container, lower: Sequence[str]) -> list[tuple[int, str]]:
+    with writable.opened(container) as own:
+        return written.changes(lower, own.upper)
 
 
 def merged(own: Config, given: Config | None) -> RunConfig:

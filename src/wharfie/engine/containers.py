@@ -27,6 +27,7 @@ from wharfie.engine.starting import Starting
 from wharfie.engine.stopping import Stopping
 from wharfie.engine.supervisor import Supervisor
 from wharfie.engine.updating import Updating
+from wharfie.engine.volumefiles import VolumeFiles
 from wharfie.engine.waiting import WaitResult, wait
 from wharfie.images.store import ImageStore
 from wharfie.network.manager import NetworkManager
@@ -177,6 +178,11 @@ class Containers:
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> ContainerPrune:
         """Remove all that do not run."""
         return await self._removal.prune(filters)
+
+    @property
+    def volume_files(self) -> VolumeFiles:
+        """The files of volumes, which may be mounted in containers only."""
+        return VolumeFiles(self._context)
 
     # -- inside -------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wharfie.engine.registry import Registry
+from wharfie.volumes.disks import TEMPLATES
 
 if TYPE_CHECKING:
     from wharfie.engine.events import EventBus
@@ -31,6 +32,11 @@ class EnginePaths:
     def run(self, identifier: str) -> str:
         """The directory of a container's monitor."""
         return f"{self.exec_root}/containers/{identifier}"
+
+    @property
+    def templates(self) -> str:
+        """Where new file systems are copied from (``volumes/disks.py``)."""
+        return f"{self.data_root}/volumes/{TEMPLATES}"
 
     @property
     def tmp(self) -> str:

@@ -156,10 +156,12 @@ async def put_archive(
     *,
     no_overwrite_dir_non_dir: bool = False,
     owner: tuple[int, int] | None = None,
+    with_root: bool = False,
 ) -> None:
     """Unpack an archive, compressed or not, below a directory of the container.
 
-    ``owner``: everything unpacked belongs to it, whatever the archive says.
+    ``owner``: everything unpacked belongs to it, whatever the archive says. ``with_root``: what the archive
+    says of its top is done to the directory.
 
     Raises:
         PathNotFound, NotADirectory, ReadOnly: the place is no good.
@@ -169,7 +171,7 @@ async def put_archive(
     target = await asyncio.to_thread(_open_target, root, absolute)
     pipe = InwardPipe()
     feeder = spawn(f"copy to {absolute}", pipe.feed(stream))
-    rules = Rules(owner=owner, keep_kind=no_overwrite_dir_non_dir)
+    rules = Rules(owner=owner, keep_kind=no_overwrite_dir_non_dir, root=with_root)
 
     def work() -> None:
         try:

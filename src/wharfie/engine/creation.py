@@ -10,22 +10,25 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import platform as machine
 import socket
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import msgspec
 
-from wharfie.engine import links, merging, seating, surroundings, validate
+from wharfie.engine import links, merging, seating, surroundings, trees, validate, writable
 from wharfie.engine.container import Container, Record, Status
 from wharfie.engine.context import Context
 from wharfie.engine.oci import namespaces
 from wharfie.engine.oci.host import Host, this_host
 from wharfie.engine.registry import NameInUse
 from wharfie.errors import InternalError, InvalidArgument, NotFound
-from wharfie.images import snapshots, written
+from wharfie.images import snapshots
 from wharfie.images.image import Image
 from wharfie.linux.path import open_in_root
 from wharfie.network.model import Mode, ModeKind
@@ -124,7 +127,7 @@ class Creation:
         for spec in asked.volumes_from or ():
             ref, mode = mounts.parse_volumes_from(spec)
             inherited += mounts.inherited(self._context.registry.get(ref).record.mounts, mode)
-        return mounts.collect(
+        points = mounts.collect(
             binds=asked.binds or (),
             mounts=asked.mounts or (),
             tmpfs=asked.tmpfs,
@@ -132,6 +135,12 @@ class Creation:
             inherited_points=inherited,
             volume_driver=asked.volume_driver,
         )
+        return [
+            replace(point, image=self._context.images.get(point.source).id)
+            if point.type == "image"
+            else point
+            for point in points
+        ]
 
     def _networks(self, body: CreateContainer, asked: HostConfig) -> dict[str, EndpointSettings]:
         """What is asked of each network, by its name; the networks must be there, and able to give it."""
@@ -175,8 +184,7 @@ class Creation:
         container = None
         made: list[str] = []
         try:
-            upper, _ = snapshots.prepare(directory, image.lower)
-            written.furnish(upper, image.lower)
+            await self._prepare(directory, image, record)
             with self._context.registry.transaction():
                 record = msgspec.structs.replace(record, mounts=self._volumes(record.mounts, made))
                 container = self._add(identifier, name, record, directory)
@@ -191,6 +199,14 @@ class Creation:
             raise
         surroundings.made(self._context, made)
         self._context.registry.emit(container, "create")
+
+    async def _prepare(self, directory: str, image: Image, record: Record) -> None:
+        size = writable.asked_size(record.host_config.storage_opt)
+        templates = self._context.paths.templates
+        if size:
+            await asyncio.to_thread(writable.prepare, directory, image.lower, size, templates)
+        else:
+            writable.prepare(directory, image.lower, size, templates)
 
     def _add(self, identifier: str, name: str, record: Record, directory: str) -> Container:
         for attempt in range(100):
@@ -232,10 +248,18 @@ class Creation:
 
     async def _populate(self, container: Container, image: Image) -> None:
         """Fill empty volumes with what the image has in their places."""
-        points = [point for point in container.record.mounts if point.type == "volume" and point.copy]
-        empty = [point for point in points if not point.subpath and not os.listdir(point.source)]
-        if empty:
-            await asyncio.to_thread(_copy_up, image.lower, container, empty)
+        places: list[tuple[str, Callable[[], int], str]] = []
+        for point in container.record.mounts:
+            if point.type != "volume" or not point.copy or point.subpath:
+                continue
+            work = trees.opener(self._context, point)
+            if work is not None:
+                places.append((point.destination, work, ""))
+            elif not os.listdir(point.source):
+                opens = partial(os.open, point.source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                places.append((point.destination, opens, os.path.dirname(point.source)))
+        if places:
+            await asyncio.to_thread(_copy_up, image.lower, container, places)
 
     def _undo(self, directory: str, volumes: list[str]) -> None:
         for name in volumes:
@@ -247,20 +271,40 @@ def _any_volume(points: list[MountPoint]) -> bool:
     return any(point.type == "volume" for point in points)
 
 
-def _copy_up(lower: list[str], container: Container, points: list[MountPoint]) -> None:
-    root = snapshots.mount_detached(lower, container.upper, container.work)
+def _copy_up(
+    lower: list[str], container: Container, places: Sequence[tuple[str, Callable[[], int], str]]
+) -> None:
+    """Give volumes their first content. A place: destination, what opens the volume, where to stage it."""
+    with writable.opened(container) as own:
+        root = snapshots.mount_detached(lower, own.upper, own.work)
     try:
-        for point in points:
+        for destination, opens, beside in places:
             try:
-                source = open_in_root(root, point.destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                source = open_in_root(root, destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             try:
-                populate(point.source, source)
+                _fill(source, opens, beside)
             finally:
                 os.close(source)
     finally:
         os.close(root)
+
+
+def _fill(source: int, opens: Callable[[], int], beside: str) -> None:
+    tree = opens()
+    try:
+        # a detached mount is no directory that can be read (O_PATH)
+        target = os.open(f"/proc/self/fd/{tree}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            populate(target, source, beside)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+        finally:
+            os.close(target)
+    finally:
+        os.close(tree)
 
 
 def _check_platform(image: Image, ref: str, platform: str) -> list[str]:

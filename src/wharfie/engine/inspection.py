@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from wharfie.engine import endpoints
+from wharfie.engine import endpoints, writable
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context
 from wharfie.engine.words import mount_points, state, time_text
 from wharfie.errors import NotFound
-from wharfie.images import written
 from wharfie.wire.containers import ContainerInspect, GraphDriver
 
 
@@ -19,7 +18,7 @@ class Inspection:
 
     def inspect(self, container: Container, size: bool) -> ContainerInspect:
         """Everything about one container; ``size`` walks its files."""
-        own = written.size(container.upper) if size else None
+        own = writable.written_size(container) if size else None
         try:
             image = self._context.images.by_id(container.image_id)
         except NotFound:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
 
-from wharfie.engine import endpoints, filters, publishing
+from wharfie.engine import endpoints, filters, publishing, writable
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context
 from wharfie.engine.words import mount_points, status_words
 from wharfie.errors import InvalidArgument, NotFound
-from wharfie.images import written
 from wharfie.wire.containers import (
     ContainerSummary,
     HostConfigSummary,
@@ -136,7 +135,7 @@ class Listing:
     def _summary(self, container: Container, size: bool) -> ContainerSummary:
         status, config = container.status, container.config
         seats = endpoints.of_container(self._context, container)
-        own = written.size(container.upper) if size else 0
+        own = writable.written_size(container) if size else 0
         return ContainerSummary(
             id=container.id,
             names=[f"/{container.name}"],

@@ -16,14 +16,13 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 
-from wharfie.engine import filters, lifecycle, waiting
+from wharfie.engine import filters, lifecycle, waiting, writable
 from wharfie.engine.container import Container, State
 from wharfie.engine.context import Context
 from wharfie.engine.registry import NoSuchContainer
 from wharfie.engine.stopping import Stopping
 from wharfie.engine.supervisor import Supervisor
 from wharfie.errors import Conflict, InternalError, InvalidArgument, NotFound, WharfieError
-from wharfie.images import written
 from wharfie.images.image import ContainerUse
 from wharfie.support.files import remove_tree
 from wharfie.support.tasks import spawn
@@ -82,7 +81,7 @@ class Removal:
         return [
             ContainerUse(container.id, container.status.active, container.config.image)
             for container in self._context.registry.all()
-            if container.image_id == image_id
+            if uses_image(container, image_id)
         ]
 
     async def prune(self, given: Mapping[str, Sequence[str]]) -> ContainerPrune:
@@ -92,7 +91,7 @@ class Removal:
         for container in self._context.registry.all():
             if container.status.active or not chosen(container):
                 continue
-            size = await asyncio.to_thread(_size, container.upper)
+            size = await asyncio.to_thread(writable.written_size, container)
             try:
                 await self.remove(container, container.id)
             except (Conflict, NotFound):
@@ -133,10 +132,12 @@ class Removal:
             spawn(f"clear {container.short_id}", asyncio.to_thread(_clear, doomed))
 
     def _give_up_image(self, container: Container) -> None:
-        try:
-            self._context.images.release(container.image_id, self.image_users)
-        except WharfieError as error:
-            _log.warning("image %s stays until it is pruned: %s", container.image_id, error)
+        mounted = {point.image for point in container.record.mounts if point.image}
+        for image_id in {container.image_id, *mounted}:
+            try:
+                self._context.images.release(image_id, self.image_users)
+            except WharfieError as error:
+                _log.warning("image %s stays until it is pruned: %s", image_id, error)
 
     def _remove_volumes(self, container: Container) -> None:
         for point in container.record.mounts:
@@ -158,6 +159,11 @@ def _check_stopped(container: Container, force: bool) -> None:
     else:
         hint = f"is {state}: stop the container before removing or force remove"
     raise Conflict(f'cannot remove container "/{container.name}": container {hint}')
+
+
+def uses_image(container: Container, image_id: str) -> bool:
+    """Whether it was made from an image, or mounts it."""
+    return container.image_id == image_id or any(point.image == image_id for point in container.record.mounts)
 
 
 def uses_volume(container: Container, name: str) -> bool:
@@ -183,10 +189,3 @@ def _clear(path: str) -> None:
         remove_tree(path)
     except OSError as error:
         _log.warning("what is left of a container cannot be removed: %s", error)
-
-
-def _size(upper: str) -> int:
-    try:
-        return written.size(upper)
-    except OSError:
-        return 0

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from typing import Any
 
-from wharfie.engine import filesets, lifecycle, links, seating, sharing, surroundings
+from wharfie.engine import filesets, lifecycle, links, seating, sharing, surroundings, trees, writable
 from wharfie.engine.container import Container, PendingAttach, State
 from wharfie.engine.context import Context
 from wharfie.engine.failures import start_failure
@@ -31,6 +32,7 @@ from wharfie.engine.supervisor import Supervisor
 from wharfie.errors import Conflict, InternalError, NotModified, Unavailable, WharfieError
 from wharfie.monitor.client import LaunchRequest, MonitorLink
 from wharfie.network.model import Mode, ModeKind, interfaces
+from wharfie.volumes import propagation
 from wharfie.volumes.model import MountPoint
 
 _AFTERWARDS = 0.05
@@ -76,10 +78,21 @@ class Starting:
         if container.status.state in (State.REMOVING, State.DEAD):
             raise Conflict("container is marked for removal and cannot be started")
         pending, container.pending = container.pending, []
+        async with AsyncExitStack() as stack:
+            link = await self._link(container, pending, stack)
+            self._started(container, link, pending, by_policy)
+
+    async def _link(
+        self, container: Container, pending: list[PendingAttach], stack: AsyncExitStack
+    ) -> MonitorLink:
+        """Have it launched; ``stack`` holds what must stay open and locked until it counts as running."""
         try:
+            mounts = await stack.enter_async_context(trees.opened(self._context, container))
             request = self._prepare(container)
+            request.trees = list(mounts)
             request.attachments = [item.attachment for item in pending]
-            link = await self._context.spawner.launch(request, [item.fd for item in pending])
+            fds = [*mounts.values(), *(item.fd for item in pending)]
+            return await self._context.spawner.launch(request, fds)
         except (WharfieError, OSError) as error:
             failure, exit_code = start_failure(error)
             for item in pending:
@@ -91,7 +104,6 @@ class Starting:
             for item in pending:
                 item.fail(Unavailable("the start was interrupted"))
             raise
-        self._started(container, link, pending, by_policy)
 
     def _started(
         self, container: Container, link: MonitorLink, pending: list[PendingAttach], by_policy: bool
@@ -152,8 +164,7 @@ class Starting:
             log=log_request(container),
             rootfs={
                 "lower": image.lower,
-                "upper": container.upper,
-                "work": container.work,
+                **_places(container),
                 "volatile": asked.auto_remove,
             },
             cgroup=cgroup,
@@ -220,6 +231,13 @@ class Starting:
         return ""
 
 
+def _places(container: Container) -> dict[str, str]:
+    """Upper and work directory: names in its disk, or paths."""
+    if writable.size_of(container):
+        return {"upper": "upper", "work": "work"}
+    return {"upper": container.upper, "work": container.work}
+
+
 def _ready(point: MountPoint) -> MountPoint:
     """Make the missing source of a ``-v`` bind, as Docker does."""
     if point.create_source and point.source and not os.path.lexists(point.source):
@@ -229,4 +247,6 @@ def _ready(point: MountPoint) -> MountPoint:
             raise InternalError(
                 f"error while creating mount source path '{point.source}': {error.strerror}"
             ) from error
+    if point.type == "bind":
+        propagation.check(point.source, point.propagation)
     return point

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 import wharfie
 from wharfie.engine import filters as filtering
-from wharfie.engine.container import Container, State
+from wharfie.engine.container import State
 from wharfie.engine.containers import Containers
 from wharfie.engine.events import EventBus
 from wharfie.engine.oci.host import Host, this_host
+from wharfie.engine.removal import uses_image, uses_volume
 from wharfie.images.image import ContainerUse
 from wharfie.images.store import ImageStore
 from wharfie.runtime.cgroups.layout import Layout, layout
@@ -243,12 +244,12 @@ class System:
         return [
             ContainerUse(container.id, container.status.active, container.config.image)
             for container in self._containers.all()
-            if container.image_id == image_id
+            if uses_image(container, image_id)
         ]
 
     def volume_users(self, name: str) -> list[str]:
         """Ids of the containers that have a volume."""
-        return [container.id for container in self._containers.all() if _has_volume(container, name)]
+        return [container.id for container in self._containers.all() if uses_volume(container, name)]
 
     def events(
         self, *, since_ns: int | None, until_ns: int | None, filters: Mapping[str, Sequence[str]]
@@ -269,10 +270,6 @@ class System:
     def request_shutdown(self) -> None:
         """End the daemon; containers live on."""
         self._facts.request_shutdown()
-
-
-def _has_volume(container: Container, name: str) -> bool:
-    return any(mount.type == "volume" and mount.name == name for mount in container.record.mounts)
 
 
 def _without_password(url: str) -> str:

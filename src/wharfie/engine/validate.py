@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from wharfie.engine import restart
+from wharfie.engine import restart, writable
 from wharfie.engine.oci.capabilities import normalise
 from wharfie.engine.oci.host import Host
 from wharfie.engine.oci.limits import check_ulimits
@@ -104,10 +104,10 @@ def host_config(asked: HostConfig, host: Host) -> list[str]:
         raise InvalidArgument(f"unknown or invalid runtime name: {asked.runtime}")
     if asked.isolation not in ("", "default"):
         raise InvalidArgument(f"invalid isolation '{asked.isolation}' on linux")
-    if asked.storage_opt:
-        raise InvalidArgument(
-            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
-        )
+    for option in asked.storage_opt or ():
+        if option.lower() != "size":
+            raise InvalidArgument(f"unknown option {option}")
+    writable.asked_size(asked.storage_opt)
     _unsupported(asked)
     ports.parse(bindings(asked))
     rates.parse(asked.network_rate)

@@ -13,7 +13,7 @@ RATIO = 1100
 """Expanded to compressed, once past :data:`RATIO_FROM`; deflate cannot reach it, bombs of zstd and xz do."""
 RATIO_FROM = 1 << 30
 RESERVE = 64 << 20
-"""Bytes that stay free on the file system."""
+"""Bytes that stay free on the file system, or the sixteenth part of a small one."""
 _CHECK_EVERY = 32 << 20
 
 
@@ -45,7 +45,8 @@ class Budget:
         if self._unchecked >= _CHECK_EVERY:
             self._unchecked = 0
             room = os.fstatvfs(self._fd)
-            if room.f_bavail * room.f_frsize < RESERVE:
+            reserve = min(RESERVE, room.f_blocks * room.f_frsize // 16)
+            if room.f_bavail * room.f_frsize < reserve:
                 raise ArchiveTooBig(
                     "no space left on device: the archive is larger than the room that is left"
                 )

@@ -215,16 +215,17 @@ def pack_root(
     layer: bool = False,
     without: frozenset[bytes] = frozenset(),
     latest: int | None = None,
+    with_root: bool = False,
 ) -> None:
     """In a thread: the whole tree below an open directory (O_PATH will do) as one archive.
 
-    The directory itself is told of in a layer only, as Docker does. ``without`` and ``latest``: as for
-    :class:`Packer`.
+    The directory itself is told of in a layer only, as Docker does, and with ``with_root``. ``without`` and
+    ``latest``: as for :class:`Packer`.
     """
     top = os.open(".", _OPEN_DIRECTORY, dir_fd=directory)
     try:
         packer = Packer(write, layer=layer, without=without, latest=latest)
-        if layer:
+        if layer or with_root:
             packer.root(top)
         packer.tree(top)
         packer.end()

@@ -38,7 +38,7 @@ _OF_THE_ARCHIVE = frozenset(
         errno.E2BIG,
     }
 )
-_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA, errno.EPERM)
+_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA)
 
 
 class CannotOverwrite(InvalidArgument):
@@ -57,6 +57,8 @@ class Rules:
 
     layer: bool = False
     """``.wh.`` names are whiteouts; the entry for the root itself counts."""
+    root: bool = False
+    """The entry for the root itself counts."""
     owner: tuple[int, int] | None = None
     """Everything belongs to this one, whatever the archive says."""
     keep_kind: bool = False
@@ -97,7 +99,7 @@ class Unpacker:
         path = clean(entry.name)
         self._budget.entry(entry.real_size)
         if not path:
-            if self._rules.layer and entry.kind == tar.DIRECTORY:
+            if (self._rules.layer or self._rules.root) and entry.kind == tar.DIRECTORY:
                 self._dress_directory(b"", entry)
             return b""
         directory, _, name = path.rpartition(b"/")
@@ -302,6 +304,6 @@ def _set_attribute(target: int | str, key: bytes, value: bytes) -> None:
     try:
         os.setxattr(target, key, value)
     except OSError as error:
-        # as Docker: a file system without attributes is no reason to fail, nor is a node that may have none
+        # as Docker: a file system without attributes is no reason to fail
         if error.errno not in _NO_ATTRIBUTES:
             raise

@@ -390,7 +390,10 @@ class Spawner:
         return spawner
 
     async def launch(self, request: LaunchRequest, fds: Sequence[int] = ()) -> MonitorLink:
-        """Create and start a container; the caller closes its own fds. Raises LaunchError, SpawnerDied."""
+        """Create and start a container. Raises LaunchError, SpawnerDied.
+
+        ``fds``: the request's trees, then the streams of its attachments; the caller closes them.
+        """
         document = os.memfd_create("wharfie-launch", os.MFD_CLOEXEC)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:

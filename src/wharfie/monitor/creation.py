@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def create(_request: dict[str, Any], fds: list[int]) -> tuple[dict[str, Any], list[int]]:
+def create(
+    document: int, stdio: tuple[int, int, int] | None, trees: list[int]
+) -> tuple[dict[str, Any], list[int]]:
     """Create and start what the document asks for: facts, and the descriptors [pidfd, terminal's master?].
 
-    ``fds`` are the document and, without a terminal, the container's ends of its three streams.
+    ``stdio``: without a terminal, the container's ends of its three streams. ``trees``: the detached mounts
+    that the document names.
     """
-    document = fds[0]
-    stdio = None if len(fds) == 1 else (fds[1], fds[2], fds[3])
     size = os.fstat(document).st_size
     request = LaunchRequest.from_json(json.loads(os.pread(document, size, 0)))
-    container = parent.create(_launch(request, stdio), start=True)
+    container = parent.create(_launch(request, stdio, trees), start=True)
     linux = request.spec.get("linux") or {}
     facts = {
         "pid": container.pid,
@@ -45,7 +46,7 @@ def create(_request: dict[str, Any], fds: list[int]) -> tuple[dict[str, Any], li
     return facts, made
 
 
-def _launch(request: LaunchRequest, stdio: tuple[int, int, int] | None) -> Launch:
+def _launch(request: LaunchRequest, stdio: tuple[int, int, int] | None, trees: list[int]) -> Launch:
     # the monitor's own score must not reach the container
     request.spec["process"].setdefault("oomScoreAdj", 0)
     return Launch(
@@ -60,4 +61,5 @@ def _launch(request: LaunchRequest, stdio: tuple[int, int, int] | None) -> Launc
         init_path=request.init_path,
         console_size=request.console_size,
         sibling=True,
+        trees=dict(zip(request.trees, trees, strict=True)),
     )

@@ -2,7 +2,7 @@
 
 ::
 
-    daemon ──care, fds [document, link, stream...]──▶ this child         (the monitor only waits)
+    daemon ──care, fds [document, link, tree..., stream...]──▶ this child  (the monitor only waits)
     child ──"started" on the link, then all of it, fds──▶ monitor
           ──"failed" on the link, then its end──────────▶ monitor        all is undone
 
@@ -46,12 +46,13 @@ def launch(monitor: _socket.socket, control: int, held: int) -> None:
         return
     # from here on there is something to be undone
     die_with_parent(0)
-    message, (document, link_fd, *streams) = received
+    message, (document, link_fd, *rest) = received
     care = message["care"]
+    trees, streams = rest[: care["trees"]], rest[care["trees"] :]
     link = _socket.socket(fileno=link_fd)
     launch = Launch(care)
     try:
-        status = launch.make(document)
+        status = launch.make(document, trees)
     except (WharfieError, OSError, ValueError, KeyError) as error:
         code = getattr(error, "exit_code", 125)
         _tell(link, {"event": "failed", "message": sentence(error), "code": code})
@@ -96,7 +97,7 @@ class Launch:
         self.own_pids = True
         self.oom_urgent = False
 
-    def make(self, document: int) -> dict[str, Any]:
+    def make(self, document: int, trees: list[int]) -> dict[str, Any]:
         """The container's status, as status.json has it; raises WharfieError or OSError, all undone."""
         place: str = self._care["directory"]
         directory = self.fds["directory"] = os.open(place, os.O_DIRECTORY | os.O_PATH | os.O_CLOEXEC)
@@ -110,7 +111,7 @@ class Launch:
             self.fds["log"] = jsonfile.open_file(log["path"])
         self.fds["listener"] = links.listen(directory)
         try:
-            status = self._create(document)
+            status = self._create(document, trees)
         except BaseException:
             links.remove_socket(directory)
             raise
@@ -125,10 +126,10 @@ class Launch:
             return None
         return log["path"], log.get("max_size") or 0, log.get("max_file") or 1, log.get("attrs") or {}
 
-    def _create(self, document: int) -> dict[str, Any]:
+    def _create(self, document: int, trees: list[int]) -> dict[str, Any]:
         pipes = None if self._care["tty"] else Stdio(open_stdin=self._care["open_stdin"])
         try:
-            made, fds = create({}, [document] if pipes is None else [document, *pipes.theirs])
+            made, fds = create(document, None if pipes is None else pipes.theirs, trees)
         except BaseException:
             if pipes is not None:
                 pipes.close()

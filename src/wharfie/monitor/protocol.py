@@ -2,7 +2,8 @@
 
 ::
 
-    daemon ── socketpair ──▶ a standby      {"op": "launch", "care"}  fds: [document, link, stream...]
+    daemon ── socketpair ──▶ a standby      {"op": "launch", "care"}
+                                                        fds: [document, link, tree..., stream...]
     daemon ◀── link ───────▶ monitor        the first message is the answer to the launch
     daemon' ── monitor.sock ─▶ monitor      a restarted daemon; the first message is "hello"
 
@@ -121,8 +122,9 @@ class LaunchRequest:
 
     The first fields are those of ``runtime.launch.Launch``; the seccomp program is named by the path of its
     cached file. ``log`` is {"driver": "json-file"|"none", "path", "max_size" (bytes, 0: unlimited),
-    "max_file", "attrs": {}}. ``directory`` is <exec-root>/containers/<id>, which exists. One stream
-    descriptor per attachment travels beside the request.
+    "max_file", "attrs": {}}. ``directory`` is <exec-root>/containers/<id>, which exists. ``trees`` names what
+    the first descriptors beside the request are: detached mounts, by the destination they are for. One stream
+    descriptor per attachment follows.
     """
 
     __slots__ = (
@@ -140,6 +142,7 @@ class LaunchRequest:
         "seccomp_path",
         "spec",
         "stdin_once",
+        "trees",
         "tty",
     )
 
@@ -161,6 +164,7 @@ class LaunchRequest:
         stdin_once: bool = False,
         console_size: tuple[int, int] | None = None,
         attachments: Sequence[Attachment] = (),
+        trees: Sequence[str] = (),
     ) -> None:
         self.id = id
         self.spec = spec
@@ -177,6 +181,7 @@ class LaunchRequest:
         self.stdin_once = stdin_once
         self.console_size = console_size
         self.attachments = list(attachments)
+        self.trees = list(trees)
 
     def to_json(self) -> dict[str, Any]:
         """The request as a JSON object."""
@@ -189,6 +194,7 @@ class LaunchRequest:
         names = ("id", "directory", "log", "tty", "open_stdin", "stdin_once", "seccomp_path")
         value = {name: getattr(self, name) for name in names}
         value["attachments"] = [attachment.to_json() for attachment in self.attachments]
+        value["trees"] = len(self.trees)
         return value
 
     @classmethod

@@ -102,10 +102,15 @@ def mapped_overlay(rootfs: dict[str, Any], userns: int, userns_root: tuple[int, 
             trees.append(mapped_tree(layer, userns))
             mount.fsconfig_string(context, "lowerdir+", f"/proc/self/fd/{trees[-1]}")
         parent = os.path.dirname(rootfs["upper"])
-        trees.append(mapped_tree(parent, userns))
+        writable = rootfs.get("disk", -1)
+        if writable < 0:
+            trees.append(mapped_tree(parent, userns))
+            writable = trees[-1]
+        else:
+            mount.mount_setattr(writable, set_=mount.ATTR_IDMAP, userns=userns)
         for key, name in (("upperdir", "upper"), ("workdir", "work")):
             relative = os.path.relpath(rootfs[name], parent)
-            mount.fsconfig_string(context, key, f"/proc/self/fd/{trees[-1]}/{relative}")
+            mount.fsconfig_string(context, key, f"/proc/self/fd/{writable}/{relative}")
         for option in OVERLAY_OFF:
             mount.fsconfig_string(context, option, "off")
         with _FileOwner(userns_root):

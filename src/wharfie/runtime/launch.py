@@ -47,7 +47,8 @@ class Launch:
     own). ``init_path`` is a static reaper on the host; it becomes the container's /sbin/docker-init,
     read-only. ``preserve_fds`` is how many descriptors from 3 on the container's process keeps. ``gate`` is a
     descriptor that the created container waits to read a byte from, where its creator will not live to start
-    it.
+    it. ``trees`` are detached mounts that somebody opened already, by the destination of the bind that they
+    are the source of; the one for "/" is the file system that upper and work of ``rootfs`` are names in.
     """
 
     __slots__ = (
@@ -66,6 +67,7 @@ class Launch:
         "sibling",
         "spec",
         "stdio",
+        "trees",
         "unit",
     )
 
@@ -88,6 +90,7 @@ class Launch:
         keyring: bool = True,
         sibling: bool = False,
         unit: Unit | None = None,
+        trees: dict[str, int] | None = None,
     ) -> None:
         self.id = id
         self.spec = spec
@@ -106,5 +109,6 @@ class Launch:
         self.keyring = keyring
         self.unit = unit
         """Where systemd makes the control group: what it is a scope of."""
+        self.trees = trees or {}
         self.sibling = sibling
         """The container's first process becomes a child of the creator's parent, not of the creator."""

@@ -28,7 +28,7 @@ _FILE_KINDS = {"c": 0o020000, "u": 0o020000, "b": 0o060000, "p": 0o010000}
 
 
 class MountStep:
-    """One mount: ``fd`` is the detached tree of a bind, opened by the parent."""
+    """One mount: ``fd`` is the detached tree of a bind, opened by the parent or handed to it."""
 
     __slots__ = ("directory", "fd", "kind", "mapping", "options", "source", "target")
 
@@ -96,7 +96,7 @@ class Plan:
         self.id = launch.id
         self.pivot = launch.pivot
         self.gate = launch.gate
-        self.rootfs = launch.rootfs
+        self.rootfs = _rootfs(launch)
         self.root_path = self._root_path(launch)
         self.readonly_rootfs = bool((spec.get("root") or {}).get("readonly"))
         _refuse_unsupported(spec, linux)
@@ -117,6 +117,8 @@ class Plan:
         self.readonly: list[str] = linux.get("readonlyPaths") or []
         self.propagation = self._propagation(linux.get("rootfsPropagation"))
         self.mounts = [_mount_step(item, launch.bundle, linux) for item in spec.get("mounts") or ()]
+        for step in self.mounts:
+            step.fd = launch.trees.get(step.target, -1)
         self.devices = _devices(linux)
         self.hooks: dict[str, list[dict[str, Any]]] = spec.get("hooks") or {}
         self.state = {
@@ -211,6 +213,15 @@ class Plan:
     def _add_init(self, init_path: str) -> None:
         self.mounts.append(MountStep(INIT_PROGRAM, "bind", init_path, parse_options(["bind", "ro"])))
         self.process.args = [INIT_PROGRAM, "--", *self.process.args]
+
+
+def _rootfs(launch: Launch) -> dict[str, Any] | None:
+    """The overlay, with paths that lead through a descriptor where the writable part has its own disk."""
+    disk = launch.trees.get("/", -1)
+    if launch.rootfs is None or disk < 0:
+        return launch.rootfs
+    places = {name: f"/proc/self/fd/{disk}/{launch.rootfs[name]}" for name in ("upper", "work")}
+    return {**launch.rootfs, **places, "disk": disk}
 
 
 def _refuse_unsupported(spec: dict[str, Any], linux: dict[str, Any]) -> None:

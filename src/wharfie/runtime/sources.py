@@ -111,7 +111,9 @@ def _open_binds(plan: Plan, sources: Sources) -> None:
             continue
         flags = OPEN_TREE_CLONE | (AT_RECURSIVE if step.options.bind == 2 else 0)
         try:
-            step.fd = sources.keep(mount.open_tree(AT_FDCWD, step.source, flags))
+            if step.fd < 0:
+                step.fd = mount.open_tree(AT_FDCWD, step.source, flags)
+            sources.keep(step.fd)
             step.directory = is_directory(step.fd)
             if step.mapping is not None:
                 idmap.map_tree(step.fd, step.mapping, recursive=step.options.idmap == "ridmap")

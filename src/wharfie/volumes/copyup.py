@@ -16,7 +16,7 @@ import stat
 from wharfie.support.files import remove_tree
 from wharfie.support.ids import random_hex
 
-STAGING = ".populating-"
+STAGING = ".wharfie-populating-"
 _CHUNK = 16 << 20
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,28 +24,29 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_XATTRS = frozenset({errno.ENOTSUP, errno.EPERM, errno.ENODATA})
 
 
-def populate(mountpoint: str, source: int) -> bool:
-    """Copy the directory of descriptor ``source`` into an empty volume; whether there was anything to do.
+def populate(target: int, source: int, beside: str = "") -> bool:
+    """Copy the directory ``source`` into the empty directory ``target``; whether there was anything to do.
 
-    The volume's directory takes owner, mode and times of the source as well. Blocks: not for the event loop.
+    The target takes owner, mode and times of the source as well. ``beside`` is a directory on the target's
+    file system to make the copy in; without one it is made in the target itself, where only a crash leaves a
+    trace, which the next call removes. Blocks: not for the event loop.
 
     Raises:
-        OSError: the copy failed; the volume is empty as before.
+        OSError: the copy failed; the target is empty as before.
     """
-    target = os.open(mountpoint, _OPEN_DIRECTORY)
-    try:
-        if os.listdir(target):
-            return False
-        if os.listdir(source):
-            _copy_through_staging(mountpoint, source, target)
-        _metadata(source, target)
-        return True
-    finally:
-        os.close(target)
+    found = os.listdir(target)
+    if any(not name.startswith(STAGING) for name in found):
+        return False
+    for name in found:
+        remove_tree(f"/proc/self/fd/{target}/{name}")
+    if os.listdir(source):
+        _copy_through_staging(beside or f"/proc/self/fd/{target}", source, target)
+    _metadata(source, target)
+    return True
 
 
-def _copy_through_staging(mountpoint: str, source: int, target: int) -> None:
-    staging = os.path.join(os.path.dirname(mountpoint), STAGING + random_hex(8))
+def _copy_through_staging(beside: str, source: int, target: int) -> None:
+    staging = os.path.join(beside, STAGING + random_hex(8))
     os.mkdir(staging, 0o700)
     try:
         fd = os.open(staging, _OPEN_DIRECTORY)

@@ -8,8 +8,7 @@
 A directory without a row (the database was lost, or a crash came in between) is a volume again after
 recover(): what somebody kept in it is worth more than our bookkeeping.
 
-Options in the manner of mount(8) (``type``, ``o``, ``device``) are taken for bind mounts of a host directory
-(``type=none, o=bind, device=/path``), where the volume *is* that directory; others are refused at creation.
+What the options mean is said in ``options.py``, and what is mounted from a volume in ``trees.py``.
 Who uses a volume is the engine's knowledge: it says so to :meth:`remove` and :meth:`prune`.
 """
 
@@ -22,30 +21,26 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from wharfie.errors import InternalError
+from wharfie.errors import InternalError, InvalidArgument
 from wharfie.state.db import Database
 from wharfie.support import json
 from wharfie.support.files import remove_tree
 from wharfie.support.ids import new_id
+from wharfie.volumes import disks
 from wharfie.volumes.copyup import STAGING
 from wharfie.volumes.model import (
     DriverNotFound,
     InvalidVolume,
-    UnsupportedVolume,
     Volume,
     VolumeInUse,
-    VolumeNameTaken,
     VolumeNotFound,
 )
+from wharfie.volumes.options import Kind, check, kind
 from wharfie.volumes.usage import directory_size
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _REMOVED = ".removed-"
 _ANONYMOUS_LABEL = "com.docker.volume.anonymous"
-_OPTIONS = ("type", "o", "device", "size")
-_REQUIRED = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
-
-
 _log = logging.getLogger(__name__)
 
 
@@ -73,12 +68,11 @@ class VolumeManager:
         options: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> Volume:
-        """Make a volume, or give the one that has this name; without a name it is anonymous (64 hex digits).
+        """Make a volume, or give the one of this name, whatever its options; without a name it is anonymous.
 
         Raises:
             InvalidVolume: the name or the options cannot be.
             DriverNotFound: there is no such driver.
-            VolumeNameTaken: it exists with other options.
         """
         anonymous = not name
         name = name or new_id()
@@ -87,15 +81,11 @@ class VolumeManager:
         options = dict(options or {})
         _check_name(name)
         try:
-            _check_options(options)
-        except (InvalidVolume, UnsupportedVolume) as error:
-            raise type(error)(f"create {name}: {error}") from None
+            check(options)
+        except InvalidArgument as error:
+            raise InvalidVolume(f"create {name}: {error}") from None
         known = self._load(name)
         if known is not None:
-            if options and options != known.options:
-                raise VolumeNameTaken(
-                    f"create {name}: volume already exists with other options; remove it first"
-                )
             return known
         labels = dict(labels or {})
         if anonymous:
@@ -122,9 +112,9 @@ class VolumeManager:
             raise VolumeNotFound(name)
         return volume
 
-    def path(self, name: str) -> str:
-        """The directory that containers get; raises VolumeNotFound."""
-        return self.get(name).mountpoint
+    def find(self, name: str) -> Volume | None:
+        """A volume by its name, or None."""
+        return self._load(name)
 
     def list(self) -> list[Volume]:
         """All volumes by name."""
@@ -165,7 +155,9 @@ class VolumeManager:
             return
         left = [os.path.join(self._root, entry) for entry in entries if entry.startswith(_REMOVED)]
         for volume in self.list():
-            if not volume.options and not os.path.isdir(os.path.join(self._root, volume.name)):
+            if kind(volume.options) in (Kind.PLAIN, Kind.DISK) and not os.path.isdir(
+                os.path.join(self._root, volume.name)
+            ):
                 # its removal came as far as the directory
                 self._db.execute("DELETE FROM volumes WHERE name = ?", (volume.name,))
         for entry in entries:
@@ -175,11 +167,11 @@ class VolumeManager:
                 continue
             if _NAME.fullmatch(entry) and os.path.isdir(os.path.join(directory, "_data")):
                 if self._load(entry) is None:
-                    self._make(entry, {}, {}, os.stat(directory).st_mtime_ns)
+                    self._make(entry, _adopted(directory), {}, os.stat(directory).st_mtime_ns)
                 left += [
                     os.path.join(directory, inner)
                     for inner in os.listdir(directory)
-                    if inner.startswith(STAGING)
+                    if inner.startswith(STAGING) or inner.endswith(".tmp")
                 ]
         for path in left:
             try:
@@ -193,6 +185,8 @@ class VolumeManager:
             return False
         directory = os.path.join(self._root, name)
         try:
+            if set(os.listdir(directory)) - {"_data"}:
+                return False
             for path in (f"{directory}/_data", directory):
                 if os.path.lexists(path):
                     os.rmdir(path)
@@ -222,8 +216,12 @@ class VolumeManager:
         return Pruned(tuple(removed), freed)
 
     def size(self, name: str) -> int:
-        """The bytes of disk a volume takes, hard links counted once; 0 for what its options bind."""
-        return directory_size(os.path.join(self._root, name, "_data"))
+        """The bytes of disk a volume takes, hard links counted once; 0 for what its options mount."""
+        directory = os.path.join(self._root, name)
+        try:
+            return os.stat(os.path.join(directory, disks.FILE)).st_blocks * 512
+        except FileNotFoundError:
+            return directory_size(os.path.join(directory, "_data"))
 
     def _make(self, name: str, options: dict[str, str], labels: dict[str, str], created: int) -> Volume:
         directory = os.path.join(self._root, name)
@@ -250,7 +248,7 @@ class VolumeManager:
         options = data["options"]
         return Volume(
             name=name,
-            mountpoint=options["device"] if options else os.path.join(self._root, name, "_data"),
+            mountpoint=os.path.join(self._root, name, "_data"),
             created_ns=data["created"],
             labels=data["labels"],
             options=options,
@@ -258,34 +256,22 @@ class VolumeManager:
         )
 
 
+def _adopted(directory: str) -> dict[str, str]:
+    """The options of a volume that is there although no row knows it."""
+    try:
+        return {"size": str(os.stat(os.path.join(directory, disks.FILE)).st_size)}
+    except FileNotFoundError:
+        return {}
+
+
 def _check_name(name: str) -> None:
     if len(name) == 1:
-        raise InvalidVolume("volume name is too short, names should be at least two alphanumeric characters")
+        raise InvalidVolume(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        )
     if not _NAME.fullmatch(name) or len(name) > 255:
         raise InvalidVolume(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only '
             '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute '
             "path"
         )
-
-
-def _check_options(options: Mapping[str, str]) -> None:
-    for option in options:
-        if option not in _OPTIONS:
-            raise InvalidVolume(f'invalid option: "{option}"')
-    for option, needed in _REQUIRED.items():
-        for other in needed:
-            if option in options and other not in options:
-                raise InvalidVolume(f'missing required option: "{other}"')
-    if "size" in options:
-        raise InvalidVolume("quota size requested but no quota support")
-    if not options:
-        return
-    words = options.get("o", "").split(",")
-    if options["type"] not in ("none", "bind", "") or not {"bind", "rbind"}.intersection(words):
-        raise UnsupportedVolume(
-            f"volumes of type {options['type']} are not supported; only type=none with o=bind and a "
-            "directory as device is, or mount it yourself and use the directory"
-        )
-    if not options["device"].startswith("/"):
-        raise InvalidVolume(f"invalid device {options['device']}: it must be an absolute path")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wharfie.errors import Conflict, InvalidArgument, NotFound, NotSupported
+from wharfie.errors import Conflict, InvalidArgument, NotFound
 
 
 class VolumeNotFound(NotFound):
@@ -21,10 +21,6 @@ class VolumeInUse(Conflict):
         super().__init__(f"remove {name}: volume is in use - [{', '.join(users)}]")
 
 
-class VolumeNameTaken(Conflict):
-    """A volume of this name exists with another driver."""
-
-
 class InvalidVolume(InvalidArgument):
     """The name or the options of a volume cannot be."""
 
@@ -38,17 +34,13 @@ class DriverNotFound(NotFound):
         )
 
 
-class UnsupportedVolume(NotSupported):
-    """Docker knows options that this engine does not act upon yet."""
-
-
 class InvalidMount(InvalidArgument):
     """A mount that was asked for cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume: ``mountpoint`` is the directory that containers get."""
+    """A volume: ``mountpoint`` is its directory, where Docker mounts what the options name (``trees.py``)."""
 
     name: str
     mountpoint: str
@@ -65,7 +57,8 @@ class MountPoint:
     """One mount of a container, whichever way it was asked for.
 
     ``source`` is a host path for ``bind``; for ``volume`` it is empty until the volume exists (``name`` says
-    which); ``options`` are the mount options of a ``tmpfs``, beside the defaults.
+    which), for ``image`` the image's name (``image`` its id); ``options`` are the mount options of a
+    ``tmpfs``, beside the defaults.
     """
 
     type: str
@@ -82,6 +75,7 @@ class MountPoint:
     recursive: bool = True
     readonly_recursive: str = "if-possible"
     subpath: str = ""
+    image: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     driver_options: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from wharfie.wire.config import BindOptions, Mount
 
 PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _DEFAULT_PROPAGATION = "rprivate"
+_ROOTS = ("/", "//", ".")
 _KINDS: tuple[frozenset[str], ...] = (
     frozenset({"rw", "ro", "ro-non-recursive", "ro-force-recursive", "rro"}),
     frozenset({"z", "Z"}),
@@ -27,7 +28,6 @@ _KINDS: tuple[frozenset[str], ...] = (
     frozenset({"nocopy"}),
     frozenset({"consistent", "cached", "delegated", "default"}),
 )
-_CONSISTENCIES = frozenset({"", "default", "consistent", "cached", "delegated"})
 
 
 def valid_mode(mode: str) -> bool:
@@ -54,9 +54,7 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
     bind = source.startswith("/")
     recursive_words = [word for word in words if word.startswith("ro-") or word == "rro"]
     if recursive_words and not bind:
-        raise InvalidMount(
-            f"mount mode \"{mode}\" requires a bind mount: invalid volume specification: '{raw}'"
-        )
+        raise InvalidMount(f"invalid mode: {mode}")
     try:
         _check_destination("bind" if bind else "volume", destination)
     except InvalidMount as error:
@@ -64,6 +62,9 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
     propagation = next((word for word in words if word in PROPAGATIONS), "")
     if propagation and not bind:
         reason = 'invalid mount config for type "volume": field BindOptions must not be specified'
+        raise InvalidMount(f"invalid volume specification: '{raw}': {reason}")
+    if bind and "nocopy" in words:
+        reason = 'invalid mount config for type "bind": field VolumeOptions must not be specified'
         raise InvalidMount(f"invalid volume specification: '{raw}': {reason}")
     rw = not recursive_words and "ro" not in words
     if bind:
@@ -109,7 +110,7 @@ def _check_destination(kind: str, destination: str) -> None:
         raise wrong("field Target must not be empty")
     if "\0" in destination:
         raise wrong("field Target must not contain a NUL character")
-    if posixpath.normpath(destination) in ("/", "//", "."):
+    if posixpath.normpath(destination) in _ROOTS:
         raise wrong("invalid specification: destination can't be '/'")
     if not destination.startswith("/"):
         raise wrong(f"invalid mount path: '{destination}' mount path must be absolute")
@@ -118,21 +119,17 @@ def _check_destination(kind: str, destination: str) -> None:
 def _check_subpath(kind: str, subpath: str) -> None:
     if subpath.startswith("/") or ".." in subpath.split("/"):
         raise InvalidMount(
-            f'invalid mount config for type "{kind}": subpath must be a relative path within the volume'
+            f'invalid mount config for type "{kind}": subpath must be a relative path within the {kind}'
         )
 
 
 def from_mount(mount: Mount, exists: Callable[[str], bool] = os.path.lexists) -> MountPoint:
     """One ``--mount``; raises InvalidMount."""
-    readers = {"bind": _bind_of, "volume": _volume_of, "tmpfs": _tmpfs_of}
+    readers = {"bind": _bind_of, "volume": _volume_of, "tmpfs": _tmpfs_of, "image": _image_of}
     kind = mount.type
     if kind not in readers:
         raise InvalidMount(f'invalid mount config for type "{kind}": mount type unknown')
     _check_destination(kind, mount.target)
-    if mount.consistency not in _CONSISTENCIES:
-        raise InvalidMount(
-            f'invalid mount config for type "{kind}": invalid consistency: {mount.consistency}'
-        )
     for name, value, wanted in (
         ("BindOptions", mount.bind_options, "bind"),
         ("VolumeOptions", mount.volume_options, "volume"),
@@ -217,11 +214,28 @@ def _tmpfs_of(mount: Mount, _exists: Callable[[str], bool]) -> MountPoint:
     )
 
 
+def _image_of(mount: Mount, _exists: Callable[[str], bool]) -> MountPoint:
+    if not mount.source:
+        raise InvalidMount('invalid mount config for type "image": field Source must not be empty')
+    subpath = mount.image_options.subpath if mount.image_options else ""
+    _check_subpath("image", subpath)
+    return MountPoint(
+        type="image",
+        destination=_clean(mount.target),
+        source=mount.source,
+        rw=False,
+        subpath=subpath,
+        via_mount=True,
+    )
+
+
 def from_tmpfs(destination: str, options: str) -> MountPoint:
     """One ``--tmpfs destination[:options]``; raises InvalidMount."""
     if destination and not destination.startswith("/"):
         # Docker names no kind of mount here
         raise InvalidMount(f"invalid mount path: '{destination}' mount path must be absolute")
+    if destination and posixpath.normpath(destination) in _ROOTS:
+        raise InvalidMount("invalid specification: destination can't be '/'")
     _check_destination("tmpfs", destination)
     words = tuple(word for word in options.split(",") if word)
     validate_tmpfs(words)
@@ -253,9 +267,7 @@ def inherited(points: Iterable[MountPoint], mode: str) -> list[MountPoint]:
     """The mount points of another container, as ``--volumes-from`` takes them: no tmpfs, no copy-up."""
     readonly = "ro" in mode.split(",")
     return [
-        replace(
-            point, rw=point.rw and not readonly, mode=mode, copy=False, anonymous=False, create_source=False
-        )
+        replace(point, rw=point.rw and not readonly, mode=mode, copy=False, create_source=False)
         for point in points
         if point.type != "tmpfs"
     ]
@@ -280,12 +292,12 @@ def collect(
         InvalidMount: one is malformed, or two have the same destination.
     """
     asked: dict[str, MountPoint] = {}
-    own = [parse_bind(raw, volume_driver) for raw in binds]
-    own += [from_mount(mount, exists) for mount in mounts]
-    own += [from_tmpfs(destination, options) for destination, options in (tmpfs or {}).items()]
-    for point in own:
+    own = [(point, point.destination) for point in (parse_bind(raw, volume_driver) for raw in binds)]
+    own += [(from_mount(mount, exists), mount.target) for mount in mounts]
+    own += [(from_tmpfs(place, options), place) for place, options in (tmpfs or {}).items()]
+    for point, written in own:
         if point.destination in asked:
-            raise InvalidMount(f"Duplicate mount point: {point.destination}")
+            raise InvalidMount(f"Duplicate mount point: {written}")
         asked[point.destination] = point
     for point in inherited_points:
         asked.setdefault(point.destination, point)

@@ -33,7 +33,7 @@ def validate_tmpfs(words: tuple[str, ...]) -> None:
             continue
         if not equals and key in _FLAGS:
             continue
-        raise InvalidMount(f'invalid tmpfs option "{word}"')
+        raise InvalidMount(f'invalid tmpfs option "{word if key in _VALUES or key in _FLAGS else key}"')
 
 
 def merge_tmpfs(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -160,7 +160,7 @@ async def test_update_reaches_the_control_group(engine: Engine) -> None:
 async def test_an_empty_volume_takes_what_the_image_has(engine: Engine) -> None:
     mount = Mount(type="volume", source="filled", target="/etc")
     assert await run(engine, body("cat", "/etc/passwd", host=HostConfig(mounts=[mount])), "filled") == 0
-    assert "nobody" in Path(engine.volumes.path("filled"), "passwd").read_text()
+    assert "nobody" in Path(engine.volumes.get("filled").mountpoint, "passwd").read_text()
     await engine.containers.remove("filled", volumes=True)
     assert [volume.name for volume in engine.volumes.list()] == ["filled"]
     engine.volumes.remove("filled")

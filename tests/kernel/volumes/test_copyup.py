@@ -11,12 +11,13 @@ import pytest
 from wharfie.volumes import copyup
 
 
-def _populate(target: Path, source: Path) -> bool:
-    fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY)
+def _populate(target: Path, source: Path, *, beside: bool = True) -> bool:
+    fds = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (target, source)]
     try:
-        return copyup.populate(str(target), fd)
+        return copyup.populate(*fds, str(target.parent) if beside else "")
     finally:
-        os.close(fd)
+        for fd in fds:
+            os.close(fd)
 
 
 @pytest.fixture
@@ -147,3 +148,11 @@ def test_a_failed_copy_leaves_an_empty_volume(
         _populate(volume, image)
     assert os.listdir(volume) == []
     assert os.listdir(volume.parent) == ["_data"]
+
+
+def test_a_copy_within_the_volume_clears_what_a_crash_left(image: Path, volume: Path) -> None:
+    (image / "file").write_text("whole")
+    (volume / ".wharfie-populating-abc").mkdir()
+    (volume / ".wharfie-populating-abc" / "file").write_text("ha")
+    assert _populate(volume, image, beside=False)
+    assert {path.name: path.read_text() for path in volume.iterdir()} == {"file": "whole"}

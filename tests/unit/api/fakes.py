@@ -16,7 +16,7 @@ from wharfie.api.server import Server
 from wharfie.api.table import all_routes
 from wharfie.api.threadbody import ThreadBody
 from wharfie.build.options import Options
-from wharfie.errors import Conflict, InvalidArgument, NotFound, NotModified
+from wharfie.errors import Conflict, InvalidArgument, NotFound, NotModified, Unavailable
 from wharfie.support.tasks import spawn
 from wharfie.wire import containers as wire
 from wharfie.wire import events, execs, images, networks, registries, system, volumes
@@ -375,6 +375,7 @@ class FakeRegistries:
 class FakeVolumes:
     def __init__(self) -> None:
         self.pruned: Any = None
+        self.imported: Any = None
 
     def list(self, filters: Any) -> volumes.VolumeList:
         return volumes.VolumeList(volumes=[volumes.Volume(name="data")])
@@ -382,8 +383,22 @@ class FakeVolumes:
     def inspect(self, name: str) -> volumes.Volume:
         return volumes.Volume(name=name)
 
-    def create(self, body: volumes.VolumeCreate) -> volumes.Volume:
+    async def create(self, body: volumes.VolumeCreate) -> volumes.Volume:
         return volumes.Volume(name=body.name)
+
+    def update(self, name: str) -> None:
+        raise Unavailable("volume update only valid for cluster volumes, but swarm is unavailable")
+
+    @asynccontextmanager
+    async def export(self, name: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"archive of "
+            yield name.encode()
+
+        yield pieces()
+
+    async def import_(self, name: str, stream: AsyncIterator[bytes]) -> None:
+        self.imported = (name, b"".join([piece async for piece in stream]))
 
     async def remove(self, name: str, *, force: bool) -> None:
         return None

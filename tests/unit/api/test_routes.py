@@ -398,6 +398,19 @@ async def test_a_volume_prune_of_old_clients_takes_named_ones_too(api: Api) -> N
     assert api.volumes.pruned == {}
 
 
+async def test_a_volume_travels_as_an_archive(api: Api) -> None:
+    assert (await api.ask("GET", "/volumes/data/archive"))[::2] == (200, b"archive of data")
+    status, _, _ = await api.ask("PUT", "/volumes/data/archive", b"tar")
+    assert (status, api.volumes.imported) == (200, ("data", b"tar"))
+
+
+async def test_volumes_of_a_cluster_are_not_there_to_be_updated(api: Api) -> None:
+    status, _, body = await api.ask("PUT", "/volumes/data?version=1", b"{}")
+    assert (status, json.loads(body)["message"]) == (
+        503, "volume update only valid for cluster volumes, but swarm is unavailable"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "path",
     ["/info", "/version", "/system/df", "/volumes", "/networks", "/images/json", "/volumes/v",

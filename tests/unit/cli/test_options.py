@@ -115,7 +115,7 @@ WRONG = [
     ("--restart on-failure:x b", "invalid restart policy format: maximum retry count must be an integer"),
     ("--env-file /nope b", "open /nope: no such file or directory"),
     ("--label-file /nope b", "open /nope: no such file or directory"),
-    ("-v a:b:c:d b", "invalid spec: a:b:c:d: too many colons"),
+    ("-v ab:b:c:d b", "invalid spec: ab:b:c:d: too many colons"),
     ("--pid foo b", "--pid: invalid PID mode"),
     ("--uts foo b", "--uts: invalid UTS mode"),
     ("--userns foo b", "--userns: invalid USER mode"),

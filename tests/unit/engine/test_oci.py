@@ -79,7 +79,7 @@ async def test_a_read_only_root_leaves_dev_writable() -> None:
 async def test_a_mount_of_ones_own_replaces_the_default() -> None:
     point = MountPoint(type="bind", source="/host", destination="/dev/shm", rw=False, propagation="rprivate")
     spec = spec_of(HostConfig(), [point])
-    assert options_of(spec, "/dev/shm") == ["rbind", "ro", "rprivate"]
+    assert options_of(spec, "/dev/shm") == ["rbind", "ro", "rro", "rprivate"]
 
 
 def test_capabilities_are_added_dropped_and_bounded() -> None:

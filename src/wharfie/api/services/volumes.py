@@ -3,46 +3,73 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from wharfie.api.backends import Filters
 from wharfie.engine.events import EventBus
 from wharfie.engine.system import System
-from wharfie.errors import InvalidArgument
+from wharfie.engine.volumefiles import VolumeFiles
+from wharfie.errors import InvalidArgument, Unavailable
 from wharfie.support.units import format_time
+from wharfie.volumes import options, trees
 from wharfie.volumes.manager import VolumeManager
 from wharfie.volumes.model import Volume as Domain
 from wharfie.wire.volumes import Volume, VolumeCreate, VolumeList, VolumePrune
 
 _LISTING = frozenset({"dangling", "driver", "label", "name"})
+_BOOLEANS = frozenset({"0", "1", "true", "True", "false", "False"})
 _PRUNING = frozenset({"all", "label", "label!"})
 
 
 class VolumeService:
     """The backend of the volume routes."""
 
-    def __init__(self, manager: VolumeManager, system: System, events: EventBus) -> None:
+    def __init__(self, manager: VolumeManager, files: VolumeFiles, system: System, events: EventBus) -> None:
         self._manager = manager
+        self._files = files
         self._system = system
         self._events = events
 
     def list(self, filters: Filters) -> VolumeList:
         """``docker volume ls``."""
         _check(filters, _LISTING)
+        _dangling(filters.get("dangling", ["true"]))
         return VolumeList(volumes=[_wire(one) for one in self._manager.list() if self._listed(one, filters)])
 
     def inspect(self, name: str) -> Volume:
         """``docker volume inspect``."""
         return _wire(self._manager.get(name))
 
-    def create(self, body: VolumeCreate) -> Volume:
+    async def create(self, body: VolumeCreate) -> Volume:
         """``docker volume create``."""
-        known = {volume.name for volume in self._manager.list()}
+        known = self._manager.find(body.name) is not None
         made = self._manager.create(
             body.name, driver=body.driver, options=body.driver_opts, labels=body.labels
         )
-        if made.name not in known:
-            self._events.emit("volume", "create", made.name, {"driver": made.driver})
+        if known:
+            return _wire(made)
+        if options.kind(made.options) is options.Kind.DISK:
+            try:
+                await asyncio.to_thread(trees.prepare_disk, made)
+            except BaseException:
+                self._manager.remove(made.name, force=True)
+                raise
+        self._events.emit("volume", "create", made.name, {"driver": made.driver})
         return _wire(made)
+
+    def update(self, name: str) -> None:
+        """``docker volume update``: of cluster volumes only, as Docker says."""
+        raise Unavailable("volume update only valid for cluster volumes, but swarm is unavailable")
+
+    def export(self, name: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """``wharfie volume export``."""
+        return self._files.export(name)
+
+    async def import_(self, name: str, stream: AsyncIterator[bytes]) -> None:
+        """``wharfie volume import``."""
+        await self._files.import_(name, stream)
 
     async def remove(self, name: str, *, force: bool) -> None:
         """``docker volume rm``."""
@@ -50,13 +77,14 @@ class VolumeService:
         self._events.emit("volume", "destroy", name, {"driver": "local"})
 
     async def prune(self, filters: Filters) -> VolumePrune:
-        """``docker volume prune``: anonymous volumes nobody uses, or all of those."""
+        """``docker volume prune``: anonymous volumes nobody uses, or all of those whose files are ours."""
         _check(filters, _PRUNING)
         everything = [value.lower() for value in filters.get("all", ())] in (["1"], ["true"])
         candidates = [
             volume.name
             for volume in self._manager.list()
             if (everything or volume.anonymous)
+            and options.kind(volume.options) in (options.Kind.PLAIN, options.Kind.DISK)
             and _labelled(volume, filters)
             and not self._system.volume_users(volume.name)
         ]
@@ -71,15 +99,30 @@ class VolumeService:
         names = filters.get("name")
         drivers = filters.get("driver")
         dangling = filters.get("dangling")
-        if names and not any(name in volume.name for name in names):
+        if names and not any(_matches(name, volume.name) for name in names):
             return False
         if drivers and volume.driver not in drivers:
             return False
         if dangling:
             unused = not self._system.volume_users(volume.name)
-            if unused is not (dangling[0].lower() in ("1", "true")):
+            if unused is not _dangling(dangling):
                 return False
         return _labelled(volume, filters)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """Docker's filters by name are regular expressions; what is none matches by itself only."""
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        return pattern == name
+
+
+def _dangling(values: Sequence[str]) -> bool:
+    found = {value in ("1", "true", "True") for value in values if value in _BOOLEANS}
+    if len(found) != 1 or any(value not in _BOOLEANS for value in values):
+        raise InvalidArgument(f"invalid filter 'dangling=[{' '.join(values)}]'")
+    return found.pop()
 
 
 def _check(filters: Filters, known: frozenset[str]) -> None:
@@ -100,9 +143,9 @@ def _wire(volume: Domain) -> Volume:
     return Volume(
         created_at=format_time(volume.created_ns // 1_000_000_000 * 1_000_000_000),
         driver=volume.driver,
-        labels=volume.labels or None,
+        labels=dict(sorted(volume.labels.items())) or None,
         mountpoint=volume.mountpoint,
         name=volume.name,
-        options=volume.options or None,
+        options=dict(sorted(volume.options.items())) or None,
         scope=volume.scope,
     )

@@ -3,8 +3,7 @@
 ::
 
     Docker's defaults (/proc, /dev, …)   left out where the container mounts something there itself
-    /etc/hosts, /etc/hostname, /etc/resolv.conf
-    volumes, binds, tmpfs                parents before children
+    volumes, binds, tmpfs, and /etc/hosts, /etc/hostname, /etc/resolv.conf: parents before children
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wharfie.errors import NotSupported
 from wharfie.spec.mounts import default_mounts
 from wharfie.volumes.model import MountPoint
 from wharfie.volumes.tmpfs import merge_tmpfs
@@ -20,7 +18,7 @@ from wharfie.wire.config import HostConfig
 
 # a read-only root leaves these writable, as Docker does
 _STAY_WRITABLE = frozenset(("/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"))
-_READONLY = {"if-possible": ("ro",), "no": ("ro",), "required": ("ro", "rro")}
+_READONLY = {"if-possible": ("ro", "rro"), "no": ("ro",), "required": ("ro", "rro")}
 
 
 def mounts(
@@ -32,7 +30,8 @@ def mounts(
     mqueue_source: str = "",
     private_cgroup: bool = True,
 ) -> list[dict[str, Any]]:
-    """``mounts`` of the spec.
+    """``mounts`` of the spec; the source of a volume with options, or of an image, is in words only
+    (``engine/trees.py``).
 
     Args:
         points: with the sources of volumes filled in.
@@ -61,14 +60,15 @@ def mounts(
         ):
             item["options"].append("ro")
         found.append(item)
+    later = [_point(point) for point in points]
     for destination, source in files.items():
         if destination not in own:
             options = ["rbind", "rprivate"]
             if asked.readonly_rootfs:
                 options.append("ro")
-            found.append(_bind(source, destination, options))
-    found += [_point(point) for point in points]
-    return found
+            later.append(_bind(source, destination, options))
+    # a volume at /etc comes before the files of ours in it
+    return found + sorted(later, key=lambda item: item["destination"].count("/"))
 
 
 def _bind(source: str, destination: str, options: list[str]) -> dict[str, Any]:
@@ -79,11 +79,8 @@ def _point(point: MountPoint) -> dict[str, Any]:
     if point.type == "tmpfs":
         options = list(merge_tmpfs(point.options))
         return {"destination": point.destination, "type": "tmpfs", "source": "tmpfs", "options": options}
-    if point.type not in ("bind", "volume"):
-        raise NotSupported(f"mounts of type {point.type} are not supported yet")
     options = ["rbind" if point.recursive else "bind"]
     if not point.rw:
         options += _READONLY[point.readonly_recursive]
     options.append(point.propagation or "rprivate")
-    source = f"{point.source}/{point.subpath}" if point.subpath else point.source
-    return _bind(source, point.destination, options)
+    return _bind(point.source, point.destination, options)
