@@ -1,4 +1,4 @@
-"""Runs inside the virtual machine: the tests that are named, one line per result to the console."""
+"""Runs inside the virtual machine: the test file that is named, one line per result to the console."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ if __name__ == "__main__":
         # no conftest.py but this directory's: others need packages that are not here
         "--confcutdir=/project/tests/kernel/cgroups",
     ]
-    code = pytest.main([*options, *sys.argv[1:]], plugins=[Reporter()])
-    end = {"test": "all", "outcome": "passed" if code == 0 else f"code {int(code)}", "text": ""}
+    code = pytest.main([*options, sys.argv[1]], plugins=[Reporter()])
+    end = {
+        "test": f"all {sys.argv[1]}",
+        "outcome": "passed" if code == 0 else f"code {int(code)}",
+        "text": "",
+    }
     print("\n" + MARK + json.dumps(end), flush=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Hooks = dict[str, list[dict[str, Any]]]
 
 _OUTPUT = 4096
+_LONGEST = (1 << 31) - 1  # milliseconds, of poll(2)
 
 
 def run_stage(hooks: Hooks, stage: str, state: dict[str, Any]) -> None:
@@ -84,7 +85,7 @@ def _wait(pidfd: int, timeout: int | None) -> int | None:
     """The exit code of a hook, None if it ran too long and was killed."""
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
-    if poller.poll(timeout * 1000 if timeout else None):
+    if poller.poll(min(timeout * 1000, _LONGEST) if timeout else None):
         return wait_pidfd(pidfd)
     pidfd_send_signal(pidfd, 9)
     wait_pidfd(pidfd)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _I32, _U32 = (-(1 << 31), (1 << 31) - 1), (0, (1 << 32) - 1)
 _I64, _U64, _U16 = (-(1 << 63), (1 << 63) - 1), (0, (1 << 64) - 1), (0, (1 << 16) - 1)
 _STRINGS, _MAP = ["s"], {"": "s"}
-_HOOKS = [{"path!": "s", "args": _STRINGS, "env": _STRINGS, "timeout": _I64}]
+_HOOKS = [{"path!": "s", "args": _STRINGS, "env": _STRINGS, "timeout": (1, _I64[1])}]
 _MAPPINGS = [{"containerID!": _U32, "hostID!": _U32, "size!": _U32}]
 _THROTTLE = [{"major!": _I64, "minor!": _I64, "rate!": _U64}]
 _CAPABILITIES = ("bounding", "effective", "permitted", "inheritable", "ambient")
@@ -34,7 +34,7 @@ PROCESS = {
     },
     "args": _STRINGS,
     "env": _STRINGS,
-    "cwd": "s",
+    "cwd!": "s",
     "capabilities": dict.fromkeys(_CAPABILITIES, _STRINGS),
     "rlimits": [{"type!": "s", "soft!": _U64, "hard!": _U64}],
     "noNewPrivileges": "b",
@@ -56,7 +56,7 @@ PROCESS = {
 
 RESOURCES = {
     "unified": _MAP,
-    "devices": [{"allow": "b", "type": "s", "major": _I64, "minor": _I64, "access": "s"}],
+    "devices": [{"allow!": "b", "type": "s", "major": _I64, "minor": _I64, "access": "s"}],
     "pids": {"limit": _I64},
     "blockIO": {
         "weight": _U16,

@@ -57,6 +57,8 @@ try:
             value, end = _scan(text, 0)
         except StopIteration as stop:
             raise ValueError(f"not JSON at character {stop.value}") from None
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         except SystemError:
             # the scanner looks its own exception up in json.decoder, which is not loaded here
             raise ValueError("not JSON") from None

@@ -114,6 +114,8 @@ class Bundle:
 
     def shell(self, script: str) -> Done:
         """Run a script of the host here."""
+        if not script:
+            return Done(0, "", "")
         done = subprocess.run(
             ["sh", "-c", self.fill(script)], cwd=self.directory, capture_output=True, text=True,
             stdin=subprocess.DEVNULL, timeout=PATIENCE,
@@ -178,7 +180,8 @@ def play(runtime: Runtime, case: Case, directory: Path) -> None:
         if left:
             raise Wrong(f"left behind: {left}")
     finally:
-        bundle.shell(case.always)
+        if case.always:
+            bundle.shell(case.always)
         _sweep(runtime, bundle)
 
 

@@ -130,6 +130,11 @@ _ORDER = [
          "grep -v -E ' /(proc|dev|sys|)[ /]' /proc/mounts || echo none", see="none"),
 ]  # fmt: skip
 
+_GROUPS = {
+    "+mounts": [CGROUPS],
+    "linux": {"namespaces": namespaces("pid", "mount", "network", "uts", "ipc", "cgroup")},
+}
+
 _SYSTEMS = [
     Case("/proc is a procfs", f"{_LINUX}#default-filesystems", {},
          "awk '$2 == \"/proc\" {print $3}' /proc/mounts",
@@ -165,13 +170,13 @@ _SYSTEMS = [
          {"+mounts": [mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid")],
           "linux": {"namespaces": namespaces("pid", "mount", "network", "uts", "ipc", "cgroup")}},
          "mkdir /sys/fs/cgroup/pids/x && rmdir /sys/fs/cgroup/pids/x && echo done", layouts=ONE, see="done"),
-    Case("control groups of version 2 are mounted", _CLAUSE, {"+mounts": [CGROUPS]},
+    Case("control groups of version 2 are mounted", _CLAUSE, _GROUPS,
          "stat -f -c %T /sys/fs/cgroup 2>/dev/null; ls /sys/fs/cgroup/cgroup.procs", layouts=TWO,
          like="/sys/fs/cgroup/cgroup.procs"),
-    Case("control groups of version 2 are the container's own", _CLAUSE, {"+mounts": [CGROUPS]},
+    Case("control groups of version 2 are the container's own", _CLAUSE, _GROUPS,
          "head -1 /sys/fs/cgroup/cgroup.procs; ls /sys/fs/cgroup/memory.max", layouts=TWO,
          see="1\n/sys/fs/cgroup/memory.max"),
-    Case("control groups of version 2 are read-only where so mounted", _CLAUSE, {"+mounts": [CGROUPS]},
+    Case("control groups of version 2 are read-only where so mounted", _CLAUSE, _GROUPS,
          "mkdir /sys/fs/cgroup/x 2>&1 | grep -o Read-only", layouts=TWO, see="Read-only"),
 ]  # fmt: skip
 
