@@ -26,8 +26,12 @@ def read_bundle(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     bundle = os.path.abspath(options.get("bundle") or ".")
     if not os.path.isdir(bundle):
         raise NotFound(f"chdir {bundle}: no such file or directory")
+    path = f"{bundle}/config.json"
+    if os.path.exists(path) and not os.path.isfile(path):
+        # nobody need ever write to a FIFO
+        raise InvalidArgument("config.json is not a regular file")
     try:
-        spec = json.loads(read_file(f"{bundle}/config.json", 1 << 24))
+        spec = json.loads(read_file(path, 1 << 24))
     except FileNotFoundError:
         raise NotFound("JSON specification file config.json not found") from None
     except ValueError as error:
