@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_FLAGS = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src")
+_FLAGS = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src", "idmap")
 
 
 def split_fields(text: str) -> list[str]:
@@ -101,6 +101,10 @@ def _mount_field(mount: dict[str, Any], key: str, value: str, field: str) -> Non
         _part(mount, "BindOptions")["NonRecursive"] = _flag(key, value)
     elif key == "bind-create-src":
         _part(mount, "BindOptions")["CreateMountpoint"] = _flag(key, value)
+    elif key in ("uid", "gid", "idmap"):
+        word = key if key == "idmap" and value in ("", "true") else f"{key}={value}"
+        options = _part(mount, "BindOptions")
+        options["IDMap"] = f"{options['IDMap']},{word}" if "IDMap" in options else word
     elif key == "bind-recursive":
         _recursive(_part(mount, "BindOptions"), value)
     elif key == "volume-nocopy":

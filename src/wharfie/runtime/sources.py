@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from wharfie.runtime.plan import Plan
+    from wharfie.runtime.plan import MountStep, Plan
 
 _many_layers = True
 """Whether this kernel takes overlay's layers one by one ("lowerdir+", 6.7); learnt at the first refusal."""
@@ -116,12 +116,25 @@ def _open_binds(plan: Plan, sources: Sources) -> None:
             sources.keep(step.fd)
             step.directory = is_directory(step.fd)
             if step.mapping is not None:
-                idmap.map_tree(step.fd, step.mapping, recursive=step.options.idmap == "ridmap")
+                _map(step, step.mapping)
             apply_attributes(step.fd, step.options, private=True)
         except OSError as error:
             raise LaunchError(
                 f'error mounting "{step.source}" to rootfs at "{step.target}": {describe(error)}'
             ) from None
+
+
+def _map(step: MountStep, mapping: tuple[list[dict[str, int]], list[dict[str, int]]]) -> None:
+    try:
+        idmap.map_tree(step.fd, mapping, recursive=step.options.idmap == "ridmap")
+    except OSError as error:
+        # mount_setattr(2): a file system, here or mounted below, that cannot do it
+        if error.errno != errno.EINVAL:
+            raise
+        raise LaunchError(
+            f'the ids of "{step.source}" cannot be mapped: its file system, or one mounted below it, does '
+            "not support that"
+        ) from None
 
 
 def _open_rootfs(path: str) -> int:

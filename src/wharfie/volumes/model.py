@@ -76,6 +76,7 @@ class MountPoint:
     readonly_recursive: str = "if-possible"
     subpath: str = ""
     image: str = ""
+    idmap: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     driver_options: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()

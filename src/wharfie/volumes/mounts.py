@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from wharfie.support.ids import new_id
+from wharfie.volumes import idmapping
 from wharfie.volumes.model import InvalidMount, MountPoint
 from wharfie.volumes.tmpfs import tmpfs_options, validate_tmpfs
 from wharfie.wire.config import BindOptions, Mount
@@ -34,10 +35,11 @@ def valid_mode(mode: str) -> bool:
     """Whether ``mode`` (the third part of ``-v``) says at most one thing of each kind, and nothing else."""
     if not mode:
         return True
-    words = mode.split(",")
+    words = [word for word in mode.split(",") if not idmapping.is_word(word)]
     if any(not any(word in kind for kind in _KINDS) for word in words):
         return False
-    return all(sum(word in kind for word in words) <= 1 for kind in _KINDS)
+    named = [word.partition("=")[0] for word in idmapping.words_of(mode)]
+    return len(named) == len(set(named)) and all(sum(word in kind for word in words) <= 1 for kind in _KINDS)
 
 
 def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
@@ -66,6 +68,7 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
     if bind and "nocopy" in words:
         reason = 'invalid mount config for type "bind": field VolumeOptions must not be specified'
         raise InvalidMount(f"invalid volume specification: '{raw}': {reason}")
+    idmap = _idmap_of(",".join(idmapping.words_of(mode)), bind=bind)
     rw = not recursive_words and "ro" not in words
     if bind:
         return MountPoint(
@@ -77,6 +80,7 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
             propagation=propagation or _DEFAULT_PROPAGATION,
             create_source=True,
             readonly_recursive=_readonly(words),
+            idmap=idmap,
         )
     return MountPoint(
         type="volume",
@@ -89,6 +93,16 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
         anonymous=not source,
         copy="nocopy" not in words,
     )
+
+
+def _idmap_of(text: str, *, bind: bool) -> str:
+    if text:
+        if not bind:
+            raise InvalidMount(f"ids can be mapped in a bind mount only: {text}")
+        if not all(idmapping.is_word(word) for word in text.split(",")):
+            raise InvalidMount(f"invalid id mapping '{text}'")
+        idmapping.check(text)
+    return text
 
 
 def _readonly(words: list[str]) -> str:
@@ -170,6 +184,7 @@ def _bind_of(mount: Mount, exists: Callable[[str], bool]) -> MountPoint:
         create_source=options.create_mountpoint,
         recursive=not options.non_recursive,
         readonly_recursive="required" if options.read_only_force_recursive else readonly,
+        idmap=_idmap_of(options.id_map, bind=True),
         via_mount=True,
     )
 

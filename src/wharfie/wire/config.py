@@ -127,6 +127,8 @@ class BindOptions(Wire, frozen=True, kw_only=True):
     create_mountpoint: bool = False
     read_only_non_recursive: bool = False
     read_only_force_recursive: bool = False
+    id_map: str = optional("", "IDMap")
+    """Our own: whose files they are on the host (``volumes/idmapping.py``)."""
 
 
 class DriverConfig(Wire, frozen=True, kw_only=True):

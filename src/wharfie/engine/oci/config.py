@@ -77,6 +77,7 @@ def specification(container: Container, security: Security, host: Host, now: Cir
             shm_source=now.shm_source,
             mqueue_source=now.mqueue_source,
             private_cgroup=asked.cgroupns_mode == "private",
+            ids=(container.config.user, container.record.userns_base),
         ),
         "linux": _linux(container, now),
     }

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wharfie.spec.mounts import default_mounts
+from wharfie.volumes.idmapping import mappings
 from wharfie.volumes.model import MountPoint
 from wharfie.volumes.tmpfs import merge_tmpfs
 from wharfie.wire.config import HostConfig
@@ -29,6 +30,7 @@ def mounts(
     shm_source: str = "",
     mqueue_source: str = "",
     private_cgroup: bool = True,
+    ids: tuple[str, int] = ("", 0),
 ) -> list[dict[str, Any]]:
     """``mounts`` of the spec; the source of a volume with options, or of an image, is in words only
     (``engine/trees.py``).
@@ -37,6 +39,7 @@ def mounts(
         points: with the sources of volumes filled in.
         files: destinations in /etc, and the files of ours that are bound there.
         shm_source, mqueue_source: directories of the host for /dev/shm and /dev/mqueue instead of new ones.
+        ids: the container's user, and the host's id of root in its user namespace.
         private_cgroup: whether the container has a cgroup namespace.
     """
     own = {point.destination for point in points}
@@ -60,7 +63,7 @@ def mounts(
         ):
             item["options"].append("ro")
         found.append(item)
-    later = [_point(point) for point in points]
+    later = [_point(point, *ids) for point in points]
     for destination, source in files.items():
         if destination not in own:
             options = ["rbind", "rprivate"]
@@ -75,7 +78,7 @@ def _bind(source: str, destination: str, options: list[str]) -> dict[str, Any]:
     return {"destination": destination, "type": "bind", "source": source, "options": options}
 
 
-def _point(point: MountPoint) -> dict[str, Any]:
+def _point(point: MountPoint, user: str, base: int) -> dict[str, Any]:
     if point.type == "tmpfs":
         options = list(merge_tmpfs(point.options))
         return {"destination": point.destination, "type": "tmpfs", "source": "tmpfs", "options": options}
@@ -83,4 +86,8 @@ def _point(point: MountPoint) -> dict[str, Any]:
     if not point.rw:
         options += _READONLY[point.readonly_recursive]
     options.append(point.propagation or "rprivate")
-    return _bind(point.source, point.destination, options)
+    made = _bind(point.source, point.destination, options)
+    if point.idmap:
+        options.append("ridmap" if point.recursive else "idmap")
+        made["uidMappings"], made["gidMappings"] = mappings(point.idmap, user, base)
+    return made
