@@ -190,6 +190,7 @@ def test_an_update_changes_the_limits_of_what_runs(engine: ours.Engine, name: st
 def test_a_container_that_is_to_be_removed_can_be_restarted(engine: ours.Engine, name: str) -> None:
     script = "echo x >> /count; cat /count; exec sleep 1000"
     engine.cli("run", "-d", "--rm", "--name", name, "busybox", "sh", "-c", script)
+    ours.until(lambda: engine.cli("logs", name).stdout == "x\n", "the first life said nothing")
     assert engine.cli("restart", "-t", "0", name).returncode == 0
     deadline = time.monotonic() + 5
     while engine.cli("logs", name).stdout != "x\nx\nx\n":
