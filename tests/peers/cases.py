@@ -7,6 +7,7 @@ import re
 
 from tests.peers import (
     steps_files,
+    steps_health,
     steps_inside,
     steps_life,
     steps_looking,
@@ -39,6 +40,7 @@ GROUPS = {
     "copied": steps_files.COPIED,
     "committed": steps_files.COMMITTED,
     "volumes": steps_files.VOLUMES,
+    "health": steps_health.HEALTH,
     "binds": steps_volumes.BINDS,
     "tmpfs": steps_volumes.TMPFS,
     "drivers": steps_volumes.DRIVERS,

@@ -94,7 +94,14 @@ _RARE = frozenset(
             "security-opt",
         ),
         *("log-driver", "log-opt", "storage-opt", "sysctl", "annotation", "dns-opt", "dns-option", "uts"),
-        *("health-cmd", "health-interval", "health-retries", "health-start-interval", "health-start-period"),
+        *(
+            "health-cmd",
+            "health-interval",
+            "health-on-failure",
+            "health-retries",
+            "health-start-interval",
+            "health-start-period",
+        ),
         *("health-timeout", "no-healthcheck", "memory-swappiness", "pid", "userns", "cgroupns"),
         *("network-alias", "net-alias", "ip", "ip6", "link-local-ip", "mac-address", "platform"),
     ]

@@ -15,6 +15,7 @@ _HEALTH = (
     ("health-start-period", "StartPeriod"),
     ("health-start-interval", "StartInterval"),
     ("health-retries", "Retries"),
+    ("health-on-failure", "OnFailure"),
 )
 _NAMESPACES = (
     ("pid", "PID", ("", "host"), True),
@@ -197,7 +198,7 @@ def _health(options: dict[str, Any], body: dict[str, Any]) -> None:
         body["Healthcheck"] = {"Test": ["NONE"]}
         return
     for name in given:
-        if options[name] < 0:
+        if name != "health-on-failure" and options[name] < 0:
             raise InvalidArgument(f"--{name} cannot be negative")
     if given or command:
         body["Healthcheck"] = {field: options[name] for name, field in _HEALTH if name in options}

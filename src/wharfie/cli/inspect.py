@@ -94,7 +94,9 @@ def _complete(value: Any) -> Any:
         return value
     config = {**_CONFIG, **value["Config"]} if isinstance(value.get("Config"), dict) else None
     mounts = [{**_MOUNT, **mount} for mount in value.get("Mounts") or []]
-    return {**value, **({"Config": config} if config else {}), **({"Mounts": mounts} if mounts else {})}
+    state = {"Health": None, **value["State"]} if isinstance(value.get("State"), dict) else None
+    parts = (("Config", config), ("Mounts", mounts), ("State", state))
+    return {**value, **{name: part for name, part in parts if part}}
 
 
 def _show(

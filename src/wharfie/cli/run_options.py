@@ -47,6 +47,7 @@ _SHARED = (
     ("group-add", "", "list", "Join one more group"),
     ("health-cmd", "", "string", "Command that tells whether the container is healthy"),
     ("health-interval", "", "duration", "Time between two health checks"),
+    ("health-on-failure", "", "string", "What to do with an unhealthy container (none, kill, restart, stop)"),
     ("health-retries", "", "int", "Failures in a row that mean unhealthy"),
     ("health-start-interval", "", "duration", "Time between checks during the start period"),
     ("health-start-period", "", "duration", "Time the container has to get going"),

@@ -24,6 +24,7 @@ from wharfie.volumes.model import MountPoint
 from wharfie.wire.config import Config, EndpointSettings, HostConfig
 
 if TYPE_CHECKING:
+    from wharfie.engine.health import Health
     from wharfie.monitor.client import AttachHandle, Attachment, MonitorLink
 
 
@@ -121,6 +122,7 @@ class Container:
     __slots__ = (
         "directory",
         "exec_ids",
+        "health",
         "held",
         "id",
         "link",
@@ -159,6 +161,8 @@ class Container:
         self.pending: list[PendingAttach] = []
         """Streams that wait for the start."""
         self.exec_ids: set[str] = set()
+        self.health: Health | None = None
+        """What its checks say; None without any."""
         self.held = False
         """A restart by hand is under way: its exit does not remove it."""
         self.waiters: list[asyncio.Future[None]] = []

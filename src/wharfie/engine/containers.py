@@ -18,6 +18,7 @@ from wharfie.engine.events import EventBus
 from wharfie.engine.inspection import Inspection
 from wharfie.engine.listing import Listing
 from wharfie.engine.networking import Networking
+from wharfie.engine.probing import Probing
 from wharfie.engine.recovery import Recovery
 from wharfie.engine.registry import Registry
 from wharfie.engine.removal import Removal
@@ -77,7 +78,13 @@ class Containers:
         self._stopping = Stopping(self._context, supervisor)
         self._removal = Removal(self._context, supervisor, self._stopping)
         self._starting = Starting(self._context, supervisor)
-        supervisor.connect(restart=self._starting.restart_by_policy, remove=self._removal.auto_remove)
+        probing = Probing(
+            self._context,
+            {"kill": self._stopping.shoot, "stop": self._stopping.stop_gently, "restart": self._restart},
+        )
+        supervisor.connect(
+            restart=self._starting.restart_by_policy, remove=self._removal.auto_remove, watched=probing.begin
+        )
         self._creation = Creation(self._context)
         self._updating = Updating(self._context)
         self._listing = Listing(self._context)
@@ -139,7 +146,14 @@ class Containers:
 
     async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
         """Stop it if it runs, and start it."""
-        container = self.get(ref)
+        await self._restart(self.get(ref), timeout, signal)
+
+    async def _restart(
+        self,
+        container: Container,
+        timeout: int | None = None,  # noqa: ASYNC109
+        signal: str = "",
+    ) -> None:
         await self._stopping.stop_for_restart(container, timeout, signal)
         await self._starting.start_again(container)
 

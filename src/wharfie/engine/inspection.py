@@ -29,7 +29,7 @@ class Inspection:
             created=time_text(container.created),
             path=container.record.path,
             args=container.record.args,
-            state=state(container.status),
+            state=state(container.status, container.health),
             image=container.image_id,
             resolv_conf_path=f"{container.directory}/resolv.conf",
             hostname_path=f"{container.directory}/hostname",

@@ -40,10 +40,9 @@ class Listing:
     def _chosen(self, all: bool, given: Mapping[str, Sequence[str]]) -> Iterator[Container]:
         filters.check(given, filters.LISTED)
         states, codes = filters.statuses(given), filters.exit_codes(given)
-        if given.get("health") and not set(given["health"]) <= {"none"}:
-            if not set(given["health"]) <= {"none", "starting", "healthy", "unhealthy"}:
-                raise InvalidArgument(f"invalid filter 'health={given['health'][0]}'")
-            return
+        for value in given.get("health", ()):
+            if value not in ("none", "starting", "healthy", "unhealthy"):
+                raise InvalidArgument(f"unrecognized filter value for health: {value}")
         tasks = given.get("is-task", ())
         if tasks and all_true(tasks):
             return
@@ -72,6 +71,9 @@ class Listing:
         if ids and not any(container.id.startswith(item) for item in ids):
             return False
         if names and not filters.matches_name(names, container.name):
+            return False
+        wanted = given.get("health", ())
+        if wanted and (container.health.status if container.health else "none") not in wanted:
             return False
         if not filters.has_labels(given.get("label", ()), container.config.labels or {}):
             return False
@@ -148,7 +150,7 @@ class Listing:
             size_root_fs=own + self._context.images.by_id(container.image_id).size if size else 0,
             labels=config.labels or {},
             state=status.state.value,
-            status=status_words(status),
+            status=status_words(status, health=container.health),
             host_config=HostConfigSummary(
                 network_mode=container.host_config.network_mode,
                 annotations=container.host_config.annotations,

@@ -67,11 +67,22 @@ def _environment(asked: list[str], image: list[str]) -> list[str]:
 
 
 def _health(asked: Config, image: RunConfig) -> HealthConfig | None:
-    if asked.healthcheck is not None and asked.healthcheck.test:
-        return asked.healthcheck
+    """Field by field; what is to be done on a failure is the request's alone to say."""
+    own = asked.healthcheck
     if image.healthcheck is None:
-        return asked.healthcheck
-    return msgspec.convert(image.healthcheck, HealthConfig, from_attributes=True)
+        return own
+    given = msgspec.convert(image.healthcheck, HealthConfig, from_attributes=True)
+    if own is None:
+        return given
+    return HealthConfig(
+        test=own.test or given.test,
+        interval=own.interval or given.interval,
+        timeout=own.timeout or given.timeout,
+        start_period=own.start_period or given.start_period,
+        start_interval=own.start_interval or given.start_interval,
+        retries=own.retries or given.retries,
+        on_failure=own.on_failure,
+    )
 
 
 def command(merged: Config) -> tuple[str, list[str]]:

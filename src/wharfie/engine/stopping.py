@@ -86,6 +86,18 @@ class Stopping:
         if number == SIGKILL:
             await self._gone(link, KILL_PATIENCE, container)
 
+    async def shoot(self, container: Container) -> None:
+        """Kill it as a fault would: its restart policy decides what follows."""
+        link = container.link
+        if container.status.running and link is not None:
+            await self._signal(container, link, SIGKILL)
+
+    async def stop_gently(self, container: Container) -> None:
+        """Stop it with its own signal and patience, if it runs."""
+        async with container.lock:
+            if container.status.active:
+                await self._stop(container, None, self._stop_signal(container, ""))
+
     async def end(self, container: Container) -> None:
         """Kill it if it runs and wait until it is gone; for a removal by force."""
         if container.status.state is State.RESTARTING:

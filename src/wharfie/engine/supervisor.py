@@ -33,13 +33,18 @@ class Supervisor:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._verbs: tuple[Verb, Verb] | None = None
+        self._watched: Callable[[Container, MonitorLink], None] | None = None
         self._closed = False
         self.recovering = False
         """While the daemon starts: what a policy or ``--rm`` asks for is left to the recovery's end."""
 
-    def connect(self, *, restart: Verb, remove: Verb) -> None:
-        """Say how a container is started again and removed: the verbs need a supervisor themselves."""
+    def connect(
+        self, *, restart: Verb, remove: Verb, watched: Callable[[Container, MonitorLink], None]
+    ) -> None:
+        """Say how a container is started again and removed, for the verbs need a supervisor themselves, and
+        who else looks after a running one."""
         self._verbs = (restart, remove)
+        self._watched = watched
 
     def apply(self, container: Container, event: lifecycle.Event) -> None:
         """Bring ``event`` into the status and do what follows."""
@@ -57,6 +62,8 @@ class Supervisor:
         container.link = link
         link.on_oom = lambda: self.apply(container, lifecycle.OutOfMemory())
         link.exited.add_done_callback(lambda future: self._exited(container, link, future))
+        if self._watched is not None:
+            self._watched(container, link)
 
     def let_go(self, container: Container) -> None:
         """Leave a running container to its monitor, at the daemon's end."""

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from wharfie.engine import restart, writable
+from wharfie.engine import health, restart, writable
 from wharfie.engine.oci.capabilities import normalise
 from wharfie.engine.oci.host import Host
 from wharfie.engine.oci.limits import check_ulimits
@@ -70,11 +70,7 @@ def config(asked: Config, host_config: HostConfig) -> None:
             raise InvalidArgument(f"invalid environment variable: {variable}")
         if "\0" in variable:
             raise InvalidArgument("invalid environment variable: it contains a NUL character")
-    check = asked.healthcheck
-    if check is not None and check.test and check.test[0] not in ("", "NONE"):
-        raise NotSupported(
-            "health checks are not supported yet: leave out --health-cmd, or run the check with exec"
-        )
+    health.validate(asked.healthcheck)
     if host_config.auto_remove and host_config.restart_policy.name not in ("", "no"):
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
 

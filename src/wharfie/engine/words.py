@@ -5,18 +5,23 @@ from __future__ import annotations
 import time
 
 from wharfie.engine.container import Container, State, Status
+from wharfie.engine.health import STARTING, Health
 from wharfie.support.units import format_time, human_duration
 from wharfie.wire import containers as wire
 
 NEVER = "0001-01-01T00:00:00Z"
 
 
-def status_words(status: Status, now_ns: int | None = None) -> str:
+def status_words(status: Status, now_ns: int | None = None, health: Health | None = None) -> str:
     """``Up 5 minutes``, ``Exited (0) 2 hours ago`` …"""
     now = time.time_ns() if now_ns is None else now_ns
     if status.running:
         up = f"Up {human_duration(max(0, now - status.started_at))}"
-        return f"{up} (Paused)" if status.paused else up
+        if status.paused:
+            return f"{up} (Paused)"
+        if health is None:
+            return up
+        return f"{up} ({'health: starting' if health.status == STARTING else health.status})"
     ago = human_duration(max(0, now - status.finished_at))
     if status.state is State.RESTARTING:
         return f"Restarting ({status.exit_code}) {ago} ago"
@@ -36,7 +41,7 @@ def time_text(nanoseconds: int) -> str:
     return format_time(nanoseconds) if nanoseconds else NEVER
 
 
-def state(status: Status) -> wire.State:
+def state(status: Status, health: Health | None = None) -> wire.State:
     """The ``State`` of an inspection."""
     restarting = status.state is State.RESTARTING
     return wire.State(
@@ -51,6 +56,24 @@ def state(status: Status) -> wire.State:
         error=status.error,
         started_at=time_text(status.started_at),
         finished_at=time_text(status.finished_at),
+        health=None if health is None else _health(health),
+    )
+
+
+def _health(health: Health) -> wire.Health:
+    return wire.Health(
+        status=health.status,
+        failing_streak=health.streak,
+        log=[
+            wire.HealthLog(
+                start=format_time(result.start),
+                end=format_time(result.end),
+                exit_code=result.exit_code,
+                output=result.output,
+            )
+            for result in health.log
+        ]
+        or None,
     )
 
 

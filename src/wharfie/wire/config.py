@@ -24,6 +24,8 @@ class HealthConfig(Wire, frozen=True, kw_only=True):
     start_period: int = 0
     start_interval: int = 0
     retries: int = 0
+    on_failure: str = ""
+    """Our own: kill, restart or stop a container that became unhealthy."""
 
 
 class Config(Wire, frozen=True, kw_only=True):
