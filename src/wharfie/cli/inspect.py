@@ -27,6 +27,7 @@ _PLACES = {
     "volume": "/volumes/{}",
 }
 _CONFIG = {"ExposedPorts": None, "Healthcheck": None, "StopSignal": "", "StopTimeout": None, "Shell": None}
+_STATE = {"Health": None}
 _MOUNT = {"Name": "", "Driver": ""}
 _KNOWN = ("config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume")
 
@@ -90,13 +91,17 @@ def _find(context: Context, name: str, kinds: list[str], *, size: bool, typed: b
 
 def _complete(value: Any) -> Any:
     """The object with the fields that its JSON leaves out when they are empty."""
+    from wharfie.cli.format.template import Struct
+
     if not isinstance(value, dict):
         return value
-    config = {**_CONFIG, **value["Config"]} if isinstance(value.get("Config"), dict) else None
-    mounts = [{**_MOUNT, **mount} for mount in value.get("Mounts") or []]
-    state = {"Health": None, **value["State"]} if isinstance(value.get("State"), dict) else None
-    parts = (("Config", config), ("Mounts", mounts), ("State", state))
-    return {**value, **{name: part for name, part in parts if part}}
+    filled = dict(value)
+    for name, left_out in (("Config", _CONFIG), ("State", _STATE)):
+        if isinstance(value.get(name), dict):
+            filled[name] = Struct(value[name], left_out)
+    if value.get("Mounts"):
+        filled["Mounts"] = [Struct(mount, _MOUNT) for mount in value["Mounts"]]
+    return filled
 
 
 def _show(

@@ -38,7 +38,7 @@ _OF_THE_ARCHIVE = frozenset(
         errno.E2BIG,
     }
 )
-_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA)
+_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA, errno.EPERM)
 
 
 class CannotOverwrite(InvalidArgument):
@@ -56,7 +56,7 @@ class Rules:
     """How an archive is unpacked."""
 
     layer: bool = False
-    """``.wh.`` names are whiteouts; the entry for the root itself counts."""
+    """``.wh.`` names are whiteouts, and ``root`` is implied."""
     root: bool = False
     """The entry for the root itself counts."""
     owner: tuple[int, int] | None = None
@@ -304,6 +304,6 @@ def _set_attribute(target: int | str, key: bytes, value: bytes) -> None:
     try:
         os.setxattr(target, key, value)
     except OSError as error:
-        # as Docker: a file system without attributes is no reason to fail
+        # as Docker: a file system without attributes is no reason to fail, nor is a node that may have none
         if error.errno not in _NO_ATTRIBUTES:
             raise

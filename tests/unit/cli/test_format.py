@@ -8,7 +8,7 @@ import pytest
 
 from wharfie.cli.errors import CommandError
 from wharfie.cli.format.syntax import TemplateError
-from wharfie.cli.format.template import ExecutionError, Template
+from wharfie.cli.format.template import ExecutionError, Struct, Template
 from wharfie.cli.table import ellipsis, quoted, table
 
 DATA: dict[str, Any] = {
@@ -49,6 +49,12 @@ DATA: dict[str, Any] = {
 )
 def test_templates(text: str, shown: str) -> None:
     assert Template(text).render(DATA) == shown
+
+
+def test_a_field_left_out_is_named_but_not_walked_over() -> None:
+    data = {"State": Struct({"Pid": 7}, {"Health": None, "Note": ""})}
+    form = "{{.State.Health}}|{{.State.Note}}|{{json .State}}|{{range $k, $v := .State}}{{$k}}{{end}}"
+    assert Template(form).render(data) == '<no value>||{"Pid":7}|Pid'
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,8 @@ class Template:
         if isinstance(value, dict):
             if name in value:
                 return value[name]
+            if isinstance(value, Struct) and name in value.left_out:
+                return value.left_out[name]
             if self._lenient:
                 return NO_VALUE
             raise ExecutionError(f'at <.{name}>: map has no entry for key "{name}"')
@@ -136,6 +138,16 @@ class Template:
                 return NO_VALUE
             raise ExecutionError(f'at <.{name}>: nil data; no entry for key "{name}"')
         raise ExecutionError(f"at <.{name}>: can't evaluate field {name} in type {_type(value)}")
+
+
+class Struct(dict[str, Any]):
+    """An object of the API that leaves out empty fields: a template may name those, but no ``range`` or ``json``
+    shows them."""
+
+    def __init__(self, value: dict[str, Any], left_out: dict[str, Any]) -> None:
+        """``left_out``: what each field is when the object does not have it."""
+        super().__init__(value)
+        self.left_out = left_out
 
 
 class _NoValue:
