@@ -47,12 +47,17 @@ def test_a_hot_command_loads_nothing_heavy(tmp_path: Path, words: tuple[str, ...
         "GET /exec/e/json": lambda *_: stub.answer({"ExitCode": 0}),
     }
     report = tmp_path / "modules"
-    after = f"open({str(report)!r}, 'w').write(' '.join(sys.modules))"
+    # each with whether it came out of the one file
+    loader = "type(getattr(module.__spec__, 'loader', None)).__name__"
+    shown = f"' '.join(name + '=' + {loader} for name, module in [*sys.modules.items()])"
+    after = f"open({str(report)!r}, 'w').write({shown})"
     with stub.serving(tmp_path, routes) as daemon:
         # the first makes the file that the modules of the next come from
         subprocess.run(command(daemon.host, "version"), capture_output=True, timeout=30)
         done = subprocess.run(command(daemon.host, *words, after=after), capture_output=True, timeout=30)
     assert done.returncode == 0, done.stderr
-    loaded = set(report.read_text().split())
-    assert "wharfie.cli.main" in loaded
-    assert not loaded & FORBIDDEN
+    loaded = dict(one.split("=") for one in report.read_text().split())
+    assert not loaded.keys() & FORBIDDEN
+    ours = {name: loader for name, loader in loaded.items() if name.startswith("wharfie.")}
+    assert ours.pop("wharfie.door") == "SourceFileLoader"
+    assert set(ours.values()) == {"Finder"}, ours

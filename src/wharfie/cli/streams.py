@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Writer = Callable[[memoryview], None]
 
 BUFFER = 1 << 20
+_FIRST = 1 << 12
 INPUT = 1 << 18
 _VECTORS = 512
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -101,7 +102,8 @@ class Relay:
         self._filter = typed
         self._pending = memoryview(b"")
         self._ended = False
-        self._buffer = memoryview(bytearray(BUFFER))
+        # small until something comes: clearing a large one costs most of a millisecond
+        self._buffer = memoryview(bytearray(_FIRST))
         self._poll = select.poll()
 
     def run(self, rest: bytes) -> bool:
@@ -132,6 +134,8 @@ class Relay:
             return False
         if count:
             self._write(self._buffer[:count])
+            if count == len(self._buffer) < BUFFER:
+                self._buffer = memoryview(bytearray(BUFFER))
         return count > 0
 
     def _read_input(self) -> bool:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _HOT = {
-    "cli": "main context run exec start lifecycle ps logs foreground terminal references streams",
-    "runtime": "cli commands executing control foreground views interpreter seccomp_cache cgroups.v1"
-    " cgroups.v2",
+    "cli": "cli.main cli.context cli.run cli.exec cli.start cli.lifecycle cli.ps cli.logs cli.foreground"
+    " cli.terminal cli.references cli.streams cli.create_parts cli.mounts cli.ports client.address",
+    "runtime": "runtime.cli runtime.commands runtime.executing runtime.control runtime.foreground"
+    " runtime.views runtime.interpreter runtime.seccomp_cache runtime.cgroups.v1 runtime.cgroups.v2",
 }
 """What the quick commands of each program load, and through these all the rest."""
 _STANDARD = ("__future__", "struct")
@@ -53,7 +54,7 @@ def make(door: str, path: str) -> Modules | None:
 def _sources(door: str) -> list[tuple[str, str, bool]]:
     """(name, file, is a package) of every module that belongs into the file."""
     for name in _HOT[door].split():
-        __import__(f"wharfie.{door}.{name}")
+        __import__(f"wharfie.{name}")
     found = []
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""

@@ -141,8 +141,10 @@ class Template:
 
 
 class Struct(dict[str, Any]):
-    """An object of the API that leaves out empty fields: a template may name those, but no ``range`` or ``json``
-    shows them."""
+    """An object of the API that leaves out empty fields: a template may name those.
+
+    No ``range`` and no ``json`` shows them.
+    """
 
     def __init__(self, value: dict[str, Any], left_out: dict[str, Any]) -> None:
         """``left_out``: what each field is when the object does not have it."""
