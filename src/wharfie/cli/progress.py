@@ -42,16 +42,19 @@ class Progress:
             self.close()  # what follows is a summary, or the next image
             self._line(status)
         elif self._terminal and "progressDetail" in message:
-            self._bar(identifier, status, message.get("progressDetail") or {})
+            self._bar(identifier, status, message)
         elif status not in _STEPS and self._last.get(identifier) != status:
             self._last[identifier] = status
             self._line(f"{identifier}: {status}")
 
-    def _bar(self, identifier: str, status: str, detail: dict[str, Any]) -> None:
+    def _bar(self, identifier: str, status: str, message: dict[str, Any]) -> None:
         if self._bars is None:
             from wharfie.cli.bars import Bars
 
             self._bars = Bars(self._fd)
+        detail = message.get("progressDetail") or {}
+        if not detail and message.get("progress"):
+            status = f"{status}: {message['progress']}"
         self._bars.show(identifier, status, detail.get("current"), detail.get("total"))
 
     def _line(self, text: str) -> None:

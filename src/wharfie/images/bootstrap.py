@@ -57,11 +57,18 @@ nogroup:x:65534:
 """
 
 Say = Callable[[str], None]
+Progress = Callable[[dict[str, object]], None]
+# what debootstrap does with one package after the other: one line that changes, not three hundred
+_STAGES = {
+    "Retrieving": "Retrieving packages",
+    "Validating": "Retrieving packages",
+    "Extracting": "Extracting packages",
+    "Unpacking": "Installing packages",
+    "Configuring": "Installing packages",
+}
 
 
-async def bootstrap(
-    store: ImageStore, name: str, *, suite: str | None, progress: Callable[[dict[str, object]], None]
-) -> Image:
+async def bootstrap(store: ImageStore, name: str, *, suite: str | None, progress: Progress) -> Image:
     """Make ``busybox`` or ``debian``; see :meth:`ImageStore.bootstrap`."""
     wanted = reference.parse(name)
     family = wanted.path.removeprefix("library/")
@@ -84,7 +91,7 @@ async def bootstrap(
     if not _SUITE.match(chosen):
         raise InvalidArgument(f'"{chosen}" is no name of a Debian suite')
     tags = ["latest", chosen] if chosen == default else [chosen]
-    return await _made(store, tags, "debian", "bash", lambda top: _debian(top, chosen, say), say)
+    return await _made(store, tags, "debian", "bash", lambda top: _debian(top, chosen, say, progress), say)
 
 
 @asynccontextmanager
@@ -209,7 +216,19 @@ def _busybox_tree(top: str, binary: str, applets: list[str]) -> None:
     os.symlink("../../bin/env", os.path.join(top, "usr/bin/env"))
 
 
-async def _debian(top: str, suite: str, say: Say) -> None:
+def _stages(suite: str, progress: Progress) -> Say:
+    """Takes debootstrap's lines and tells of its stages, the package at hand beside them."""
+
+    def say(line: str) -> None:
+        verb, _, package = line.removeprefix("I: ").partition(" ")
+        if verb in _STAGES:
+            shown = package.removesuffix("...")
+            progress({"id": suite, "status": _STAGES[verb], "progressDetail": {}, "progress": shown})
+
+    return say
+
+
+async def _debian(top: str, suite: str, say: Say, progress: Progress) -> None:
     debootstrap = programs.find("debootstrap", "debootstrap")
     if not os.path.exists(os.path.join("/usr/share/debootstrap/scripts", suite)):
         raise InvalidArgument(f'debootstrap knows no Debian suite called "{suite}"')
@@ -226,7 +245,7 @@ async def _debian(top: str, suite: str, say: Say) -> None:
     ]
     say(f"Installing Debian {suite} with debootstrap; this takes about a minute")
     try:
-        await programs.run(words, say)
+        await programs.run(words, _stages(suite, progress))
     except programs.ProgramFailed as error:
         raise programs.ProgramFailed(
             f"{error.message} (is the mirror of the distribution reachable from here?)"
