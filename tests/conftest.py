@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,8 +31,14 @@ def _no_parent_group_stays() -> Iterator[None]:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """A directory of this run's own: runs beside each other would remove each other's."""
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="wharfie-tests-")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Trees that are deeper than Python's recursion goes are no matter to rm(1), but to pytest's own end."""
     factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
-    base = factory.getbasetemp()
-    subprocess.run(["rm", "-rf", *map(str, base.parent.glob("garbage-*")), str(base)], check=False)
+    subprocess.run(["rm", "-rf", str(factory.getbasetemp())], check=False)
