@@ -116,6 +116,8 @@ class LogsRequest:
     since_ns: int | None = None
     until_ns: int | None = None
     tail: int | None = None
+    blocks: bool = False
+    """Many lines may share a frame."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -47,6 +47,7 @@ def logs(context: Context, arguments: list[str]) -> int:
         + query(
             stdout=1,
             stderr=1,
+            blocks=1,
             follow=options.get("follow"),
             timestamps=options.get("timestamps"),
             details=options.get("details"),

@@ -50,6 +50,7 @@ class LogsWanted(Protocol):
     since_ns: int | None
     until_ns: int | None
     tail: int | None
+    blocks: bool
 
 
 class AttachWanted(Protocol):
@@ -134,6 +135,7 @@ class Streams:
             tail=request.tail,
             timestamps=request.timestamps,
             details=request.details,
+            blocks=request.blocks,
             follow=request.follow and container.status.running and link is not None,
         )
         pieces = read_logs(

@@ -1,10 +1,10 @@
 r"""``json-file`` entries, read back in bulk and put into the form that clients get.
 
 Our writer gives all lines of a chunk the same time, so neighbouring entries share everything behind their
-text. Such a *run* is taken apart by one ``split`` on what the entries have in common::
+text. Such a *run* is taken apart by lines, cut at the same places each::
 
     {"log":"one\n","stream":"stdout","time":"T"}⏎{"log":"two\n","stream":"stdout","time":"T"}⏎
-    ───────    └──────────────────────────────────────────┘   └──────── the same again ────────┘
+    └──────┘   └────────────────────────────────┘└──────┘   └──────── the same again ────────┘
 
 Whatever does not check (a text with other escapes than expected, an entry of another writer) is read entry by
 entry; what is no entry at all (the torn last line after a power cut) is left out.
@@ -23,6 +23,7 @@ from wharfie.wire import stdcopy
 
 _OPEN = b'{"log":"'
 _MIDDLE = b'","stream":"'
+_NEWLINE = b"\\n"
 _STREAMS = {"stdout": stdcopy.STDOUT, "stderr": stdcopy.STDERR}
 
 
@@ -42,13 +43,15 @@ _string = msgspec.json.Decoder(str)
 class Run:
     """Neighbouring entries of one stream and time; ``newline``: each text is a line (without its end)."""
 
-    __slots__ = ("attrs", "newline", "stamp", "stream", "texts")
+    __slots__ = ("attrs", "joined", "newline", "stamp", "stream", "texts")
 
-    def __init__(self, entry: Entry, texts: list[bytes], *, newline: bool) -> None:
+    def __init__(self, entry: Entry, texts: list[bytes], joined: bytes, *, newline: bool) -> None:
+        """``joined``: the texts with newlines between."""
         self.stream = _STREAMS.get(entry.stream, stdcopy.STDOUT)
         self.stamp = entry.time
         self.attrs = entry.attrs
         self.texts = texts
+        self.joined = joined
         self.newline = newline
 
 
@@ -78,10 +81,11 @@ def runs(block: bytes) -> Iterator[Run]:
         middle = block.find(_MIDDLE, at, stop)
         found = None
         if middle > 0 and block.startswith(_OPEN, at):
-            tail = block[middle:stop]
+            newline = block.endswith(_NEWLINE, at, middle)
+            tail = block[middle - len(_NEWLINE) if newline else middle : stop]
             beyond = _extent(block, stop, tail)
             if beyond > stop:
-                found = _bulk(block[at + len(_OPEN) : beyond - len(tail)], tail)
+                found = _bulk(block[at:beyond], tail, newline=newline)
                 if found is not None:
                     stop = beyond
         if found is None:
@@ -110,23 +114,28 @@ def _extent(block: bytes, at: int, tail: bytes) -> int:
     return stop
 
 
-def _bulk(body: bytes, tail: bytes) -> Run | None:
-    """Entries with the same tail, from the first one's text to the last one's; None if it does not check."""
-    newline = b"\\n" if body.endswith(b"\\n") else b""
-    separator = newline + tail + _OPEN
-    texts = body.removesuffix(newline).split(separator)
-    if body.count(b"\n") != len(texts) - 1:
+def _bulk(body: bytes, tail: bytes, *, newline: bool) -> Run | None:
+    """Entries with the same tail; None if it does not check.
+
+    A search for something as long as what is between two texts would take twice as long as this does.
+    """
+    lines = body[:-1].split(b"\n")
+    close = tail[:-1]
+    begin, end = len(_OPEN), -len(close)
+    texts = [line[begin:end] for line in lines if line.endswith(close) and line.startswith(_OPEN)]
+    if len(texts) != len(lines):
         return None
+    joined = b"\n".join(texts)
     try:
         entry = _entry.decode(_OPEN + tail)
-        if body.count(b"\\") > (len(texts) - 1) * separator.count(b"\\") + len(newline[:1]):
-            plain = _string.decode(b'"' + b"\\n".join(texts) + b'"').encode().split(b"\n")
-            if len(plain) != len(texts):
+        if b"\\" in joined:
+            joined = _string.decode(b'"%b"' % joined.replace(b"\n", _NEWLINE)).encode()
+            texts = joined.split(b"\n")
+            if len(texts) != len(lines):
                 return None
-            texts = plain
     except ValueError:
         return None
-    return Run(entry, texts, newline=bool(newline))
+    return Run(entry, texts, joined, newline=newline)
 
 
 def _single(line: bytes) -> Run | None:
@@ -135,7 +144,8 @@ def _single(line: bytes) -> Run | None:
         text = entry.log.encode()
     except ValueError:
         return None
-    return Run(entry, [text.removesuffix(b"\n")], newline=text.endswith(b"\n"))
+    plain = text.removesuffix(b"\n")
+    return Run(entry, [plain], plain, newline=len(plain) < len(text))
 
 
 class _Heads(dict[int, bytes]):
@@ -153,10 +163,14 @@ class _Heads(dict[int, bytes]):
 
 
 class Renderer:
-    """Runs as a client wants them: one line a frame (``multiplex``) or bare, with times, with details."""
+    """Runs as a client wants them: in frames (``multiplex``) or bare, with times, with details.
 
-    def __init__(self, *, multiplex: bool, timestamps: bool, details: bool) -> None:
+    A frame holds one line, for clients that iterate over frames; with ``blocks`` it holds the whole run.
+    """
+
+    def __init__(self, *, multiplex: bool, timestamps: bool, details: bool, blocks: bool = False) -> None:
         self._multiplex = multiplex
+        self._blocks = blocks
         self._timestamps = timestamps
         self._details = details
         self._heads = {stream: _Heads(stream) for stream in _STREAMS.values()}
@@ -169,8 +183,9 @@ class Renderer:
             prefix = fixed_stamp(run.stamp).encode() + b" "
         if self._details:
             prefix += _attributes(run.attrs) + b" "
-        if not self._multiplex:
-            return prefix + (end + prefix).join(run.texts) + end
+        if self._blocks or not self._multiplex:
+            text = (prefix + (end + prefix).join(run.texts) if prefix or not end else run.joined) + end
+            return stdcopy.header(run.stream, len(text)) + text if self._multiplex else text
         heads = self._heads[run.stream]
         extra = len(prefix) + len(end)
         if prefix:

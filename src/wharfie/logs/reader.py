@@ -32,8 +32,10 @@ class LogQuery:
         tail: int | None = None,
         timestamps: bool = False,
         details: bool = False,
+        blocks: bool = False,
         follow: bool = False,
     ) -> None:
+        """``blocks``: lines of one stream may share a frame."""
         self.streams = {
             stream for stream, wanted in ((stdcopy.STDOUT, stdout), (stdcopy.STDERR, stderr)) if wanted
         }
@@ -42,6 +44,7 @@ class LogQuery:
         self.tail = tail
         self.timestamps = timestamps
         self.details = details
+        self.blocks = blocks
         self.follow = follow
 
 
@@ -59,8 +62,8 @@ async def read_logs(
 ) -> AsyncIterator[bytes]:
     """Pieces of the wanted output, ready for the client.
 
-    ``multiplex`` frames them (one line a frame), for a container without a terminal. To follow, a ``watcher``
-    is needed, and ``stopped``, which resolves when the container writes no more.
+    ``multiplex`` frames them, one line a frame but for ``query.blocks``: for a container without a terminal.
+    To follow, a ``watcher`` is needed, and ``stopped``, which resolves when the container writes no more.
     """
     reading = _Reading(path, query, multiplex=multiplex)
     bell = key = None
@@ -104,7 +107,9 @@ class _Reading:
     def __init__(self, path: str, query: LogQuery, *, multiplex: bool) -> None:
         self._path = path
         self._query = query
-        self._renderer = Renderer(multiplex=multiplex, timestamps=query.timestamps, details=query.details)
+        self._renderer = Renderer(
+            multiplex=multiplex, timestamps=query.timestamps, details=query.details, blocks=query.blocks
+        )
         self._part: Part | None = None
         self._offset = 0
 

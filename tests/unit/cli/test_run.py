@@ -168,7 +168,7 @@ def test_logs_are_taken_apart_and_ended(tmp_path: Path) -> None:
     with serving(tmp_path, {"GET /containers/c/logs": lambda *_: reply}) as daemon:
         done = wharfie(daemon.host, "logs", "-n", "5", "-t", "c")
     assert (done.stdout, done.stderr) == (b"one\n", b"two\n")
-    assert daemon.asked() == ["GET /containers/c/logs?stdout=1&stderr=1&timestamps=1&tail=5"]
+    assert daemon.asked() == ["GET /containers/c/logs?stdout=1&stderr=1&blocks=1&timestamps=1&tail=5"]
 
 
 def test_detach_keys_of_the_settings_are_used(tmp_path: Path) -> None:

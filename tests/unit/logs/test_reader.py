@@ -25,8 +25,10 @@ LINES = st.lists(
 )
 
 
-def rendered(block: bytes, *, multiplex: bool = False) -> bytes:
-    renderer = Renderer(multiplex=multiplex, timestamps=False, details=False)
+def rendered(
+    block: bytes, *, multiplex: bool = False, blocks: bool = False, timestamps: bool = False
+) -> bytes:
+    renderer = Renderer(multiplex=multiplex, timestamps=timestamps, details=False, blocks=blocks)
     return b"".join(renderer.render(run) for run in runs(block))
 
 
@@ -36,8 +38,9 @@ def test_decoding_gives_back_what_was_encoded(chunks: list[bytes]) -> None:
     block = b"".join(encoder.encode(chunk, T + number) for number, chunk in enumerate(chunks))
     block += encoder.finish(T)
     assert rendered(block) == b"".join(chunks)
-    frames = list(Demultiplexer().feed(rendered(block, multiplex=True)))
-    assert b"".join(bytes(part) for _, part in frames) == b"".join(chunks)
+    for blocks in (False, True):
+        frames = list(Demultiplexer().feed(rendered(block, multiplex=True, blocks=blocks)))
+        assert b"".join(bytes(part) for _, part in frames) == b"".join(chunks)
 
 
 @given(
@@ -58,6 +61,21 @@ def test_frames_hold_one_line_each() -> None:
     block = Encoder("stderr").encode(b"one\ntwo\nthree\n", T)
     frames = [(stream, bytes(part)) for stream, part in Demultiplexer().feed(rendered(block, multiplex=True))]
     assert frames == [(2, b"one\n"), (2, b"two\n"), (2, b"three\n")]
+
+
+def test_with_blocks_the_lines_of_one_write_share_a_frame() -> None:
+    block = Encoder("stderr").encode(b"one\ntwo\n", T) + Encoder("stdout").encode(b"three\n", T)
+    output = rendered(block, multiplex=True, blocks=True)
+    assert [(stream, bytes(part)) for stream, part in Demultiplexer().feed(output)] == [
+        (2, b"one\ntwo\n"),
+        (1, b"three\n"),
+    ]
+    stamp = b"2023-11-14T22:13:20.000000000Z "
+    timed = rendered(block, multiplex=True, blocks=True, timestamps=True)
+    assert [bytes(part) for _, part in Demultiplexer().feed(timed)] == [
+        stamp + b"one\n" + stamp + b"two\n",
+        stamp + b"three\n",
+    ]
 
 
 def test_torn_lines_are_left_out() -> None:

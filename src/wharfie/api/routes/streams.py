@@ -48,7 +48,8 @@ def _tail(text: str) -> int | None:
 
 
 def logs_request(call: Call) -> LogsRequest:
-    """The query of ``/containers/{}/logs``.
+    """The query of ``/containers/{}/logs``; ``blocks``, which Docker has not, is for a client that has no use
+    for a frame for each line.
 
     Raises:
         InvalidArgument: no stream is asked for, or a time is malformed.
@@ -64,6 +65,7 @@ def logs_request(call: Call) -> LogsRequest:
         since_ns=moment(call.text("since")) or None,
         until_ns=moment(call.text("until")) or None,
         tail=_tail(call.text("tail", "all")),
+        blocks=call.flag("blocks"),
     )
 
 
