@@ -130,6 +130,8 @@ class AttachRequest:
     stream: bool
     logs: bool
     detach_keys: str | None
+    multiplex: bool = True
+    """In stdcopy frames, unless there is a terminal."""
 
 
 class Streams(Protocol):
@@ -142,7 +144,7 @@ class Streams(Protocol):
         """The log, in stdcopy frames unless it has a terminal; errors of the request come with the first
         item."""
 
-    async def check_attach(self, ref: str) -> None:
+    async def check_attach(self, ref: str, keys: str | None = None) -> None:
         """Raises what speaks against attaching, before the connection is taken."""
 
     async def attach(self, ref: str, request: AttachRequest, fd: int, prefix: bytes) -> None:
@@ -169,6 +171,9 @@ class Execs(Protocol):
 
     async def resize(self, exec_id: str, height: int, width: int) -> None:
         """Set the size of its terminal."""
+
+    async def kill(self, exec_id: str, signal: str) -> None:
+        """Send it a signal."""
 
 
 class Files(Protocol):

@@ -1,8 +1,8 @@
 """Which handler a request goes to.
 
 Docker's paths have one variable part at most: ``/noun/verb``, ``/noun/{}/verb`` or ``/noun/{}``, where the
-variable part may hold slashes for images only. So a look-up is two or three dictionary accesses, whatever
-the number of routes. A prefix ``/v1.NN`` chooses the version of the API.
+variable part may hold slashes for images and plugins only. So a look-up is two or three dictionary accesses,
+whatever the number of routes. A prefix ``/v1.NN`` chooses the version of the API.
 """
 
 from __future__ import annotations
@@ -42,15 +42,8 @@ def _version(text: str) -> Version:
 
 _LATEST = _version(API_VERSION)
 _OLDEST = _version(MIN_API_VERSION)
-_SLASHED = frozenset({"images", "distribution"})
+_SLASHED = frozenset({"images", "distribution", "plugins"})
 _MISSING = {
-    "swarm": "swarm mode",
-    "nodes": "swarm mode",
-    "services": "swarm mode",
-    "tasks": "swarm mode",
-    "secrets": "swarm mode",
-    "configs": "swarm mode",
-    "plugins": "a plugin",
     "build": "building images",
     "session": "building images with BuildKit",
     "grpc": "building images with BuildKit",
@@ -95,8 +88,8 @@ class Router:
         if exact is not None:
             return exact, "", version
         noun, _, rest = path[1:].partition("/")
-        name, slash, verb = rest.rpartition("/")
-        if slash and ("/" not in name or noun in _SLASHED):
+        name, slash, verb = rest.rpartition("/") if noun in _SLASHED else rest.partition("/")
+        if slash:
             handler = self._verbs.get((method, noun, verb))
             if handler is not None and name:
                 return handler, name, version
@@ -104,13 +97,13 @@ class Router:
             handler = self._verbs.get((method, noun, ""))
             if handler is not None and rest:
                 return handler, rest, version
-        raise self._refusal(path, noun, verb, rest)
+        raise self._refusal(path, noun, verb if slash else "", rest)
 
     def _refusal(self, path: str, noun: str, verb: str, rest: str) -> Exception:
         if noun in _MISSING:
             return NotSupported(f"{_MISSING[noun]} is not supported by wharfie")
         for method in ("GET", "POST", "PUT", "DELETE", "HEAD"):
-            templated = rest.count("/") <= 1 and (method, noun, verb if "/" in rest else "") in self._verbs
+            templated = (method, noun, verb) in self._verbs
             if (method, path) in self._exact or (rest and templated):
                 return MethodNotAllowed(f"method not allowed: {path} takes {method}")
         return PageNotFound("page not found")

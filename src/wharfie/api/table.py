@@ -5,6 +5,7 @@ from __future__ import annotations
 from wharfie.api.backends import Backends
 from wharfie.api.router import Route
 from wharfie.api.routes import (
+    attaching,
     build,
     containers,
     execs,
@@ -12,9 +13,11 @@ from wharfie.api.routes import (
     images,
     manifests,
     networks,
+    plugins,
     registries,
     store,
     streams,
+    swarm,
     system,
     volumes,
 )
@@ -25,6 +28,7 @@ def all_routes(backends: Backends) -> list[Route]:
     return [
         *containers.routes(backends.containers, backends.processes),
         *streams.routes(backends.containers, backends.processes, backends.streams, backends.system),
+        *attaching.routes(backends.streams),
         *execs.routes(backends.execs),
         *files.routes(backends.files),
         *store.routes(backends.store),
@@ -35,4 +39,6 @@ def all_routes(backends: Backends) -> list[Route]:
         *volumes.routes(backends.volumes),
         *networks.routes(backends.networks),
         *system.routes(backends.system, backends.builds),
+        *plugins.routes(),
+        *swarm.routes(),
     ]

@@ -62,6 +62,7 @@ class AttachWanted(Protocol):
     stream: bool
     logs: bool
     detach_keys: str | None
+    multiplex: bool
 
 
 def detach_keys(text: str | None) -> bytes:
@@ -148,8 +149,9 @@ class Streams:
         async for piece in pieces:
             yield piece
 
-    async def check_attach(self, ref: str) -> None:
+    async def check_attach(self, ref: str, keys: str | None = None) -> None:
         """Raises what speaks against attaching."""
+        detach_keys(keys)
         container = self._containers.get(ref)
         if container.status.paused:
             raise Conflict(f"container {ref} is paused, unpause the container before attach")
@@ -167,7 +169,7 @@ class Streams:
                 stdin=request.stdin and container.config.open_stdin,
                 stdout=request.stdout,
                 stderr=request.stderr,
-                multiplex=not container.tty,
+                multiplex=request.multiplex and not container.tty,
                 # Docker looks for them in terminals only: a file may well contain their bytes
                 detach_keys=detach_keys(request.detach_keys) if container.tty else b"",
                 prefix=prefix,
@@ -189,9 +191,10 @@ class Streams:
 
     async def _prelude(self, container: Container, request: AttachWanted, fd: int) -> None:
         query = LogQuery(stdout=request.stdout, stderr=request.stderr)
+        multiplex = request.multiplex and not container.tty
         with socket.socket(fileno=os.dup(fd)) as stream:
             stream.setblocking(False)
-            async for piece in read_logs(container.log_path, query, multiplex=not container.tty):
+            async for piece in read_logs(container.log_path, query, multiplex=multiplex):
                 await asyncio.get_running_loop().sock_sendall(stream, piece)
 
     def _wait_for_start(self, container: Container, attachment: Attachment, fd: int) -> None:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from signal import SIGKILL
 from typing import Any
 
 from wharfie.engine.attach import Containers, detach_keys
 from wharfie.engine.container import Container, State
 from wharfie.engine.oci import capabilities
 from wharfie.engine.oci.host import this_host
+from wharfie.engine.signals import parse_signal
 from wharfie.errors import Conflict, InvalidArgument, NotFound, WharfieError
 from wharfie.monitor.client import Attachment, ExecHandle, LaunchError, MonitorLink
 from wharfie.support import json
@@ -148,6 +150,14 @@ class Execs:
         if not found.running:
             raise Conflict(f"exec {exec_id} is not running")
         await _link(found.container).resize(height, width, exec_id)
+
+    async def kill(self, exec_id: str, signal: str) -> None:
+        """Send it a signal, SIGKILL when none is named."""
+        found = self._get(exec_id)
+        number = parse_signal(signal) if signal else SIGKILL
+        if not found.running:
+            raise Conflict(f"exec {exec_id} is not running")
+        await _link(found.container).signal(number, exec_id)
 
     def _get(self, exec_id: str) -> Exec:
         found = self._running.get(exec_id) or self._others.get(exec_id)

@@ -159,7 +159,7 @@ class FakeStreams:
             finally:
                 self.cancelled.set()
 
-    async def check_attach(self, ref: str) -> None:
+    async def check_attach(self, ref: str, keys: str | None = None) -> None:
         if ref == "missing":
             raise NotFound("No such container: missing")
 
@@ -183,6 +183,7 @@ class FakeExecs:
     def __init__(self) -> None:
         self.created: list[execs.ExecCreate] = []
         self.detached: list[str] = []
+        self.killed: list[tuple[str, str]] = []
 
     async def create(self, ref: str, body: execs.ExecCreate) -> str:
         if not body.cmd:
@@ -208,6 +209,9 @@ class FakeExecs:
 
     async def resize(self, exec_id: str, height: int, width: int) -> None:
         return None
+
+    async def kill(self, exec_id: str, signal: str) -> None:
+        self.killed.append((exec_id, signal))
 
 
 class FakeFiles:

@@ -115,7 +115,7 @@ async def test_a_fault_of_ours_is_500_and_logged(api: Api, caplog: pytest.LogCap
          "please upgrade your client to a newer version"),
         ("/nowhere", 404, "page not found"),
         ("/containers/a/b/json", 404, "page not found"),
-        ("/services", 501, "swarm mode is not supported by wharfie"),
+        ("/session", 501, "building images with BuildKit is not supported by wharfie"),
         ("/images/get", 400, "no image is named to save"),
         ("/images/get?names=nothing", 404, "No such image: nothing:latest"),
         ("/containers/x/resize", 404, "method not allowed: /containers/x/resize takes POST"),
@@ -318,6 +318,11 @@ async def test_exec_create_and_inspect(api: Api) -> None:
     assert (found["ID"], found["ExitCode"], found["ProcessConfig"]["tty"]) == ("e0", 3, False)
     status, _, _ = await api.ask("POST", "/containers/x/exec", b"{}")
     assert status == 400
+
+
+async def test_an_exec_can_be_sent_a_signal(api: Api) -> None:
+    assert (await api.ask("POST", "/exec/e0/kill?signal=TERM"))[0] == 204
+    assert api.execs.killed == [("e0", "TERM")]
 
 
 async def test_archives_go_in_and_out(api: Api) -> None:

@@ -45,6 +45,7 @@ class Wanted:
     stream: bool = True
     logs: bool = False
     detach_keys: str | None = None
+    multiplex: bool = True
 
 
 class Containers:

@@ -14,7 +14,7 @@ from wharfie.wire.images import IdResponse
 
 
 def routes(execs: Execs) -> list[Route]:
-    """Docker's paths for exec."""
+    """Docker's paths for exec, and ``kill``, which Docker has for containers only."""
 
     async def create(call: Call) -> Answer:
         return json_answer(IdResponse(id=await execs.create(call.argument, await call.read(ExecCreate))), 201)
@@ -36,9 +36,14 @@ def routes(execs: Execs) -> list[Route]:
         await execs.resize(call.argument, *terminal_size(call))
         return empty_answer(200)
 
+    async def kill(call: Call) -> Answer:
+        await execs.kill(call.argument, call.text("signal"))
+        return empty_answer()
+
     return [
         ("POST", "/containers/{}/exec", create),
         ("POST", "/exec/{}/start", start),
         ("POST", "/exec/{}/resize", resize),
+        ("POST", "/exec/{}/kill", kill),
         ("GET", "/exec/{}/json", inspect),
     ]

@@ -1,14 +1,14 @@
-"""What of a container comes as a stream: attach, logs, stats, wait, and the events of them all."""
+"""What of a container comes as a stream: logs, stats, wait, and the events of them all."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-from wharfie.api.answers import JSON, Stream, TakenOver
-from wharfie.api.backends import AttachRequest, Containers, LogsRequest, Processes, Streams, System
+from wharfie.api.answers import JSON, Stream
+from wharfie.api.backends import Containers, LogsRequest, Processes, Streams, System
 from wharfie.api.call import Call
-from wharfie.api.hijack import Connection, take_over
+from wharfie.api.hijack import Connection
 from wharfie.api.router import Route
 from wharfie.api.streaming import send_all
 from wharfie.errors import InvalidArgument
@@ -72,20 +72,6 @@ def logs_request(call: Call) -> LogsRequest:
 def routes(containers: Containers, processes: Processes, streams: Streams, system: System) -> list[Route]:
     """Docker's streaming paths."""
 
-    async def attach(call: Call) -> TakenOver:
-        request = AttachRequest(
-            stdin=call.flag("stdin"),
-            stdout=call.flag("stdout"),
-            stderr=call.flag("stderr"),
-            stream=call.flag("stream"),
-            logs=call.flag("logs"),
-            detach_keys=call.text("detachKeys") if "detachKeys" in call.query else None,
-        )
-        await streams.check_attach(call.argument)
-        taken = await take_over(call.request, stream_type(call, streams.is_tty(call.argument)))
-        await streams.attach(call.argument, request, taken.fd, taken.prefix)
-        return TakenOver()
-
     async def logs(call: Call) -> Stream:
         request = logs_request(call)
         tty = streams.is_tty(call.argument)
@@ -119,7 +105,6 @@ def routes(containers: Containers, processes: Processes, streams: Streams, syste
         return await send_all(call, _lines(found), Stream(call.request, JSON), early=True)
 
     return [
-        ("POST", "/containers/{}/attach", attach),
         ("GET", "/containers/{}/logs", logs),
         ("GET", "/containers/{}/stats", stats),
         ("POST", "/containers/{}/wait", wait),

@@ -8,7 +8,6 @@ from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import Builds, System
 from wharfie.api.call import Call
 from wharfie.api.router import Route
-from wharfie.errors import NotFound
 
 _PING = {
     "Builder-Version": "1",
@@ -38,12 +37,6 @@ def routes(system: System, builds: Builds) -> list[Route]:
             found = replace(found, build_cache=[*await builds.usage()])
         return json_answer(found)
 
-    async def no_plugins(call: Call) -> Answer:
-        return json_answer([])
-
-    async def no_such_plugin(call: Call) -> Answer:
-        raise NotFound(f'plugin "{call.argument}" not found')
-
     async def shutdown(call: Call) -> Answer:
         system.request_shutdown()
         return empty_answer()
@@ -54,7 +47,5 @@ def routes(system: System, builds: Builds) -> list[Route]:
         ("GET", "/info", info),
         ("GET", "/version", version),
         ("GET", "/system/df", disk_usage),
-        ("GET", "/plugins", no_plugins),
-        ("GET", "/plugins/{}/json", no_such_plugin),
         ("POST", "/wharfie/shutdown", shutdown),
     ]
