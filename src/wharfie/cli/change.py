@@ -8,7 +8,7 @@ from wharfie.cli.epoch import source_date
 from wharfie.cli.errors import CommandError
 from wharfie.cli.lifecycle import each
 from wharfie.cli.options import Command
-from wharfie.cli.references import InvalidReference, split, validate
+from wharfie.cli.references import target
 from wharfie.client.api import query, quote
 from wharfie.client.errors import ApiError
 
@@ -121,13 +121,7 @@ def update(context: Context, arguments: list[str]) -> int:
 def commit(context: Context, arguments: list[str]) -> int:
     """``commit``."""
     options, words = COMMIT.parse(arguments)
-    name, tag = "", ""
-    if len(words) > 1:
-        try:
-            validate(words[1])
-        except InvalidReference as error:
-            raise CommandError(str(error)) from None
-        name, tag, _ = split(words[1])
+    name, tag = target(words)
     asked = query(
         container=words[0],
         repo=name,

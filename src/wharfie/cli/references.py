@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wharfie.cli.errors import CommandError
 from wharfie.errors import InvalidArgument
 
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
@@ -20,6 +21,18 @@ def split(text: str) -> tuple[str, str, str]:
     if colon > slash:
         return name[:colon], name[colon + 1 :], digest
     return name, "", digest
+
+
+def target(words: list[str]) -> tuple[str, str]:
+    """Name and tag of the new image that the second word names, if there is one; raises CommandError."""
+    if len(words) < 2:
+        return "", ""
+    try:
+        validate(words[1])
+    except InvalidReference as error:
+        raise CommandError(str(error)) from None
+    name, tag, _ = split(words[1])
+    return name, tag
 
 
 def with_tag(text: str) -> str:

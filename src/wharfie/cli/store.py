@@ -6,10 +6,9 @@ import sys
 
 from wharfie.cli.context import Context, say
 from wharfie.cli.epoch import source_date
-from wharfie.cli.errors import CommandError
 from wharfie.cli.images import image_path
 from wharfie.cli.options import Command
-from wharfie.cli.references import InvalidReference, split, validate
+from wharfie.cli.references import target
 from wharfie.cli.table import table
 from wharfie.client.api import query
 from wharfie.support.units import format_size
@@ -56,13 +55,7 @@ def check(context: Context, arguments: list[str]) -> int:
 def squash(context: Context, arguments: list[str]) -> int:
     """``image squash``."""
     options, words = SQUASH.parse(arguments)
-    name, tag = "", ""
-    if len(words) > 1:
-        try:
-            validate(words[1])
-        except InvalidReference as error:
-            raise CommandError(str(error)) from None
-        name, tag, _ = split(words[1])
+    name, tag = target(words)
     asked = query(repo=name, tag=tag, comment=options.get("message"), epoch=source_date())
     say(context.api.post(f"/images/{image_path(words[0])}/squash{asked}", {})["Id"])
     return 0

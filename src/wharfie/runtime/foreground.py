@@ -9,10 +9,6 @@ from wharfie.linux import terminal
 from wharfie.linux.fd import read_signal, signalfd
 from wharfie.linux.process import pidfd_send_signal, wait_pidfd
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 # all that a terminal or a supervisor sends; SIGCHLD and faults are ours
 _FORWARDED = (1, 2, 3, 10, 12, 13, 15, 18, 28)
 _SIGWINCH = 28
@@ -21,41 +17,17 @@ _SIGWINCH = 28
 def stay(pidfd: int, console: int | None) -> int:
     """Wait for the process behind ``pidfd``; its exit code, 128 + n for a signal."""
     signals = signalfd(_FORWARDED)
-    saved = _raw() if console is not None else None
-    try:
+    if console is None or not os.isatty(0):
         _relay(pidfd, console, signals)
-    finally:
-        if saved is not None:
-            import termios
+    else:
+        from wharfie.support import rawmode
 
-            termios.tcsetattr(0, termios.TCSADRAIN, saved)
+        saved = rawmode.enter(0)
+        try:
+            _relay(pidfd, console, signals)
+        finally:
+            rawmode.leave(0, saved, drain=True)
     return wait_pidfd(pidfd) or 0
-
-
-def _raw() -> list[Any] | None:
-    """Put our own terminal into raw mode; its former state, None if there is no terminal."""
-    if not os.isatty(0):
-        return None
-    import termios  # half a millisecond, for those that have a terminal
-
-    saved = termios.tcgetattr(0)
-    mode = [*saved[:6], list(saved[6])]
-    # cfmakeraw(3)
-    mode[0] &= ~(
-        termios.IGNBRK
-        | termios.BRKINT
-        | termios.PARMRK
-        | termios.ISTRIP
-        | termios.INLCR
-        | termios.IGNCR
-        | termios.ICRNL
-        | termios.IXON
-    )
-    mode[1] &= ~termios.OPOST
-    mode[2] = mode[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
-    mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
-    termios.tcsetattr(0, termios.TCSANOW, mode)
-    return saved
 
 
 def _relay(pidfd: int, console: int | None, signals: int) -> None:
