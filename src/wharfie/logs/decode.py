@@ -117,21 +117,21 @@ def _extent(block: bytes, at: int, tail: bytes) -> int:
 def _bulk(body: bytes, tail: bytes, *, newline: bool) -> Run | None:
     """Entries with the same tail; None if it does not check.
 
-    A search for something as long as what is between two texts would take twice as long as this does.
+    To cut blindly and to compare what comes of it takes a third of the time that a search would take for
+    something as long as what is between two texts.
     """
-    lines = body[:-1].split(b"\n")
-    close = tail[:-1]
-    begin, end = len(_OPEN), -len(close)
-    texts = [line[begin:end] for line in lines if line.endswith(close) and line.startswith(_OPEN)]
-    if len(texts) != len(lines):
+    begin, end = len(_OPEN), 1 - len(tail)
+    texts = [line[begin:end] for line in body[:-1].split(b"\n")]
+    if b"%b%b%b" % (_OPEN, (tail + _OPEN).join(texts), tail) != body:
         return None
     joined = b"\n".join(texts)
     try:
         entry = _entry.decode(_OPEN + tail)
         if b"\\" in joined:
             joined = _string.decode(b'"%b"' % joined.replace(b"\n", _NEWLINE)).encode()
+            count = len(texts)
             texts = joined.split(b"\n")
-            if len(texts) != len(lines):
+            if len(texts) != count:
                 return None
     except ValueError:
         return None
