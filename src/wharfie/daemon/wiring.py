@@ -186,6 +186,8 @@ def _backends(
         insecure_registries=config.insecure_registries,
         registry_mirrors=config.registry_mirrors,
         proxies=(config.http_proxy, config.https_proxy, config.no_proxy),
+        firewall="nftables" if config.iptables else "none",
+        pools=tuple((str(base), size) for base, size in config.address_pools),
         request_shutdown=daemon.ended.set,
     )
     distribution = Distribution(images, _registries(config))

@@ -149,7 +149,8 @@ class Execs:
         found = self._get(exec_id)
         if not found.running:
             raise Conflict(f"exec {exec_id} is not running")
-        await _link(found.container).resize(height, width, exec_id)
+        if found.body.tty:
+            await _link(found.container).resize(height, width, exec_id)
 
     async def kill(self, exec_id: str, signal: str) -> None:
         """Send it a signal, SIGKILL when none is named."""

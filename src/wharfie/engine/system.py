@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import wharfie
 from wharfie.engine import filters as filtering
@@ -24,16 +25,20 @@ from wharfie.engine.removal import uses_image, uses_volume
 from wharfie.images.image import ContainerUse
 from wharfie.images.store import ImageStore
 from wharfie.runtime.cgroups.layout import Layout, layout
+from wharfie.runtime.features import features
 from wharfie.support.files import atomic_write
 from wharfie.support.units import format_time
 from wharfie.volumes.manager import VolumeManager
+from wharfie.wire.base import encode
 from wharfie.wire.containers import ContainerSummary
 from wharfie.wire.events import Event
 from wharfie.wire.images import ImageSummary
 from wharfie.wire.system import (
+    AddressPool,
     Commit,
     Component,
     DiskUsage,
+    FirewallInfo,
     Info,
     Platform,
     Plugins,
@@ -45,6 +50,7 @@ from wharfie.wire.volumes import UsageData, Volume
 API_VERSION = "1.51"
 MIN_API_VERSION = "1.24"
 RUNTIME = "wharfie-runtime"
+FEATURES = "org.opencontainers.runtime-spec.features"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _NO_SWARM = {
     "NodeID": "",
@@ -69,6 +75,9 @@ class SystemFacts:
     registry_mirrors: tuple[str, ...] = ()
     proxies: tuple[str, str, str] = ("", "", "")
     """For HTTP, for HTTPS, and what goes without."""
+    firewall: str = "nftables"
+    pools: tuple[tuple[str, int], ...] = ()
+    """Base and size of what networks' subnets are taken from, where that was configured."""
     request_shutdown: Callable[[], None] = lambda: None
 
 
@@ -165,7 +174,7 @@ class System:
             name=socket.gethostname(),
             labels=list(self._facts.labels),
             server_version=wharfie.__version__,
-            runtimes={RUNTIME: {"path": RUNTIME}},
+            runtimes={RUNTIME: {"path": RUNTIME, "status": {FEATURES: _features()}}},
             default_runtime=RUNTIME,
             swarm=_NO_SWARM,
             init_binary="docker-init",
@@ -173,6 +182,9 @@ class System:
             runc_commit=Commit(id="none"),
             init_commit=Commit(id="none"),
             security_options=["name=seccomp,profile=builtin", *(["name=cgroupns"] if host.unified else [])],
+            firewall_backend=FirewallInfo(driver=self._facts.firewall),
+            default_address_pools=[AddressPool(base=base, size=size) for base, size in self._facts.pools]
+            or None,
             warnings=_warnings(host, groups),
         )  # fmt: skip
 
@@ -277,6 +289,11 @@ def _without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     user, at, host = rest.rpartition("@")
     return f"{scheme}{separator}xxxxx:xxxxx@{host}" if user and at else url
+
+
+@cache
+def _features() -> str:
+    return encode(features()).decode()
 
 
 def _language() -> str:

@@ -108,7 +108,9 @@ class Updating:
             raise NotRunning(f"container {container.id} is not running")
         if not 0 <= height < 65_536 or not 0 <= width < 65_536:
             raise InvalidArgument(f"invalid terminal size: {height} x {width}")
-        await link.resize(height, width)
+        if container.tty:
+            # without one there is nothing to do, which Docker does not call an error
+            await link.resize(height, width)
         self._context.registry.emit(container, "resize", {"height": str(height), "width": str(width)})
 
 

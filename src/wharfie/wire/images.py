@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from wharfie.wire.base import Wire, always, named, optional
-from wharfie.wire.config import Config
+from wharfie.wire.config import HealthConfig, NameSet
 from wharfie.wire.containers import GraphDriver
 
 
@@ -21,6 +21,27 @@ class ImageSummary(Wire, frozen=True, kw_only=True):
     repo_tags: list[str] = always([])
     shared_size: int = always(-1)
     size: int
+
+
+class ImageConfig(Wire, frozen=True, kw_only=True):
+    """What containers made of an image begin with; the fields that mean nothing before are not in it."""
+
+    user: str = ""
+    exposed_ports: NameSet | None = None
+    env: list[str] | None = always(None)
+    cmd: list[str] | None = always(None)
+    healthcheck: HealthConfig | None = None
+    args_escaped: bool = False
+    volumes: NameSet | None = always(None)
+    working_dir: str = always("")
+    entrypoint: list[str] | None = always(None)
+    network_disabled: bool = False
+    mac_address: str = ""
+    on_build: list[str] | None = always(None)
+    labels: dict[str, str] | None = always(None)
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+    shell: list[str] | None = None
 
 
 class RootFS(Wire, frozen=True, kw_only=True):
@@ -47,7 +68,7 @@ class ImageInspect(Wire, frozen=True, kw_only=True):
     created: str = ""
     docker_version: str = always("")
     author: str = always("")
-    config: Config | None = always(None)
+    config: ImageConfig | None = always(None)
     architecture: str = always("")
     variant: str = ""
     os: str = always("linux")

@@ -64,6 +64,20 @@ class RegistryConfig(Wire, frozen=True, kw_only=True):
     mirrors: list[str] | None = always(None)
 
 
+class AddressPool(Wire, frozen=True, kw_only=True):
+    """What the subnets of new networks are taken from."""
+
+    base: str
+    size: int
+
+
+class FirewallInfo(Wire, frozen=True, kw_only=True):
+    """What makes the firewall's rules."""
+
+    driver: str = always("")
+    info: list[tuple[str, str]] | None = None
+
+
 class Info(Wire, frozen=True, kw_only=True):
     """Answer to ``GET /info``."""
 
@@ -122,6 +136,8 @@ class Info(Wire, frozen=True, kw_only=True):
     init_commit: Commit = always(Commit())
     security_options: list[str] = always([])
     cdi_spec_dirs: list[str] = always([], "CDISpecDirs")
+    default_address_pools: list[AddressPool] | None = None
+    firewall_backend: FirewallInfo | None = None
     warnings: list[str] | None = always(None)
 
 

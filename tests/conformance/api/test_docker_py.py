@@ -183,7 +183,7 @@ def test_events_arrive_while_things_happen(client: Any) -> None:
 
 
 def test_what_is_not_there_says_so(client: Any) -> None:
-    with pytest.raises(docker.errors.APIError, match="not supported"):
+    with pytest.raises(docker.errors.APIError, match="incompatible with swarm mode"):
         client.swarm.init()
     with pytest.raises(docker.errors.NotFound):
         client.images.get("no-such-image")

@@ -114,7 +114,11 @@ class FakeContainers:
         self._note("inspect", ref, size)
         return wire.ContainerInspect(
             id=ID, created="2024-01-01T00:00:00Z", path="sh", args=[], state=wire.State(status="running"),
-            image="sha256:1", name="/fake", host_config=HostConfig(), config=Config(image="busybox"),
+            image="sha256:1", name="/fake", host_config=HostConfig(),
+            config=Config(image="busybox", hostname="h"),
+            network_settings=wire.NetworkSettings(
+                networks={"mine": wire.EndpointSettings(aliases=["web"]), "bridge": wire.EndpointSettings()}
+            ),
         )  # fmt: skip
 
     async def prune(self, filters: Any) -> wire.ContainerPrune:
@@ -253,11 +257,14 @@ class FakeImages:
 
     def list(self, **options: Any) -> Sequence[images.ImageSummary]:
         self.calls.append(("list", options))
-        return [images.ImageSummary(created=1, id="sha256:1", size=2, repo_tags=["busybox:latest"])]
+        return [
+            images.ImageSummary(created=1, id="sha256:1", size=2, repo_tags=["busybox:latest"]),
+            images.ImageSummary(created=1, id="sha256:2", size=2, containers=3),
+        ]
 
     def inspect(self, ref: str) -> images.ImageInspect:
         self.calls.append(("inspect", ref))
-        return images.ImageInspect(id="sha256:1")
+        return images.ImageInspect(id="sha256:1", config=images.ImageConfig())
 
     def history(self, ref: str) -> Sequence[images.HistoryItem]:
         return [images.HistoryItem(id="sha256:1", created=1)]
@@ -470,7 +477,9 @@ class FakeSystem:
             id="x", containers=0, containers_running=0, containers_paused=0, containers_stopped=0, images=0,
             driver="overlay", plugins=system.Plugins(), system_time="", kernel_version="6", ncpu=2,
             operating_system="Linux", architecture="x86_64", mem_total=1, docker_root_dir="/", name="here",
-            server_version="0", default_runtime="wharfie",
+            server_version="0", default_runtime="wharfie", registry_config=system.RegistryConfig(),
+            runtimes={"wharfie-runtime": {"path": "x", "status": {}}},
+            security_options=["name=seccomp,profile=builtin"], firewall_backend=system.FirewallInfo(),
         )  # fmt: skip
 
     def version(self) -> system.Version:

@@ -31,7 +31,7 @@ SIMPLE: list[tuple[str, str, int, tuple[Any, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize("prefix", ["", "/v1.24", "/v1.51"])
+@pytest.mark.parametrize("prefix", ["", "/v1.42", "/v1.51"])
 @pytest.mark.parametrize(("method", "path", "status", "call"), SIMPLE)
 async def test_a_verb_reaches_the_engine(
     api: Api, prefix: str, method: str, path: str, status: int, call: tuple[Any, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wharfie.api import requests, versions
 from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import Containers, Processes
 from wharfie.api.call import Call
@@ -25,21 +26,22 @@ class ContainerRoutes:
 
     async def listing(self, call: Call) -> Answer:
         """``ps``."""
-        return json_answer(
-            self._containers.list(
-                all=call.flag("all"),
-                limit=call.number("limit"),
-                size=call.flag("size"),
-                filters=call.filters(),
-            )
+        found = self._containers.list(
+            all=call.flag("all"),
+            limit=call.number("limit"),
+            size=call.flag("size"),
+            filters=call.filters(),
         )
+        return json_answer(versions.older(call, found, versions.CONTAINER_LIST))
 
     async def create(self, call: Call) -> Answer:
         """``create``."""
-        body = await call.read(CreateContainer)
+        body = requests.create(call, await call.read(CreateContainer))
         name = call.text("name") or None
         try:
-            made = await self._containers.create(name, body, call.text("platform"))
+            made = await self._containers.create(
+                name, body, call.text("platform") if call.at_least(1, 41) else ""
+            )
         except ImageNotFound:
             raise
         except NotFound as error:
@@ -61,12 +63,12 @@ class ContainerRoutes:
 
     async def stop(self, call: Call) -> Answer:
         """``stop``."""
-        await self._containers.stop(call.argument, call.number("t"), call.text("signal"))
+        await self._containers.stop(call.argument, call.number("t"), _end_signal(call))
         return empty_answer()
 
     async def restart(self, call: Call) -> Answer:
         """``restart``."""
-        await self._containers.restart(call.argument, call.number("t"), call.text("signal"))
+        await self._containers.restart(call.argument, call.number("t"), _end_signal(call))
         return empty_answer()
 
     async def kill(self, call: Call) -> Answer:
@@ -91,7 +93,8 @@ class ContainerRoutes:
 
     async def update(self, call: Call) -> Answer:
         """``update``."""
-        warnings = await self._containers.update(call.argument, await call.read(UpdateContainer))
+        body = requests.update(call, await call.read(UpdateContainer))
+        warnings = await self._containers.update(call.argument, body)
         return json_answer(UpdateResponse(warnings=list(warnings)))
 
     async def remove(self, call: Call) -> Answer:
@@ -103,7 +106,8 @@ class ContainerRoutes:
 
     async def inspect(self, call: Call) -> Answer:
         """``inspect``."""
-        return json_answer(self._containers.inspect(call.argument, call.flag("size")))
+        found = self._containers.inspect(call.argument, call.flag("size"))
+        return json_answer(versions.older(call, found, versions.CONTAINER))
 
     async def prune(self, call: Call) -> Answer:
         """``container prune``."""
@@ -137,6 +141,11 @@ class ContainerRoutes:
             ("POST", "/containers/{}/resize", self.resize),
             ("DELETE", "/containers/{}", self.remove),
         ]
+
+
+def _end_signal(call: Call) -> str:
+    """The signal that a stop begins with; before 1.42 it was the container's to say."""
+    return call.text("signal") if call.at_least(1, 42) else ""
 
 
 def terminal_size(call: Call) -> tuple[int, int]:

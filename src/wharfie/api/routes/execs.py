@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wharfie.api import requests
 from wharfie.api.answers import Answer, TakenOver, empty_answer, json_answer
 from wharfie.api.backends import Execs
 from wharfie.api.call import Call
@@ -17,10 +18,11 @@ def routes(execs: Execs) -> list[Route]:
     """Docker's paths for exec, and ``kill``, which Docker has for containers only."""
 
     async def create(call: Call) -> Answer:
-        return json_answer(IdResponse(id=await execs.create(call.argument, await call.read(ExecCreate))), 201)
+        body = requests.execution(call, await call.read(ExecCreate))
+        return json_answer(IdResponse(id=await execs.create(call.argument, body)), 201)
 
     async def start(call: Call) -> Answer | TakenOver:
-        body = await call.read(ExecStart, required=False)
+        body = requests.execution(call, await call.read(ExecStart, required=False))
         tty = execs.check_start(call.argument, body)
         if body.detach:
             await execs.start_detached(call.argument, body)

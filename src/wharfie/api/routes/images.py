@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wharfie.api import versions
 from wharfie.api.answers import Answer, Stream, empty_answer, json_answer
 from wharfie.api.backends import Images, Progress, Registries
 from wharfie.api.call import Call
@@ -34,14 +35,16 @@ class ImageRoutes:
 
     async def listing(self, call: Call) -> Answer:
         """``images``."""
-        return json_answer(
-            self._images.list(
-                all=call.flag("all"),
-                filters=call.filters(),
-                digests=call.flag("digests"),
-                shared_size=call.flag("shared-size"),
-            )
+        filters = call.filters()
+        if not call.at_least(1, 41) and call.has("filter"):
+            filters["reference"] = [*filters.get("reference", ()), call.text("filter")]
+        found = self._images.list(
+            all=call.flag("all"),
+            filters=filters,
+            digests=call.flag("digests"),
+            shared_size=call.at_least(1, 42) and call.flag("shared-size"),
         )
+        return json_answer(versions.older(call, found, versions.IMAGE_LIST))
 
     async def create(self, call: Call) -> Answer | Stream:
         """``pull`` and ``import``."""
@@ -64,7 +67,7 @@ class ImageRoutes:
 
     async def inspect(self, call: Call) -> Answer:
         """``image inspect``."""
-        return json_answer(self._images.inspect(call.argument))
+        return json_answer(versions.older(call, self._images.inspect(call.argument), versions.IMAGE))
 
     async def history(self, call: Call) -> Answer:
         """``history``."""

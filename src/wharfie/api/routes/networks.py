@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wharfie.api import requests
 from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import Networks
 from wharfie.api.call import Call
@@ -13,13 +14,17 @@ def routes(networks: Networks) -> list[Route]:
     """Docker's paths below ``/networks``."""
 
     async def listing(call: Call) -> Answer:
-        return json_answer(networks.list(call.filters()))
+        found = networks.list(call.filters())
+        if not call.at_least(1, 28):
+            # then a list had the containers as well
+            found = [networks.inspect(one.id) for one in found]
+        return json_answer(found)
 
     async def inspect(call: Call) -> Answer:
         return json_answer(networks.inspect(call.argument))
 
     async def create(call: Call) -> Answer:
-        return json_answer(networks.create(await call.read(NetworkCreate)), 201)
+        return json_answer(networks.create(requests.network(call, await call.read(NetworkCreate))), 201)
 
     async def remove(call: Call) -> Answer:
         networks.remove(call.argument)

@@ -63,7 +63,7 @@ def logs_request(call: Call) -> LogsRequest:
         timestamps=call.flag("timestamps"),
         details=call.flag("details"),
         since_ns=moment(call.text("since")) or None,
-        until_ns=moment(call.text("until")) or None,
+        until_ns=(moment(call.text("until")) or None) if call.at_least(1, 35) else None,
         tail=_tail(call.text("tail", "all")),
         blocks=call.flag("blocks"),
     )
@@ -80,28 +80,33 @@ def routes(containers: Containers, processes: Processes, streams: Streams, syste
 
     async def stats(call: Call) -> Stream:
         found = processes.stats(
-            call.argument, stream=call.flag("stream", True), one_shot=call.flag("one-shot")
+            call.argument,
+            stream=call.flag("stream", True),
+            one_shot=call.at_least(1, 41) and call.flag("one-shot"),
         )
         return await send_all(call, _lines(found), Stream(call.request, JSON))
 
     async def wait(call: Call) -> Stream:
-        waiting = await containers.wait(call.argument, call.text("condition"))
+        condition = call.text("condition") if call.at_least(1, 30) else ""
+        waiting = await containers.wait(call.argument, condition)
         try:
             answer = Stream(call.request, JSON)
             cast(Connection, call.request.protocol).cancel_when_lost()
-            # the client starts the container when it has the head
-            await answer.start()
+            if call.at_least(1, 30):
+                # the client starts the container when it has the head
+                await answer.start()
             await answer.write_json(await waiting.result())
         finally:
             waiting.close()
         return answer
 
     async def events(call: Call) -> Stream:
-        found = system.events(
-            since_ns=moment(call.text("since")) or None,
-            until_ns=moment(call.text("until")) or None,
-            filters=call.filters(),
-        )
+        since, until = moment(call.text("since")), moment(call.text("until"))
+        if until and until < since:
+            raise InvalidArgument(
+                f"`since` time ({call.text('since')}) cannot be after `until` time ({call.text('until')})"
+            )
+        found = system.events(since_ns=since or None, until_ns=until or None, filters=call.filters())
         return await send_all(call, _lines(found), Stream(call.request, JSON), early=True)
 
     return [

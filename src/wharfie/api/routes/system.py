@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from wharfie.api import versions
 from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import Builds, System
 from wharfie.api.call import Call
@@ -25,17 +26,17 @@ def routes(system: System, builds: Builds) -> list[Route]:
         return Answer(200, b"OK", headers=dict(_PING))
 
     async def info(call: Call) -> Answer:
-        return json_answer(system.info())
+        return json_answer(versions.older(call, system.info(), versions.INFO))
 
     async def version(call: Call) -> Answer:
         return json_answer(system.version())
 
     async def disk_usage(call: Call) -> Answer:
-        kinds = call.texts("type")
+        kinds = call.texts("type") if call.at_least(1, 42) else []
         found = await system.disk_usage(kinds)
         if not kinds or "build-cache" in kinds:
             found = replace(found, build_cache=[*await builds.usage()])
-        return json_answer(found)
+        return json_answer(versions.older(call, found, versions.USAGE))
 
     async def shutdown(call: Call) -> Answer:
         system.request_shutdown()

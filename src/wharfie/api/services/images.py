@@ -13,10 +13,10 @@ from wharfie.images.distribution import Distribution
 from wharfie.images.image import Image
 from wharfie.images.reference import parse
 from wharfie.images.store import ImageStore
-from wharfie.wire.config import Config
 from wharfie.wire.containers import GraphDriver
 from wharfie.wire.images import (
     HistoryItem,
+    ImageConfig,
     ImageDelete,
     ImageInspect,
     ImagePrune,
@@ -47,7 +47,10 @@ class ImageService:
         shared = {}
         if shared_size:
             shared = {one.image.id: one.shared for one in self._store.disk_usage().images}
-        return [_summary(image, shared.get(image.id, -1)) for image in found]
+        return [
+            _summary(image, shared.get(image.id, -1), len(self._system.image_users(image.id)))
+            for image in found
+        ]
 
     def inspect(self, ref: str) -> ImageInspect:
         """``docker image inspect``."""
@@ -128,8 +131,9 @@ class ImageService:
         return found
 
 
-def _summary(image: Image, shared: int) -> ImageSummary:
+def _summary(image: Image, shared: int, containers: int) -> ImageSummary:
     return ImageSummary(
+        containers=containers,
         created=image.created_unix,
         id=image.id,
         labels=image.config.labels,
@@ -155,7 +159,7 @@ def _inspection(image: Image) -> ImageInspect:
         created=image.created,
         docker_version=document.docker_version,
         author=document.author,
-        config=msgspec.convert(msgspec.to_builtins(image.config), Config),
+        config=msgspec.convert(msgspec.to_builtins(image.config), ImageConfig),
         architecture=image.architecture,
         variant=image.variant,
         os=image.os,
