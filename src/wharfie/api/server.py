@@ -38,7 +38,9 @@ class _Connections(web.Server):
 class Server:
     """Serves a table of routes on any number of sockets."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], *, guarded: bool = True) -> None:
+        """``guarded``: on TCP, pages in browsers are kept out."""
+        self._guarded = guarded
         self._router = Router(routes)
         self._listeners: list[asyncio.Server] = []
         self._names: set[str] = {"localhost", socket.gethostname().lower()}
@@ -76,7 +78,7 @@ class Server:
         connection = cast(Connection, request.protocol)
         try:
             headers = request.headers
-            if connection.sockname and not isinstance(connection.sockname, (str, bytes)):
+            if self._guarded and connection.sockname and not isinstance(connection.sockname, (str, bytes)):
                 self._refuse_browsers(request)
             if "Expect" in headers and request.transport is not None:
                 request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

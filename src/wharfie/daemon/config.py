@@ -80,6 +80,8 @@ class Config:
     ulimits: dict[str, Ulimit] = field(default_factory=dict)
     no_new_privileges: bool = False
     seccomp_profile: str = ""
+    metrics_address: str = ""
+    shutdown_timeout: int = 15
     ignored: tuple[str, ...] = ()
     """Keys of the configuration file that nothing is done for."""
 
@@ -163,6 +165,8 @@ def build(given: dict[str, Any], ignored: tuple[str, ...] = ()) -> Config:
         ulimits=_ulimits(given.get("default-ulimits", ())),
         no_new_privileges=given.get("no-new-privileges", False),
         seccomp_profile=given.get("seccomp-profile", ""),
+        metrics_address=_metrics_address(given.get("metrics-addr", "")),
+        shutdown_timeout=given.get("shutdown-timeout", 15),
         ignored=ignored,
     )
 
@@ -189,6 +193,13 @@ def _address(text: str) -> str:
         return str(ip_address(text)) if text else ""
     except ValueError:
         raise InvalidArgument(f"invalid --ip {text}: it is no address") from None
+
+
+def _metrics_address(text: str) -> str:
+    _, colon, port = text.rpartition(":")
+    if text and not (colon and port.isdigit() and 0 < int(port) < 65536):
+        raise InvalidArgument(f"invalid metrics-addr {text}: it must be address:port")
+    return text
 
 
 def _subnet6(given: dict[str, Any]) -> str:

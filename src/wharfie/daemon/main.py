@@ -1,7 +1,7 @@
 """``wharfie daemon``: reads the configuration, serves until a signal or a request ends it.
 
-SIGTERM and SIGINT end the daemon; containers live on, and the next daemon finds them. SIGHUP is only noted:
-nothing of the configuration can be changed while the daemon runs.
+SIGTERM and SIGINT end the daemon; containers live on, and the next daemon finds them. SIGHUP has it read
+``daemon.json`` again (``daemon/reloading.py``).
 """
 
 from __future__ import annotations
@@ -54,22 +54,24 @@ def main(words: Sequence[str] | None = None) -> int:
     # a client that goes away is an error of one write, whatever this process was started with
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        asyncio.run(_run(config))
+        asyncio.run(_run(config, words))
     except WharfieError as error:
         _log.critical("the daemon cannot run: %s", error)
         return 1
     return 0
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Config, words: Sequence[str]) -> None:
     from wharfie.daemon.wiring import serve
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    loop.add_signal_handler(signal.SIGHUP, _note_hangup)
+    # until it serves there is nothing to change
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     daemon = await serve(config, ended)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload, words)
     try:
         # what is there now stays: the collector need not look at it again and again
         gc.collect()
@@ -80,10 +82,6 @@ async def _run(config: Config) -> None:
         _tell_systemd("STOPPING=1")
     finally:
         await daemon.close()
-
-
-def _note_hangup() -> None:
-    _log.warning("SIGHUP changes nothing: restart the daemon for another configuration, containers go on")
 
 
 def _tell_systemd(state: str) -> None:

@@ -79,6 +79,7 @@ OPTIONS = (
     Option("max-concurrent-downloads", "number", "Layers downloaded at a time (default 3)"),
     Option("max-concurrent-uploads", "number", "Layers uploaded at a time (default 5)"),
     Option("max-download-attempts", "number", "Attempts of each download (default 5)"),
+    Option("metrics-addr", "text", "Address (host:port) that serves /metrics for Prometheus"),
     Option("mtu", "number", "MTU of the default bridge's containers"),
     Option("no-proxy", "text", "Comma-separated hosts to reach without a proxy"),
     Option("no-new-privileges", "switch", "Set no-new-privileges in containers"),
@@ -113,7 +114,7 @@ IGNORED = frozenset(
         "containerd-plugins-namespace", "cpu-rt-period", "cpu-rt-runtime",
         "default-gateway", "default-gateway-v6", "default-network-opts", "default-runtime", "experimental",
         "features", "fixed-cidr", "ip6tables", "log-format",
-        "metrics-addr", "network-control-plane-mtu", "node-generic-resources",
+        "network-control-plane-mtu", "node-generic-resources",
         "oom-score-adjust", "raw-logs", "selinux-enabled", "storage-opts",
         "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",
     }

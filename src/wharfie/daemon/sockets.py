@@ -13,6 +13,8 @@ import logging
 import os
 import socket
 import ssl
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from wharfie.daemon.config import Tls
 from wharfie.errors import Conflict, InvalidArgument, Unavailable
@@ -22,11 +24,23 @@ _FIRST_PASSED = 3
 _log = logging.getLogger(__name__)
 
 
+class Passed(NamedTuple):
+    """A socket that systemd opened."""
+
+    number: int
+    name: str
+    socket: socket.socket
+
+
 class Listener:
     """A bound socket, and how to talk on it."""
 
-    def __init__(self, sock: socket.socket, tls: ssl.SSLContext | None = None, path: str = "") -> None:
+    def __init__(
+        self, sock: socket.socket, tls: ssl.SSLContext | None = None, path: str = "", name: str = ""
+    ) -> None:
         self.socket = sock
+        self.name = name or f"unix://{path}"
+        """Where it listens."""
         self.tls = tls
         self._path = path
         self._inode = _inode(path) if path else None
@@ -38,8 +52,8 @@ class Listener:
             os.unlink(self._path)
 
 
-def open_listeners(host: str, *, group: str, tls: Tls) -> list[Listener]:
-    """Bind the sockets for one ``--host``.
+def open_listeners(host: str, *, group: str, tls: Tls, passed: Sequence[Passed] = ()) -> list[Listener]:
+    """Bind the sockets for one ``--host``, or find them among those that were ``passed``.
 
     Raises:
         Conflict: another daemon listens there.
@@ -50,7 +64,7 @@ def open_listeners(host: str, *, group: str, tls: Tls) -> list[Listener]:
     if scheme == "unix":
         return [_unix(rest, group)]
     if scheme == "fd":
-        return [Listener(sock) for sock in _passed()]
+        return [_of_systemd(sock, tls) for sock in _chosen(rest, passed)]
     return [_tcp(rest, tls)]
 
 
@@ -113,7 +127,7 @@ def _tcp(address: str, tls: Tls) -> Listener:
         if error.errno == errno.EADDRINUSE:
             raise Conflict(f"another program listens on {address}") from error
         raise Unavailable(f"cannot listen on {address}: {error.strerror}") from error
-    return Listener(sock, context)
+    return Listener(sock, context, name=f"tcp://{address}")
 
 
 def _context(address: str, tls: Tls) -> ssl.SSLContext | None:
@@ -142,14 +156,40 @@ def _context(address: str, tls: Tls) -> ssl.SSLContext | None:
     return context
 
 
-def _passed() -> list[socket.socket]:
+def _of_systemd(sock: socket.socket, tls: Tls) -> Listener:
+    """A socket that was passed; one of TCP needs the same protection as one of our own."""
+    where = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return Listener(sock, name=f"unix://{where}")
+    address = f"{where[0]}:{where[1]}"
+    return Listener(sock, _context(address, tls), name=f"tcp://{address}")
+
+
+def take_passed() -> list[Passed]:
+    """The sockets that systemd opened for this process, from now on for nobody whom it starts."""
     count = os.environ.pop("LISTEN_FDS", "")
-    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()) or not count.isdigit() or count == "0":
-        raise InvalidArgument("no sockets were passed for fd://: it is for systemd's socket activation")
+    names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
+    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()) or not count.isdigit():
+        return []
     found = []
-    for fd in range(_FIRST_PASSED, _FIRST_PASSED + int(count)):
-        os.set_inheritable(fd, False)
-        found.append(socket.socket(fileno=fd))
+    for number in range(int(count)):
+        fd = _FIRST_PASSED + number
+        try:
+            os.set_inheritable(fd, False)
+            sock = socket.socket(fileno=fd)
+        except OSError as error:
+            raise InvalidArgument(f"descriptor {fd}, passed for fd://, is no socket") from error
+        found.append(Passed(fd, names[number] if number < len(names) else "", sock))
+    return found
+
+
+def _chosen(wanted: str, passed: Sequence[Passed]) -> list[socket.socket]:
+    """All for ``fd://`` and ``fd://*``, one by its number or its name."""
+    if not passed:
+        raise InvalidArgument("no sockets were passed for fd://: it is for systemd's socket activation")
+    found = [one.socket for one in passed if wanted in ("", "*", str(one.number), one.name)]
+    if not found:
+        raise InvalidArgument(f"systemd passed no socket of the name {wanted} for fd://{wanted}")
     return found
 
 

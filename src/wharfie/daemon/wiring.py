@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from wharfie.api.backends import Backends
@@ -26,10 +27,11 @@ from wharfie.api.services.store import StoreService
 from wharfie.api.services.volumes import VolumeService
 from wharfie.api.table import all_routes
 from wharfie.build.builder import Builder
+from wharfie.daemon import reloading
 from wharfie.daemon.buildsteps import StepRunner
 from wharfie.daemon.config import Config
 from wharfie.daemon.pidfile import PidFile
-from wharfie.daemon.sockets import Listener, open_listeners
+from wharfie.daemon.sockets import Listener, open_listeners, take_passed
 from wharfie.engine.attach import Streams
 from wharfie.engine.commit import ContainerFiles
 from wharfie.engine.containers import Containers
@@ -38,6 +40,7 @@ from wharfie.engine.events import EventBus
 from wharfie.engine.execs import Execs
 from wharfie.engine.spawners import SpawnerHolder
 from wharfie.engine.system import System, SystemFacts
+from wharfie.errors import WharfieError
 from wharfie.images.distribution import Distribution
 from wharfie.images.registry.settings import Proxies, Settings
 from wharfie.images.store import ImageStore
@@ -63,8 +66,12 @@ class RunningDaemon:
         self.ended = ended
         """Set when somebody asked for the daemon's end."""
         self.undo = contextlib.AsyncExitStack()
+        self.passed = take_passed()
         self.containers: Containers
         self.images: ImageStore
+        self.distribution: Distribution
+        self.system: System
+        self.events: EventBus
 
     def on_close(self, what: str, step: Callable[[], Awaitable[None] | None]) -> None:
         """Note how to take a part down; a failure is logged and stops nothing."""
@@ -78,6 +85,25 @@ class RunningDaemon:
                 _log.exception("at the daemon's end: %s", what)
 
         self.undo.push_async_callback(guarded)
+
+    def reload(self, words: Sequence[str]) -> None:
+        """Read the configuration again and change what may change; what cannot be is only logged."""
+        try:
+            config = self.config = reloading.reread(self.config, words)
+        except WharfieError as error:
+            _log.error("the configuration is not reloaded: %s", error)
+            return
+        reloading.set_level(config)
+        self.distribution.reconfigure(_registries(config))
+        self.system.reconfigure(
+            debug=config.debug,
+            labels=config.labels,
+            insecure_registries=config.insecure_registries,
+            registry_mirrors=config.registry_mirrors,
+        )
+        told = {"name": socket.gethostname(), **reloading.attributes(config)}
+        self.events.emit("daemon", "reload", self.system.id, told)
+        _log.info("the configuration is reloaded: %s", told)
 
     async def close(self) -> None:
         """Stop serving. Containers live on."""
@@ -114,7 +140,7 @@ async def _build(daemon: RunningDaemon) -> None:
     images = daemon.images = ImageStore(config.data_root, database)
     volumes = VolumeManager(database, f"{config.data_root}/volumes")
     volumes.recover()
-    events = EventBus()
+    events = daemon.events = EventBus()
     porter = PorterProcess(config.exec_root)
     daemon.on_close("let go of the porter", porter.close)
     networks = _networks(config, database, porter)
@@ -190,9 +216,11 @@ def _backends(
         pools=tuple((str(base), size) for base, size in config.address_pools),
         request_shutdown=daemon.ended.set,
     )
-    distribution = Distribution(images, _registries(config))
+    distribution = daemon.distribution = Distribution(images, _registries(config))
     builder = Builder(images, StepRunner(containers._context), config.data_root)
-    system = System(facts=facts, containers=containers, images=images, volumes=volumes, events=events)
+    system = daemon.system = System(
+        facts=facts, containers=containers, images=images, volumes=volumes, events=events
+    )
     return Backends(
         containers=containers,
         processes=ProcessService(containers._context.registry),
@@ -219,13 +247,18 @@ async def _listen(daemon: RunningDaemon, backends: Backends, events: EventBus) -
 
     daemon.on_close("remove the sockets", remove)
     for host in config.sockets:
-        listeners += open_listeners(host, group=config.group, tls=config.tls)
+        listeners += open_listeners(host, group=config.group, tls=config.tls, passed=daemon.passed)
     server = Server(all_routes(backends))
     daemon.on_close("stop serving", server.close)
     daemon.on_close("end the event streams", events.close)
-    for host, listener in zip(config.sockets, listeners, strict=False):
+    for listener in listeners:
         await server.listen(listener.socket, listener.tls)
-        _log.info("the API listens on %s", host)
+        _log.info("the API listens on %s", listener.name)
+    if config.metrics_address:
+        from wharfie.daemon import metrics
+
+        published = await metrics.listen(config.metrics_address, daemon.system, daemon.containers, events)
+        daemon.on_close("stop serving metrics", published.close)
 
 
 def _make_directories(config: Config) -> None:

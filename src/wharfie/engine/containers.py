@@ -17,6 +17,7 @@ from wharfie.engine.creation import CreateResult, Creation
 from wharfie.engine.events import EventBus
 from wharfie.engine.inspection import Inspection
 from wharfie.engine.listing import Listing
+from wharfie.engine.meters import Meters
 from wharfie.engine.networking import Networking
 from wharfie.engine.probing import Probing
 from wharfie.engine.recovery import Recovery
@@ -103,6 +104,11 @@ class Containers:
     # -- finding ------------------------------------------------------------------------------------
 
     @property
+    def meters(self) -> Meters:
+        """What is counted and timed."""
+        return self._context.meters
+
+    @property
     def registry(self) -> Registry:
         """Who is there, for services that only look."""
         return self._context.registry
@@ -134,11 +140,13 @@ class Containers:
 
     async def create(self, name: str | None, body: CreateContainer, platform: str = "") -> CreateResult:
         """Make a container; raises ImageNotFound, Conflict for a name in use, InvalidArgument."""
-        return await self._creation.create(name, body, platform)
+        with self.meters.timed("create"):
+            return await self._creation.create(name, body, platform)
 
     async def start(self, ref: str) -> None:
         """Start it; raises NotModified when it runs, LaunchFailed when its program cannot be started."""
-        await self._starting.start(self.get(ref))
+        with self.meters.timed("start"):
+            await self._starting.start(self.get(ref))
 
     async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
         """Ask it to end, kill it after ``timeout`` seconds (negative: never); NotModified if it is down."""
@@ -187,7 +195,8 @@ class Containers:
 
     async def remove(self, ref: str, force: bool = False, volumes: bool = False, link: bool = False) -> None:
         """Remove it and all that is its own."""
-        await self._removal.remove(self.get(ref), ref, force=force, volumes=volumes, link=link)
+        with self.meters.timed("delete"):
+            await self._removal.remove(self.get(ref), ref, force=force, volumes=volumes, link=link)
 
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> ContainerPrune:
         """Remove all that do not run."""

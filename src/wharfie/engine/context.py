@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from wharfie.engine.meters import Meters
 from wharfie.engine.registry import Registry
 from wharfie.volumes.disks import TEMPLATES
 
@@ -78,3 +79,4 @@ class Context:
     events: EventBus
     seccomp: ProgramCache
     defaults: EngineDefaults
+    meters: Meters = field(default_factory=Meters)

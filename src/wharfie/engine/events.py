@@ -78,6 +78,13 @@ class EventBus:
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._subscriptions: set[Subscription] = set()
         self._last = 0
+        self.emitted = 0
+        """How many events there were."""
+
+    @property
+    def subscribers(self) -> int:
+        """How many read the stream now."""
+        return len(self._subscriptions)
 
     def emit(self, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:
         """Say that ``action`` happened to a container, image, network, volume or the daemon (``kind``)."""
@@ -95,6 +102,7 @@ class EventBus:
             time=now // 1_000_000_000,
             time_nano=now,
         )
+        self.emitted += 1
         self._history.append(event)
         for subscription in tuple(self._subscriptions):
             subscription.offer(event)

@@ -59,6 +59,8 @@ class Probing:
                 continue
             running = _running(container)
             result = await self._probe(container, link, check)
+            self._context.meters.health_checks += 1
+            self._context.meters.health_failures += result.exit_code != 0
             if link.exited.done() or container.link is not link:
                 break
             container.health = health.after(check, known, result, running)

@@ -12,8 +12,9 @@ import platform
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import wharfie
 from wharfie.engine import filters as filtering
@@ -99,6 +100,15 @@ class System:
         self._volumes = volumes
         self._events = events
         self._id = _identity(facts.data_root)
+
+    def reconfigure(self, **changed: Any) -> None:
+        """Other facts of these names from now on."""
+        self._facts = replace(self._facts, **changed)
+
+    @property
+    def id(self) -> str:
+        """The installation's id."""
+        return self._id
 
     def version(self) -> Version:
         """``docker version``."""
@@ -189,12 +199,13 @@ class System:
         )  # fmt: skip
 
     def _registries(self) -> RegistryConfig:
+        mirrors = [f"{mirror.rstrip('/')}/" for mirror in self._facts.registry_mirrors]
         return RegistryConfig(
             insecure_registry_cidrs=["127.0.0.0/8", "::1/128"],
             index_configs={
                 "docker.io": {
                     "Name": "docker.io",
-                    "Mirrors": list(self._facts.registry_mirrors),
+                    "Mirrors": mirrors,
                     "Secure": True,
                     "Official": True,
                 }
@@ -203,7 +214,7 @@ class System:
                 name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False}
                 for name in self._facts.insecure_registries
             },
-            mirrors=list(self._facts.registry_mirrors) or None,
+            mirrors=mirrors or None,
         )
 
     async def disk_usage(self, kinds: Sequence[str]) -> DiskUsage:

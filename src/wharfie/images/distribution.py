@@ -56,6 +56,12 @@ class Distribution:
         self._tools = Tools(store, Transfers(), fetcher, self.leftovers)
         self._uploads = asyncio.Semaphore(self.settings.uploads)
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Other mirrors, registries and limits from now on; what is under way goes on as it began."""
+        self.settings = settings
+        self._tools.fetcher.limit(settings.downloads)
+        self._uploads = asyncio.Semaphore(settings.uploads)
+
     async def pull(
         self,
         ref: str,

@@ -43,9 +43,13 @@ class Fetcher:
     def __init__(self, store: ImageStore, leftovers: Leftovers, downloads: int) -> None:
         self._store = store
         self._leftovers = leftovers
+        self._writing: asyncio.Task[None] | None = None
+        self.limit(downloads)
+
+    def limit(self, downloads: int) -> None:
+        """This many at a time from now on."""
         self._slots = asyncio.Semaphore(downloads)
         self._unpacking = asyncio.Semaphore(max(min(os.cpu_count() or 1, 4), downloads))
-        self._writing: asyncio.Task[None] | None = None
 
     async def fetch(self, repository: Repository, diff_id: str, wanted: Descriptor, tell: Tell) -> Layer:
         """A layer in place, and in no image yet.
