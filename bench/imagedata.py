@@ -35,9 +35,10 @@ def layer(directory: Path, number: int, files: int, size: int) -> Path:
     return path
 
 
-def image(directory: Path, name: str, layers: int, files: int, size: int) -> Path:
-    """An archive of one image of ``layers`` equal layers."""
-    paths = [layer(directory, number, files // layers, size // layers) for number in range(layers)]
+def image(directory: Path, name: str, layers: int, files: int, size: int, first: int = 0) -> Path:
+    """An archive of one image of ``layers`` equal layers, the ``first`` and those that follow it."""
+    numbers = range(first, first + layers)
+    paths = [layer(directory, number, files // layers, size // layers) for number in numbers]
     return _archive(directory / f"{name}.tar", {f"{name}:1": paths})
 
 
