@@ -170,7 +170,7 @@ class Builder:
             shop.reporter.event(warning=text)
 
     async def _image(self, shop: Shop, state: StageState, names: list[str]) -> Image:
-        """The image appears, with its names; its layers are on the disk for good."""
+        """The image appears, with its names."""
         options = shop.options
         if options.labels:
             run = state.configuration.run
@@ -184,9 +184,6 @@ class Builder:
             layer = await squashing.merged(self._store, state.layers, shop.latest)
             state.layers = [layer]
             state.history = squashing.history_of(state.history, made, "squashed by the build")
-        if self.cache.unsynced or options.squash:
-            await asyncio.to_thread(self._store.layers.sync)
-            self.cache.synced()
         document = state.document()
         return self._store.register(document, state.layers, names=[(name, True) for name in names])
 

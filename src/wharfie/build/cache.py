@@ -1,8 +1,7 @@
 """What steps have made, by what went into them; rows in ``state.db``, and the layers they keep.
 
 A key is a digest of the layers below, the instruction with all that it uses, and the content it reads: never
-of a time. A row whose layer was not brought to the disk for good yet (``unsynced``: the boot it was made in)
-counts until the next boot only.
+of a time. A row whose layer a power failure may have torn (see ``images.durability``) does not count.
 """
 
 from __future__ import annotations
@@ -51,25 +50,15 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _boot() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-
-
 class Cache:
     """The rows."""
 
     def __init__(self, store: ImageStore, *, budget: int = BUDGET) -> None:
         self._store = store
         self._db = store.catalog.db
-        self._boot = _boot()
         self.budget = budget
-        self._db.execute("DELETE FROM build_cache WHERE unsynced NOT IN ('', ?)", (self._boot,))
         self.in_use: set[str] = set()
         """Keys that running builds stand on: they are not pruned."""
-        left = self._db.row("SELECT 1 FROM build_cache WHERE unsynced != '' LIMIT 1")
-        self.unsynced = left is not None
-        """Layers were placed that the disk may not hold for good yet."""
 
     def find(self, key: str) -> Entry | None:
         """What the step made, if its layer is still there."""
@@ -89,18 +78,16 @@ class Cache:
     def add(self, key: str, kind: str, description: str, layer: Layer | None, created: int) -> None:
         """Remember a step whose layer was placed."""
         self.in_use.add(key)
-        self.unsynced = self.unsynced or layer is not None
         values = (
             key, kind, description[:4096],
             layer.directory if layer else "", layer.diff_id if layer else "", layer.size if layer else 0,
-            created, time.time_ns(), 0, self._boot if layer else "",
+            created, time.time_ns(), 0,
         )  # fmt: skip
-        self._db.execute(f"INSERT OR REPLACE INTO build_cache VALUES ({', '.join('?' * 10)})", values)
-
-    def synced(self) -> None:
-        """Everything placed so far is on the disk for good."""
-        self._db.execute("UPDATE build_cache SET unsynced = '' WHERE unsynced != ''")
-        self.unsynced = False
+        with self._db.transaction():
+            self._db.execute(f"INSERT OR REPLACE INTO build_cache VALUES ({', '.join('?' * 9)})", values)
+            if layer is not None:
+                self._store.durability.note([layer.directory])
+        self._store.durability.settle()
 
     def entries(self) -> list[Entry]:
         """All, most recently used first."""

@@ -31,6 +31,7 @@ from wharfie.engine.supervisor import Supervisor
 from wharfie.engine.updating import Updating
 from wharfie.engine.volumefiles import VolumeFiles
 from wharfie.engine.waiting import WaitResult, wait
+from wharfie.images.image import ContainerUse
 from wharfie.images.store import ImageStore
 from wharfie.network.manager import NetworkManager
 from wharfie.runtime.seccomp_cache import ProgramCache
@@ -197,6 +198,10 @@ class Containers:
         """Remove it and all that is its own."""
         with self.meters.timed("delete"):
             await self._removal.remove(self.get(ref), ref, force=force, volumes=volumes, link=link)
+
+    def image_users(self, image_id: str) -> builtins.list[ContainerUse]:
+        """The containers made from an image."""
+        return self._removal.image_users(image_id)
 
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> ContainerPrune:
         """Remove all that do not run."""

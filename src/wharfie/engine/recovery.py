@@ -70,6 +70,8 @@ class Recovery:
         for container in containers:
             if not container.status.running and not os.path.isdir(container.directory):
                 await self._removal.finish(container)
+        # before any container starts again on layers that a power failure may have torn
+        await self._context.images.recover(self._removal.image_users)
         self._supervisor.recovering = False
         for container in registry.all():
             self._settle(container, container.id in was_active)

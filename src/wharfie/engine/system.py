@@ -22,7 +22,7 @@ from wharfie.engine.container import State
 from wharfie.engine.containers import Containers
 from wharfie.engine.events import EventBus
 from wharfie.engine.oci.host import Host, this_host
-from wharfie.engine.removal import uses_image, uses_volume
+from wharfie.engine.removal import uses_volume
 from wharfie.images.image import ContainerUse
 from wharfie.images.store import ImageStore
 from wharfie.runtime.cgroups.layout import Layout, layout
@@ -264,11 +264,7 @@ class System:
 
     def image_users(self, image_id: str) -> list[ContainerUse]:
         """The containers made from an image."""
-        return [
-            ContainerUse(container.id, container.status.active, container.config.image)
-            for container in self._containers.all()
-            if uses_image(container, image_id)
-        ]
+        return self._containers.image_users(image_id)
 
     def volume_users(self, name: str) -> list[str]:
         """Ids of the containers that have a volume."""

@@ -11,6 +11,7 @@ as a *ghost* (``manifest`` is :data:`GHOST`) that no name and no list shows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wharfie.state.db import Database
@@ -286,6 +287,31 @@ class Catalog:
     def drop_dangling(self, table: str) -> None:
         """Remove those of one table."""
         self.db.execute(f"DELETE FROM {table} WHERE {_DANGLING[table]}")
+
+    def add_unsynced(self, names: Iterable[str], boot: str) -> None:
+        """Remember files that are in place and perhaps in the page cache only."""
+        for name in names:
+            self.db.execute("INSERT OR REPLACE INTO unsynced (name, boot) VALUES (?, ?)", (name, boot))
+
+    def unsynced(self, boot: str) -> set[str]:
+        """Those that were placed in this boot."""
+        return {str(row[0]) for row in self.db.rows("SELECT name FROM unsynced WHERE boot = ?", (boot,))}
+
+    def unsynced_elsewhere(self, boot: str) -> set[str]:
+        """Those that were placed in another one."""
+        return {str(row[0]) for row in self.db.rows("SELECT name FROM unsynced WHERE boot != ?", (boot,))}
+
+    def forget_steps(self, directories: Iterable[str]) -> None:
+        """Let the build cache have nothing with these layers."""
+        with self.db.transaction():
+            for directory in directories:
+                self.db.execute("DELETE FROM build_cache WHERE directory = ?", (directory,))
+
+    def drop_unsynced(self, names: Iterable[str]) -> None:
+        """They are on the disk for good, or were looked at."""
+        with self.db.transaction():
+            for name in names:
+                self.db.execute("DELETE FROM unsynced WHERE name = ?", (name,))
 
     def directories(self) -> set[str]:
         """Names below ``layers/`` that have a row, of an image or of the build cache."""

@@ -82,6 +82,19 @@ async def check(store: ImageStore, *, repair: bool, in_use: InUse) -> Report:
         return work.report
 
 
+async def recheck(store: ImageStore, names: set[str], *, in_use: InUse) -> Report:
+    """Look at these files alone (directories of layers, digests of blobs), and mend."""
+    with store.keeping():
+        work = _Check(store, True, in_use)
+        if names:
+            store.catalog.forget_steps(names)
+            await work.blobs(names)
+            await work.layers(names)
+            store.catalog.drop_unsynced(names - work.unmended)
+            store.discard_files(names)
+        return work.report
+
+
 def digest_of(pieces: Iterable[bytes]) -> tuple[str, int]:
     """Digest and length of a stream."""
     whole, size = hashlib.sha256(), 0
@@ -104,6 +117,8 @@ class _Check:
         self._repair = repair
         self._in_use = in_use
         self._broken_blobs: set[str] = set()
+        self.unmended: set[str] = set()
+        """Directories of layers that are damaged and had to stay."""
         self.report = Report()
 
     def _tell(self, kind: str, what: str, action: str, repaired: bool) -> None:
@@ -118,9 +133,11 @@ class _Check:
             done = "removed" if self._repair else "can be removed"
             self._tell("dangling rows", f"{count} in the table {table}", done, self._repair)
 
-    async def blobs(self) -> None:
-        """Every compressed layer and manifest."""
+    async def blobs(self, names: set[str] | None = None) -> None:
+        """Every compressed layer and manifest; of ``names`` only, if given."""
         for digest, size in self._catalog.all_blobs():
+            if names is not None and digest not in names:
+                continue
             self.report.blobs += 1
             try:
                 found, length = await asyncio.to_thread(_of_file, self._disk.blob(digest))
@@ -150,9 +167,11 @@ class _Check:
         action = "forgotten" if self._repair else "can be forgotten"
         self._tell(kind, what, f"{action}; the layer's own files make the archive without it", self._repair)
 
-    async def layers(self) -> None:
-        """Every layer, its archive and its size."""
+    async def layers(self, names: set[str] | None = None) -> None:
+        """Every layer, its archive and its size; of ``names`` only, if given."""
         for row in self._catalog.distinct_layers():
+            if names is not None and row.directory not in names:
+                continue
             self.report.layers += 1
             fault = await asyncio.to_thread(self._fault, row)
             if fault:
@@ -180,6 +199,7 @@ class _Check:
         users = self._catalog.images_with(row.directory)
         running = [use for image in users for use in self._in_use(image) if use.running]
         blob = row.blob if row.blob not in self._broken_blobs else ""
+        self.unmended.add(row.directory)
         if running:
             self._tell(fault, row.diff, f"stop container {short_id(running[0].id)} and check again", False)
             return
@@ -190,8 +210,11 @@ class _Check:
             made: bool = await asyncio.to_thread(self._remake, row)
             if made:
                 self._tell(fault, row.diff, "made again from its blob", True)
+                self.unmended.discard(row.directory)
                 return
         self._lose_images(fault, row.diff, users)
+        if not self._catalog.images_with(row.directory):
+            self.unmended.discard(row.directory)
 
     def _remake(self, row: LayerRow) -> bool:
         """In a thread: unpack a layer's blob again; whether that gave the layer."""

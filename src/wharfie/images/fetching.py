@@ -76,8 +76,6 @@ class Fetcher:
                 if begun is not None:
                     self._leftovers.let_go(begun)
         tell(_message("Pull complete", shown))
-        if self._writing is None or self._writing.done():
-            self._writing = spawn("write layers back", asyncio.to_thread(self._store.layers.sync))
         return layer
 
     async def _attempt(self, download: _Download, diff_id: str) -> Layer:

@@ -68,6 +68,8 @@ class LayerStore:
         self._hidden: set[str] = set()
         self.placed: set[str] = set()
         """Directories and digests that were placed and may not have a row yet."""
+        self.fresh: set[str] = set()
+        """Those that were placed and may be in the page cache only."""
         for path in (self._layers, self._blobs, self._tmp):
             os.makedirs(path, mode=0o711, exist_ok=True)
         # images hold set-uid programs: no user of the host may reach them (CVE-2021-41103)
@@ -108,10 +110,10 @@ class LayerStore:
     def place(self, draft: Draft, layer: Layer) -> None:
         """Make a finished draft visible; if the same layer is there already the draft is dropped."""
         if layer.blob and not os.path.exists(self.blob(layer.blob)):
-            self.placed.add(layer.blob)
+            self._announce(layer.blob, self.blob(layer.blob))
             os.rename(draft.blob, self.blob(layer.blob))
             point("a blob is placed")
-        self.placed.add(layer.directory)
+        self._announce(layer.directory, self.diff(layer.directory))
         try:
             os.rename(draft.path, self.directory(layer.directory))
         except OSError:
@@ -120,8 +122,13 @@ class LayerStore:
             draft.discard()
         point("a layer is placed")
 
+    def _announce(self, name: str, path: str) -> None:
+        self.placed.add(name)
+        if not os.path.exists(path):
+            self.fresh.add(name)
+
     def sync(self) -> None:
-        """In a thread: what was placed survives a power cut, before a row says that it is there."""
+        """In a thread: what was placed by now survives a power cut."""
         sync_filesystem(self._layers)
         point("the disk is synced")
 
@@ -134,7 +141,7 @@ class LayerStore:
         finally:
             os.close(fd)
         point("a manifest is written")
-        self.placed.add(digest)
+        self._announce(digest, self.blob(digest))
         os.rename(temporary, self.blob(digest))
 
     def hide(self, directories: Iterable[str], blobs: Iterable[str]) -> list[str]:

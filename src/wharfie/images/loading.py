@@ -2,7 +2,7 @@
 
 ::
 
-    stream ─ unpack into drafts ─ compare with the index ─ place ─ sync ─ rows and names in one transaction
+    stream ─ unpack into drafts ─ compare with the index ─ place ─ rows and names in one transaction
 
 A failure at any step leaves the store as it was. While it works nothing is collected, so a layer that the
 store had when the archive began is there when it ends.
@@ -92,8 +92,6 @@ def _place(store: LayerStore, archive: ImageArchive, found: Loaded) -> None:
                 store.place(arrived.draft, arrived.layer)
                 done.add(arrived.layer.diff_id)
                 point("load: a layer is placed")
-    if done:
-        store.sync()
 
 
 def _register(store: ImageStore, found: Loaded, progress: Progress) -> list[Image]:

@@ -129,7 +129,6 @@ class Pull:
     async def _register(self, raw: bytes, layers: list[Layer], body: bytes, digest: str, top: str) -> Image:
         point("all layers of a pull are here")
         self._store.layers.put_blob(digest, body)
-        await asyncio.to_thread(self._store.layers.sync)
         point("a pulled image is about to get its rows")
         with self._store.catalog.db.transaction():
             self._store.catalog.add_blob(digest, len(body), "manifest")

@@ -29,6 +29,7 @@ from wharfie.images import (
 from wharfie.images import config as configs
 from wharfie.images import filters as listing
 from wharfie.images.catalog import GHOST, Catalog, Garbage, ImageRow, LayerRow
+from wharfie.images.durability import Durability
 from wharfie.images.history import created_seconds, history_of
 from wharfie.images.image import (
     ContainerUse,
@@ -70,6 +71,7 @@ class ImageStore:
     def __init__(self, data_root: str, db: Database) -> None:
         self.catalog = Catalog(db)
         self.layers = LayerStore(data_root)
+        self.durability = Durability(self.catalog, self.layers)
         self._decoded: dict[str, configs.ImageConfig] = {}
         self._at_work = 0
         self._deferred: set[str] = set()
@@ -290,7 +292,10 @@ class ImageStore:
             self.catalog.add_image(row, rows)
             for name, tagged in names:
                 self.catalog.set_name(name, identifier, tagged=tagged)
+            files = [name for layer in layers for name in (layer.directory, layer.blob)]
+            self.durability.note([*files, manifest])
             point("an image's rows are written")
+        self.durability.settle()
         return self.by_id(identifier)
 
     @asynccontextmanager
@@ -304,7 +309,7 @@ class ImageStore:
                 await asyncio.shield(spawn("drop layer draft", asyncio.to_thread(draft.discard)))
 
     async def fill_from(self, draft: Draft, stream: AsyncIterator[bytes], *, place: bool = True) -> Layer:
-        """Unpack a stream of the event loop's into a draft, and place it on the disk for good."""
+        """Unpack a stream of the event loop's into a draft, and place it."""
         pipe = InwardPipe()
         feeder = spawn("feed layer", pipe.feed(stream))
 
@@ -313,8 +318,6 @@ class ImageStore:
                 layer = draft.fill(pipe.read, keep_blob=False)
                 if place:
                     self.layers.place(draft, layer)
-                    self.layers.sync()
-                    point("a layer is on the disk for good")
                 return layer
             finally:
                 pipe.abandon()
@@ -350,6 +353,14 @@ class ImageStore:
     def save(self, images: SavedImages) -> AsyncGenerator[bytes, None]:
         """One archive with these images."""
         return saving.save(self, images)
+
+    async def recover(self, in_use: InUse) -> checking.Report:
+        """At a start: look at what a power failure may have torn, and mend it; see :mod:`durability`."""
+        report = await checking.recheck(self, self.durability.suspects(), in_use=in_use)
+        for problem in report.problems:
+            _log.warning("after a power failure: %s %s: %s", problem.kind, problem.what, problem.action)
+        self.durability.settle()
+        return report
 
     async def check(self, *, repair: bool, in_use: InUse) -> checking.Report:
         """Look whether disk and catalog agree and every digest is right; mend what can be mended."""

@@ -113,4 +113,12 @@ MIGRATIONS: tuple[str, ...] = (
         uses INTEGER NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE unsynced (
+        name TEXT PRIMARY KEY,
+        boot TEXT NOT NULL
+    ) WITHOUT ROWID;
+    DELETE FROM build_cache WHERE unsynced != '';
+    ALTER TABLE build_cache DROP COLUMN unsynced;
+    """,
 )

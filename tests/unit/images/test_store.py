@@ -164,26 +164,6 @@ async def test_a_restart_sweeps_what_a_crash_left(store: ImageStore, tmp_path: P
     assert again.get("x:1").id == image.id
 
 
-async def test_the_disk_has_a_layer_before_a_row_says_so(
-    store: ImageStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps: list[object] = []
-    sync, add = store.layers.sync, store.catalog.add_image
-
-    def synced() -> None:
-        steps.append([path.name for path in Path(store.layers.directory("")).iterdir()])
-        sync()
-
-    def added(*row: object) -> None:
-        steps.append("row")
-        add(*row)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(store.layers, "sync", synced)
-    monkeypatch.setattr(store.catalog, "add_image", added)
-    image = await made(store)
-    assert steps == [[image.diff_ids[0].removeprefix("sha256:")], "row"]
-
-
 async def test_a_ghost_goes_with_its_last_container(store: ImageStore) -> None:
     image = await made(store)
     users = [ContainerUse("a" * 64, False, "x:1")]
