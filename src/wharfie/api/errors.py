@@ -37,10 +37,17 @@ def status_of(error: BaseException) -> int:
 def message_of(error: BaseException) -> str:
     """What a client is told; never empty."""
     if isinstance(error, errors.WharfieError):
-        return error.message
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"{type(error).__name__}: {error}"
+        text = error.message
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return encodable(text)
+
+
+def encodable(text: str) -> str:
+    """A message as UTF-8 can carry it, whatever a client's request brought into it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def error_answer(error: Exception) -> Answer:

@@ -27,7 +27,8 @@ from typing import Any, cast
 from aiohttp.web import BaseRequest
 from aiohttp.web_protocol import RequestHandler
 
-from wharfie.api.answers import head
+from wharfie.api.answers import head, json_answer
+from wharfie.api.errors import encodable
 from wharfie.api.threadbody import ThreadBody
 from wharfie.errors import InvalidArgument
 from wharfie.support.tasks import spawn
@@ -47,10 +48,24 @@ _CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,8}(?=[ \t]*(?:;|$))")
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n")
 
 
+class BodyCut(InvalidArgument):
+    """The client said in advance that its request would be longer."""
+
+
 class Connection(RequestHandler):
     """aiohttp's connection handler, with an eye on requests that may turn the connection."""
 
-    __slots__ = ("_body", "_continued", "_held", "_large", "_partial", "_taken", "_watcher")
+    __slots__ = (
+        "_asked",
+        "_body",
+        "_continued",
+        "_ended",
+        "_held",
+        "_large",
+        "_partial",
+        "_taken",
+        "_watcher",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,6 +74,8 @@ class Connection(RequestHandler):
         self._continued = False
         self._taken = False
         self._large = False
+        self._ended = False
+        self._asked: BaseRequest | None = None
         self._body: ThreadBody | None = None
         self._watcher: asyncio.Task[Any] | None = None
 
@@ -113,6 +130,43 @@ class Connection(RequestHandler):
             return 0
         return end
 
+    def begun(self, request: BaseRequest) -> BaseRequest:
+        """A request is taken up."""
+        self._asked = request
+        return request
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> Any:
+        """Answer what is no HTTP as every other error; aiohttp's own is text, and a traceback in the log."""
+        if status >= 500:
+            self.log_exception("a request failed", exc_info=exc)
+        return json_answer(
+            {"message": encodable((message or str(exc) or "malformed request").strip())}, status
+        )
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more (a half-close): what it asked for in full it still gets.
+
+        A stream ends, for one that has left looks the same; asyncio has no half-open TLS.
+        """
+        payloads = [payload for _, payload in self._messages]
+        if self._asked is not None:
+            payloads.append(self._asked.content)
+        secure = self.transport is None or self.transport.get_extra_info("sslcontext") is not None
+        if secure or self._watcher is not None or not (payloads or self._request_in_progress):
+            return False
+        self._ended = True
+        for payload in payloads:
+            if not payload.is_eof():
+                payload.set_exception(BodyCut("the request body ends in its middle"))
+                payload.feed_eof()
+        return True
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell the parser and whoever watches the client."""
         watcher, self._watcher = self._watcher, None
@@ -121,7 +175,15 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
 
     def cancel_when_lost(self) -> None:
-        """Cancel the current task when the client goes away (streams, waits)."""
+        """Cancel the current task when the client goes away (streams, waits).
+
+        Raises:
+            ConnectionError: it may be gone already.
+        """
+        if self._ended:
+            if self.transport is not None:
+                self.transport.close()
+            raise ConnectionResetError("the client is gone")
         self._watcher = asyncio.current_task()
 
     def give_up(self) -> None:
@@ -131,8 +193,11 @@ class Connection(RequestHandler):
 
     def settled(self) -> None:
         """The request is answered: nobody is cancelled any more, and held bytes are a further request."""
-        self._watcher = None
+        self._watcher = self._asked = None
         self._continued = False
+        if self._ended and not self._messages:
+            # aiohttp's: the connection ends with the answer
+            self._close = True
         if self._large:
             self._large = False
             self._give_back()

@@ -34,6 +34,10 @@ class _Connections(web.Server):
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._kwargs)
 
+    def _make_request(self, *parts: Any) -> BaseRequest:
+        request = super()._make_request(*parts)
+        return cast(Connection, request.protocol).begun(request)
+
 
 class Server:
     """Serves a table of routes on any number of sockets."""

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 
-from wharfie.errors import InvalidArgument, WharfieError
+from wharfie.errors import InvalidArgument
 
 _RECEIVE = 1 << 20
 _LINE_LIMIT = 1 << 12
@@ -20,7 +20,7 @@ _WAIT = 500
 """Milliseconds between looks whether the work was given up."""
 
 
-class BodyBroken(WharfieError):
+class BodyBroken(InvalidArgument):
     """The client went away, or the work was given up."""
 
 

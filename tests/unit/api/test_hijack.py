@@ -184,3 +184,37 @@ async def test_a_stream_over_tls_is_relayed(api: Api, certificate: tuple[Path, P
     writer.write(data)
     assert await asyncio.wait_for(reader.readexactly(6 + len(data)), 10) == b"first " + data
     writer.close()
+
+
+async def half_closed(api: Api, data: bytes) -> bytes:
+    reader, writer = await api.connect()
+    writer.write(data)
+    writer.write_eof()
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return answer
+
+
+async def test_who_half_closes_behind_requests_gets_their_answers(api: Api) -> None:
+    ping = b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"
+    assert (await half_closed(api, ping * 3)).count(b"HTTP/1.1 200 OK") == 3
+    body = b'{"Image": "busybox"}'
+    create = b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    assert (await half_closed(api, create)).startswith(b"HTTP/1.1 201")
+
+
+async def test_a_body_that_ends_in_its_middle_is_the_client_s_fault(api: Api) -> None:
+    for rest in (b"Content-Length: 99\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n5\r\n{"):
+        answer = await half_closed(api, b"POST /containers/create HTTP/1.1\r\nHost: d\r\n" + rest)
+        assert answer.startswith(b"HTTP/1.1 400"), answer
+        assert b"ends in its middle" in answer
+
+
+async def test_a_stream_ends_with_the_half_close_of_its_client(api: Api) -> None:
+    reader, writer = await api.connect()
+    writer.write(b"GET /containers/x/logs?stdout=1&follow=1 HTTP/1.1\r\nHost: d\r\n\r\n")
+    await api.streams.followed.wait()
+    writer.write_eof()
+    await asyncio.wait_for(api.streams.cancelled.wait(), 10)
+    await reader.read()
+    writer.close()
