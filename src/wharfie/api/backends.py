@@ -292,7 +292,13 @@ class Registries(Protocol):
         """Fetch every tag of a repository."""
 
     async def push(
-        self, ref: str, *, all_tags: bool, auth: images.AuthConfig | None, progress: Progress
+        self,
+        ref: str,
+        *,
+        all_tags: bool,
+        platform: str,
+        auth: images.AuthConfig | None,
+        progress: Progress,
     ) -> None:
         """Send an image, or all tags of a repository."""
 

@@ -27,6 +27,7 @@ IMAGES = Command(
         FORMAT,
         _WHOLE,
         ("quiet", "q", "flag", "Print ids only"),
+        ("tree", "", "flag", "Show each image once, with all of its names"),
     ),
     most=1,
     aliases="image ls, image list, images",
@@ -90,7 +91,14 @@ def images(context: Context, arguments: list[str]) -> int:
     chosen = filters(options.get("filter")) or {}
     if words:
         chosen.setdefault("reference", {})[words[0]] = True
+    if options.get("tree"):
+        from wharfie.cli import imagetree
+
+        imagetree.check(options)
     found = context.api.get("/images/json" + query(all=options.get("all"), filters=chosen or None))
+    if options.get("tree"):
+        imagetree.show(context, found)
+        return 0
     whole, digests = options.get("no-trunc", False), options.get("digests", False)
     rows = [row for one in found for row in _rows(one, whole=whole, digests=digests)]
     if options.get("quiet"):

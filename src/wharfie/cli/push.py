@@ -20,7 +20,7 @@ PUSH = Command(
     (
         ("all-tags", "a", "flag", "Push all tags of the repository"),
         ("disable-content-trust", "", "flag", ""),
-        ("platform", "", "string", ""),
+        ("platform", "", "string", "Push this platform's image, which must be what the name stands for"),
         ("quiet", "q", "flag", "Do not show progress"),
     ),
     needs=1,
@@ -50,10 +50,6 @@ _SEARCH_COLUMNS = [
 def push(context: Context, arguments: list[str]) -> int:
     """``push``."""
     options, words = PUSH.parse(arguments)
-    if options.get("platform"):
-        raise CommandError(
-            "--platform is not supported: an image here is for one platform, and is pushed as it is"
-        )
     validate(words[0])
     name, tag, digest = split(words[0])
     if digest:
@@ -66,7 +62,9 @@ def push(context: Context, arguments: list[str]) -> int:
         if not quiet:
             sys.stdout.write("Using default tag: latest\n")
             sys.stdout.flush()
-    target = f"/images/{quote(name, '/:')}/push" + query(tag="" if every else tag)
+    target = f"/images/{quote(name, '/:')}/push" + query(
+        tag="" if every else tag, platform=options.get("platform")
+    )
     # the daemon wants the header even from those who have nothing to say, as Docker's does
     headers = credentials.header(context, name) or {"X-Registry-Auth": "e30="}
     follow(context, "POST", target, fd=1, quiet=quiet, headers=headers)

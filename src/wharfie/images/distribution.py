@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from wharfie.errors import InvalidArgument, WharfieError
-from wharfie.images import manifests, reference
+from wharfie.images import manifests, reference, saving
 from wharfie.images.fetching import Fetcher
 from wharfie.images.image import Image, ImageNotFound, RegistryAuth
 from wharfie.images.leftovers import Leftovers
@@ -148,18 +148,27 @@ class Distribution:
         raise LayerVanished(f"layers of {name.familiar} are being removed all the time; try again")
 
     async def push(
-        self, ref: str, *, all_tags: bool = False, auth: RegistryAuth | None = None, progress: Progress
+        self,
+        ref: str,
+        *,
+        all_tags: bool = False,
+        platform: str = "",
+        auth: RegistryAuth | None = None,
+        progress: Progress,
     ) -> None:
         """Send an image, or all tags of a repository; ``progress`` gets Docker's messages.
 
         Raises:
-            ImageNotFound: there is no image of this name. RegistryUnreachable, RegistryDenied.
+            ImageNotFound: there is no image of this name. NoSuchPlatform: it is for another ``platform``.
+            RegistryUnreachable, RegistryDenied.
         """
         name = reference.parse(ref)
         if name.digest:
             raise InvalidArgument("cannot push a digest reference")
         progress({"status": f"The push refers to repository [{name.name}]"})
         found = self._to_push(name if all_tags else name.with_default_tag())
+        for tagged, image in found:
+            saving.check_platform(image, tagged.familiar, Platform.parse(platform) if platform else None)
         endpoint = self.settings.endpoint(name.domain)
         with self._store.keeping():
             async with Transport(endpoint, self.settings, auth) as transport:

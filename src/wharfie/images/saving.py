@@ -61,7 +61,7 @@ def chosen(store: ImageStore, refs: list[str], platform: Platform | None) -> lis
             saved = found.get(image_id)
             if saved is None:
                 image = store.by_id(image_id)
-                _check_platform(image, ref, platform)
+                check_platform(image, ref, platform)
                 saved = found[image_id] = Saved(image, store.catalog.layers(image_id))
             if name is not None and name not in saved.names:
                 saved.names.append(name)
@@ -81,7 +81,8 @@ def _meant(store: ImageStore, ref: str) -> list[tuple[str, reference.Reference |
     return [(row.id, name if name is not None and name.tag and not name.digest else None)]
 
 
-def _check_platform(image: Image, ref: str, platform: Platform | None) -> None:
+def check_platform(image: Image, ref: str, platform: Platform | None) -> None:
+    """Raises NoSuchPlatform if the image is for another one."""
     theirs = Platform(image.os, image.architecture, image.variant)
     if platform is not None and platform.rank(theirs) is None:
         raise NoSuchPlatform(

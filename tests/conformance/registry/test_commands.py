@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -108,6 +109,31 @@ def test_an_image_that_is_not_there_cannot_be_pushed(engine: ours.Engine, server
     done(engine, "tag", "busybox", f"{server}/none/there:1")
     failed = engine.cli("push", f"{server}/none/there:2")
     assert (failed.returncode, failed.stderr) == (1, f"tag does not exist: {server}/none/there:2\n")
+
+
+def test_an_image_is_pushed_for_the_platform_it_is_for(engine: ours.Engine, server: str) -> None:
+    name = f"{server}/platform:1"
+    done(engine, "tag", "busybox", name)
+    here = done(engine, "image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", name).strip()
+    for command in ([ours.WHARFIE], [docker.docker_cli()]):
+        words = [*command, "-H", engine.host, "push", "--platform"]
+        refused = subprocess.run([*words, "linux/s390x", name], capture_output=True, text=True, check=False)
+        assert refused.returncode == 1
+        assert "does not provide the specified platform (linux/s390x)" in refused.stderr
+        subprocess.run([*words, here, name], capture_output=True, check=True)
+
+
+def test_images_are_shown_as_a_tree(engine: ours.Engine) -> None:
+    done(engine, "tag", "busybox", "tree:1")
+    shown = done(engine, "images", "--tree", "tree")
+    theirs = by_docker(engine, "images", "--tree", "tree")
+    words = [line.split() for line in shown.splitlines() if line]
+    # theirs has colours, and other widths
+    assert words == [
+        line.split() for line in re.sub("\x1b\\[[0-9;]*m", "", theirs).splitlines() if line.strip()
+    ]
+    assert engine.cli("images", "--tree", "-q").returncode == 1
+    done(engine, "rmi", "tree:1")
 
 
 def test_a_blob_is_mounted_from_another_repository(engine: ours.Engine, server: str) -> None:

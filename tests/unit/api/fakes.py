@@ -346,8 +346,8 @@ class FakeRegistries:
     async def pull_all(self, ref: str, *, platform: str, auth: Any, progress: Any) -> None:
         self.calls.append(("pull all", ref, platform, auth))
 
-    async def push(self, ref: str, *, all_tags: bool, auth: Any, progress: Any) -> None:
-        self.calls.append(("push", ref, all_tags, auth))
+    async def push(self, ref: str, *, all_tags: bool, platform: str, auth: Any, progress: Any) -> None:
+        self.calls.append(("push", ref, all_tags, platform, auth))
         progress({"status": f"The push refers to repository [{ref}]"})
 
     async def login(self, auth: Any) -> registries.Login:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -256,11 +257,14 @@ async def test_pull_streams_progress_and_reports_errors_early_and_late(api: Api)
 async def test_without_a_tag_all_are_pulled_and_pushed(api: Api) -> None:
     await api.ask("POST", "/images/create?fromImage=localhost:5000/a")
     await api.ask("POST", "/images/localhost:5000/a/push")
-    await api.ask("POST", "/images/localhost:5000/a/push?tag=1")
+    await api.ask(
+        "POST",
+        "/images/localhost:5000/a/push?tag=1&platform=" + quote('{"os":"linux","architecture":"arm64"}'),
+    )
     assert api.registries.calls == [
         ("pull all", "localhost:5000/a", "", None),
-        ("push", "localhost:5000/a", True, None),
-        ("push", "localhost:5000/a:1", False, None),
+        ("push", "localhost:5000/a", True, "", None),
+        ("push", "localhost:5000/a:1", False, "linux/arm64", None),
     ]
 
 

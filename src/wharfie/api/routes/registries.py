@@ -11,6 +11,7 @@ from wharfie.api.answers import Answer, Stream, json_answer
 from wharfie.api.backends import Progress, Registries
 from wharfie.api.call import Call
 from wharfie.api.router import Route
+from wharfie.api.routes.store import platform as platform_of
 from wharfie.api.streaming import send_progress
 from wharfie.errors import InvalidArgument
 from wharfie.wire.images import AuthConfig
@@ -76,7 +77,9 @@ def routes(registries: Registries) -> list[Route]:
         every = not tag and ":" not in call.argument.rpartition("/")[2]
 
         async def work(progress: Progress) -> None:
-            await registries.push(reference, all_tags=every, auth=auth, progress=progress)
+            await registries.push(
+                reference, all_tags=every, platform=platform_of(call), auth=auth, progress=progress
+            )
 
         return await send_progress(call, work)
 

@@ -38,9 +38,13 @@ class RegistryService:
         )
         self._tell("pull", ref)
 
-    async def push(self, ref: str, *, all_tags: bool, auth: AuthConfig | None, progress: Progress) -> None:
+    async def push(
+        self, ref: str, *, all_tags: bool, platform: str, auth: AuthConfig | None, progress: Progress
+    ) -> None:
         """``docker push``."""
-        await self._distribution.push(ref, all_tags=all_tags, auth=_credentials(auth), progress=progress)
+        await self._distribution.push(
+            ref, all_tags=all_tags, platform=platform, auth=_credentials(auth), progress=progress
+        )
         self._tell("push", ref)
 
     def _tell(self, action: str, ref: str) -> None:
