@@ -17,10 +17,13 @@ from wharfie.engine.container import Container
 from wharfie.engine.registry import NoSuchContainer, Registry
 from wharfie.errors import InvalidArgument, WharfieError
 from wharfie.runtime.cgroups.select import open_cgroup
+from wharfie.support.tasks import spawn
 from wharfie.support.units import format_time
 
 NEVER = "0001-01-01T00:00:00Z"
 _INTERVAL = 1.0
+_SHARED = 0.1
+"""The share of an interval for which a sample is good enough for others."""
 
 # Docker's lists of block device numbers; version 2 of control groups fills the first only
 _BLKIO = (
@@ -171,11 +174,21 @@ def sample(cgroup: str, pid: int) -> dict[str, Any]:
     return convert(numbers, _net_dev(pid), Host.read(), time.time_ns())
 
 
+async def _read_sample(cgroup: str, pid: int) -> dict[str, Any]:
+    try:
+        return await asyncio.to_thread(sample, cgroup, pid)
+    except (OSError, WharfieError):
+        # it ended while it was looked at
+        return empty()
+
+
 class Stats:
     """The backend of the stats route."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._fresh: dict[str, tuple[float, asyncio.Task[dict[str, Any]]]] = {}
+        """The last sample of each container: clients that ask at about the same time share it."""
 
     async def stats(self, ref: str, *, stream: bool, one_shot: bool) -> AsyncIterator[dict[str, Any]]:
         """One sample every second until the container is removed, or just one.
@@ -210,11 +223,13 @@ class Stats:
         link = container.link
         if not container.status.running or link is None:
             return empty()
-        try:
-            return await asyncio.to_thread(sample, link.cgroup, link.pid)
-        except (OSError, WharfieError):
-            # it ended while it was looked at
-            return empty()
+        now = time.monotonic()
+        taken, task = self._fresh.get(container.id, (0.0, None))
+        if task is None or now - taken >= _SHARED * _INTERVAL:
+            self._fresh = {key: value for key, value in self._fresh.items() if now - value[0] < _INTERVAL}
+            task = spawn(f"sample of {container.id[:12]}", _read_sample(link.cgroup, link.pid))
+            self._fresh[container.id] = now, task
+        return await asyncio.shield(task)
 
     def _known(self, container: Container) -> bool:
         try:

@@ -32,15 +32,15 @@ class Part:
         """Close the file."""
         os.close(self.fd)
 
-    def blocks(self, offset: int) -> Iterator[tuple[bytes, int]]:
+    def blocks(self, offset: int, size: int = BLOCK) -> Iterator[tuple[bytes, int]]:
         """Whole entries from ``offset`` on, as (block, offset behind it); without a torn last line."""
-        length = BLOCK
+        length = size
         while True:
             block = os.pread(self.fd, length, offset)
             end = block.rfind(b"\n") + 1
             if end:
                 offset += end
-                length = BLOCK
+                length = size
                 yield block[:end], offset
             elif len(block) == length:
                 length *= 2

@@ -11,10 +11,12 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from wharfie.logs.decode import Renderer, runs, time_of
 from wharfie.logs.parts import Part, begin_at_tail, newer_parts, open_parts
+from wharfie.logs.turns import block_size, in_turn
 from wharfie.logs.watch import DirectoryWatcher
 from wharfie.wire import stdcopy
 
@@ -71,10 +73,9 @@ async def read_logs(
         # before the first look, so that nothing falls between
         bell, key = watcher.add(os.path.dirname(path))
     try:
-        for piece in reading.so_far():
-            yield piece
-            # other requests get their turn; the client sets the pace
-            await asyncio.sleep(0)
+        async with aclosing(in_turn(reading.so_far())) as pieces:
+            async for piece in pieces:
+                yield piece
         if bell is None:
             return
         ring = bell.ring
@@ -87,9 +88,9 @@ async def read_logs(
             bell.silence()
             last = stopped is not None and stopped.done()
             last = last or 0 < query.until_ns <= time.time_ns()
-            for piece in reading.further():
-                yield piece
-                await asyncio.sleep(0)
+            async with aclosing(in_turn(reading.further())) as pieces:
+                async for piece in pieces:
+                    yield piece
             if last:
                 return
             await bell.wait()
@@ -161,7 +162,7 @@ class _Reading:
 
     def _rest(self) -> Iterator[bytes]:
         assert self._part is not None
-        for block, offset in self._part.blocks(self._offset):
+        for block, offset in self._part.blocks(self._offset, block_size()):
             self._offset = offset
             yield from self._wanted(block)
 
