@@ -65,19 +65,13 @@ class Recorder:
         }
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         given = {"Content-Type": "application/x-tar" if isinstance(body, bytes) else "application/json"}
+        target = f"/v1.51{path}" + ("?" + urlencode(texts, doseq=True) if texts else "")
+        fields = {**(given if data is not None else {}), **(headers or {})}
+        if expect == 101:
+            return self._upgraded(one, target, data or b"", fields)
         connection = Connection(self.path)
-        connection.request(
-            one.method,
-            f"/v1.51{path}" + ("?" + urlencode(texts, doseq=True) if texts else ""),
-            body=data,
-            headers={**(given if data is not None else {}), **(headers or {})},
-        )
+        connection.request(one.method, target, body=data, headers=fields)
         answer = connection.getresponse()
-        if answer.status == 101:
-            self._note(one, 101, "", b"")
-            assert expect == 101, f"{operation} upgraded the connection"
-            assert connection.sock is not None
-            return connection.sock
         content = answer.read()
         connection.close()
         found = self._note(one, answer.status, answer.headers.get("Content-Type", ""), content)
@@ -86,6 +80,25 @@ class Recorder:
             assert expect >= 400, surprise
             self.surprises.append(surprise)
         return found
+
+    def _upgraded(
+        self, one: spec.Operation, target: str, body: bytes, headers: dict[str, str]
+    ) -> socket.socket:
+        """The connection behind the head of the answer; not a byte more is read than that."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(60)
+        sock.connect(self.path)
+        fields = {"Host": "localhost", "Content-Length": str(len(body)), **headers}
+        lines = [f"{one.method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in fields.items()]]
+        sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            byte = sock.recv(1)
+            assert byte, head
+            head += byte
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        self._note(one, 101, "", b"")
+        return sock
 
     def _note(self, one: spec.Operation, status: int, media: str, content: bytes) -> Any:
         values = _documents(content) if media.startswith("application/json") else []
