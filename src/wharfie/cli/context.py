@@ -13,13 +13,32 @@ if TYPE_CHECKING:
     from wharfie.client.address import Address
 
 
+DEFAULT = "default"
+"""The context that is no other: the daemon of this machine, or the one of -H and WHARFIE_HOST."""
+CURRENT = "wharfie-context"
+
+
+def current_name(directory: str) -> str:
+    """The context that ``context use`` made the current one of these settings."""
+    try:
+        fd = posix.open(f"{directory}/{CURRENT}", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return DEFAULT
+    data = posix.read(fd, 4096)
+    posix.close(fd)
+    return data.decode("utf-8", "replace").strip() or DEFAULT
+
+
 class Context:
     """One invocation."""
 
-    __slots__ = ("_settings", "api", "config_directory", "debug")
+    __slots__ = ("_settings", "api", "config_directory", "debug", "name")
 
-    def __init__(self, address: Address, config_directory: str, debug: bool, *, may_start: bool) -> None:
+    def __init__(
+        self, address: Address, config_directory: str, debug: bool, *, name: str = DEFAULT, may_start: bool
+    ) -> None:
         """``may_start``: a daemon is started when nobody listens at the default socket."""
+        self.name = name
         self.api = Api(address, self._start_daemon if may_start and address.is_default else None)
         self.config_directory = config_directory
         self.debug = debug

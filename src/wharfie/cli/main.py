@@ -30,9 +30,9 @@ GLOBAL = Command(
     "A container engine in Python",
     (
         ("config", "", "string", "Directory of the client's settings (default ~/.docker)"),
-        ("context", "c", "string", ""),
+        ("context", "c", "string", "Name of the daemon to talk to (see 'wharfie context')"),
         ("debug", "D", "flag", "Show where an unexpected failure happened"),
-        ("host", "H", "string", "Socket of the daemon (unix:///path or tcp://host:port)"),
+        ("host", "H", "string", "Where the daemon is (unix:///path, tcp://host:port or ssh://user@host)"),
         ("log-level", "l", "string", ""),
         ("version", "v", "flag", "Print the version"),
     ),
@@ -150,6 +150,7 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "check": ("store", "check"),
         "prune": ("prune", "system"),
         "stop": ("daemon", "stop_daemon"),
+        "dial-stdio": ("dial", "dial_stdio"),
     },
     "volume": {
         "ls": ("volume", "ls"),
@@ -173,6 +174,19 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "connect": ("network", "connect"),
         "disconnect": ("network", "disconnect"),
         "prune": ("prune", "networks"),
+    },
+    "context": {
+        "ls": ("named", "ls"),
+        "list": ("named", "ls"),
+        "create": ("named", "create"),
+        "update": ("named", "update"),
+        "use": ("named", "use"),
+        "show": ("named", "show_current"),
+        "inspect": ("named", "inspect"),
+        "rm": ("named", "remove"),
+        "remove": ("named", "remove"),
+        "export": ("contextfiles", "export"),
+        "import": ("contextfiles", "import_context"),
     },
 }
 _WITHOUT_DAEMON = ("daemon", "version")
@@ -202,18 +216,26 @@ def find(words: list[str]) -> tuple[str, str, list[str]]:
     return (*(COMMANDS[found] if isinstance(found, str) else found), words[2:])
 
 
-def _context(options: dict[str, Any], function: str) -> Context:
-    from wharfie.cli.context import Context
+def _context(options: dict[str, Any], module: str, function: str) -> Context:
+    from wharfie.cli.context import DEFAULT, Context, current_name
     from wharfie.client.address import Address
 
-    if options.get("context") not in (None, "", "default"):
-        raise CommandError("contexts are not supported: name the daemon's socket with -H", 125)
-    host = options.get("host") or variable("WHARFIE_HOST") or None
-    directory = options.get("config") or variable("DOCKER_CONFIG")
+    host, name = options.get("host"), options.get("context")
+    if host and name:
+        raise CommandError("conflicting options: cannot specify both --host and --context")
+    directory = options.get("config") or variable("DOCKER_CONFIG") or (variable("HOME") or "") + "/.docker"
+    if not name:
+        host = host or variable("WHARFIE_HOST")
+        name = DEFAULT if host else variable("WHARFIE_CONTEXT") or current_name(directory)
+    if name != DEFAULT and module not in ("named", "contextfiles"):
+        from wharfie.cli.contextstore import host_of
+
+        host = host_of(directory, name)
     return Context(
-        Address(host),
-        directory or (variable("HOME") or "") + "/.docker",
+        Address(host or None),
+        directory,
         bool(options.get("debug")),
+        name=name,
         may_start=function not in _WITHOUT_DAEMON and function != "stop_daemon",
     )
 
@@ -234,7 +256,7 @@ def run(arguments: list[str]) -> int:
     if words[0] == "help":
         words = [*words[1:], "--help"]
     module, function, rest = find(words)
-    context = _context(options, function)
+    context = _context(options, module, function)
     command = getattr(_load(module), function)
     gc.freeze()
     gc.enable()

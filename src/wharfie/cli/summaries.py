@@ -11,6 +11,7 @@ GROUP_ABOUT = {
     "system": "The daemon and what it keeps on disk",
     "volume": "Volumes",
     "network": "Networks",
+    "context": "Daemons that have a name",
 }
 
 SUMMARIES = {
@@ -70,6 +71,16 @@ SUMMARIES = {
     "system df": "Show what takes up disk space",
     "system prune": "Remove everything that nothing uses",
     "system stop": "Stop the daemon; containers go on running",
+    "context ls": "List contexts",
+    "context create": "Give a daemon a name",
+    "context update": "Change a context",
+    "context use": "Use a context from now on, unless another is named",
+    "context show": "Print the name of the current context",
+    "context inspect": "Show everything about contexts",
+    "context rm": "Forget contexts",
+    "context export": "Write a context to a file",
+    "context import": "Make a context from what export wrote",
+    "system dial-stdio": "Connect standard input and output to the daemon's API",
     "volume ls": "List volumes",
     "volume create": "Make a volume",
     "volume inspect": "Show everything about volumes",

@@ -23,9 +23,9 @@ def default_socket() -> str:
 
 
 class Address:
-    """A daemon's address: ``unix:///path`` or ``tcp://host:port``."""
+    """A daemon's address: ``unix:///path``, ``tcp://host:port`` or ``ssh://user@host``."""
 
-    __slots__ = ("is_default", "path", "port", "text")
+    __slots__ = ("is_default", "path", "port", "remote", "text")
 
     def __init__(self, text: str | None) -> None:
         """Read ``text`` (None: the default socket); raises InvalidHost."""
@@ -33,6 +33,7 @@ class Address:
         self.text = f"unix://{default_socket()}" if text is None else text
         self.path = ""
         self.port = 0
+        self.remote = False
         scheme, separator, rest = self.text.partition("://")
         if not separator:
             scheme, rest = ("unix", self.text) if self.text.startswith("/") else ("tcp", self.text)
@@ -44,13 +45,23 @@ class Address:
             if not port.isdigit() or not 0 < int(port) < 65536:
                 raise InvalidHost(f'unable to parse daemon host "{self.text}": want tcp://HOST:PORT')
             self.path, self.port = host.strip("[]") or "127.0.0.1", int(port)
+        elif scheme == "ssh":
+            from wharfie.client import ssh
+
+            ssh.command(self.text)
+            self.remote = True
         else:
             raise InvalidHost(
-                f'unable to parse daemon host "{self.text}": want unix:///PATH or tcp://HOST:PORT'
+                f'unable to parse daemon host "{self.text}": want unix:///PATH, tcp://HOST:PORT '
+                "or ssh://USER@HOST"
             )
 
     def connect(self) -> _socket.socket:
         """A new connection; raises DaemonUnreachable."""
+        if self.remote:
+            from wharfie.client import ssh
+
+            return ssh.connect(self.text)
         if not self.port:
             sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
             try:
