@@ -50,7 +50,7 @@ def main_help() -> None:
     """Print all commands in groups."""
     from wharfie.cli.main import COMMANDS, GLOBAL, GROUPS
 
-    others = sorted(name for name in COMMANDS if name not in COMMON)
+    others = sorted(name for name in COMMANDS if name in SUMMARIES and name not in COMMON)
     lines = [
         f"Usage:  {PROGRAM} {GLOBAL.usage}",
         "",

@@ -82,6 +82,8 @@ COMMANDS = {
     "info": ("system", "info"),
     "events": ("events", "events"),
     "daemon": ("daemon", "daemon"),
+    "completion": ("completion", "completion"),
+    "__complete": ("completion", "complete"),
 }
 # group: command in it -> module and function, or the plain command it is another name of
 GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
@@ -189,7 +191,7 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "import": ("contextfiles", "import_context"),
     },
 }
-_WITHOUT_DAEMON = ("daemon", "version")
+_WITHOUT_DAEMON = ("daemon", "version", "complete")
 
 
 def find(words: list[str]) -> tuple[str, str, list[str]]:

@@ -71,6 +71,7 @@ SUMMARIES = {
     "system df": "Show what takes up disk space",
     "system prune": "Remove everything that nothing uses",
     "system stop": "Stop the daemon; containers go on running",
+    "completion": "Print a completion script for bash, zsh or fish",
     "context ls": "List contexts",
     "context create": "Give a daemon a name",
     "context update": "Change a context",
