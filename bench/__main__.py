@@ -46,6 +46,9 @@ def main() -> None:
         starts, removals = measure.parallel(all_engines)
         rows.append(report.Row("40 × `run -d`, four at a time", "s", starts, 0.2))
         rows.append(report.Row("`rm -f` of 20 running", "s", removals, 0.25))
+        rows.append(
+            report.Row("`ps` with 60 containers", "ms", measure.listing(all_engines, options.rounds), 1.0)
+        )
         rows.append(report.Row("memory per container", "MiB", measure.memory(daemons), None))
         if not options.quick:
             rows.append(

@@ -84,6 +84,18 @@ def parallel(engines: Engines) -> tuple[Numbers, Numbers]:
     return starts, removals
 
 
+def listing(engines: Engines, rounds: int, count: int = 60) -> Numbers:
+    """``ps`` with ``count`` containers that run, ms."""
+    # two command lines of one daemon list the same containers
+    made = {
+        name: _many(engine, count, 4) for name, engine in engines.items() if name != "docker cli on wharfie"
+    }
+    result = _by_turns(engines, lambda engine: engine.timed("ps") * 1000, rounds)
+    for name, containers in made.items():
+        engines[name].call("rm", "-f", *containers)
+    return result
+
+
 def memory(engines: Engines, count: int = 20) -> Numbers:
     """Pss of the process that holds a container, after 1,000 chunks of log each, MiB (mean of ``count``)."""
     script = "i=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i+1)); done; sleep 1000"
