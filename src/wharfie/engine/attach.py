@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from wharfie.engine.container import Container, PendingAttach, State
+from wharfie.engine.logconfig import readable
 from wharfie.errors import Conflict, InvalidArgument, NotSupported, WharfieError
 from wharfie.logs.reader import LogQuery, read_logs
 from wharfie.logs.watch import DirectoryWatcher
@@ -125,7 +126,7 @@ class Streams:
     async def logs(self, ref: str, request: LogsWanted) -> AsyncIterator[bytes]:
         """The log, in stdcopy frames unless it has a terminal; raises with the first item."""
         container = self._containers.get(ref)
-        if not container.log_path:
+        if not readable(container):
             raise NotSupported("configured logging driver does not support reading")
         link = container.link
         query = LogQuery(
@@ -140,7 +141,7 @@ class Streams:
             follow=request.follow and container.status.running and link is not None,
         )
         pieces = read_logs(
-            container.log_path,
+            container.spool_path,
             query,
             multiplex=not container.tty,
             watcher=self._watcher,
@@ -174,7 +175,7 @@ class Streams:
                 detach_keys=detach_keys(request.detach_keys) if container.tty else b"",
                 prefix=prefix,
             )
-            if request.logs and container.log_path:
+            if request.logs and readable(container):
                 await self._prelude(container, request, fd)
             if not request.stream:
                 return
@@ -194,7 +195,7 @@ class Streams:
         multiplex = request.multiplex and not container.tty
         with socket.socket(fileno=os.dup(fd)) as stream:
             stream.setblocking(False)
-            async for piece in read_logs(container.log_path, query, multiplex=multiplex):
+            async for piece in read_logs(container.spool_path, query, multiplex=multiplex):
                 await asyncio.get_running_loop().sock_sendall(stream, piece)
 
     def _wait_for_start(self, container: Container, attachment: Attachment, fd: int) -> None:

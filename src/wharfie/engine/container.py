@@ -204,7 +204,12 @@ class Container:
 
     @property
     def log_path(self) -> str:
-        """Its log file; empty for a driver that keeps none."""
+        """Where its log is for others to read; empty for a driver that keeps it elsewhere or not at all."""
+        return self.spool_path if self.record.log_driver == "json-file" else ""
+
+    @property
+    def spool_path(self) -> str:
+        """The file its lines are written to; empty for the driver that keeps none."""
         if self.record.log_driver == "none":
             return ""
         return f"{self.directory}/{self.id}-json.log"

@@ -24,6 +24,7 @@ from wharfie.engine.recovery import Recovery
 from wharfie.engine.registry import Registry
 from wharfie.engine.removal import Removal
 from wharfie.engine.rootfs import rootfs_fd
+from wharfie.engine.shipping import Shipping
 from wharfie.engine.spawners import SpawnerHolder
 from wharfie.engine.starting import Starting
 from wharfie.engine.stopping import Stopping
@@ -84,8 +85,11 @@ class Containers:
             self._context,
             {"kill": self._stopping.shoot, "stop": self._stopping.stop_gently, "restart": self._restart},
         )
+        self._shipping = Shipping()
         supervisor.connect(
-            restart=self._starting.restart_by_policy, remove=self._removal.auto_remove, watched=probing.begin
+            restart=self._starting.restart_by_policy,
+            remove=self._removal.auto_remove,
+            watched=(probing.begin, self._shipping.begin),
         )
         self._creation = Creation(self._context)
         self._updating = Updating(self._context)
@@ -97,6 +101,8 @@ class Containers:
     async def recover(self) -> None:
         """At the daemon's start: bring database, monitors and kernel together, and apply restart policies."""
         await self._recovery.run()
+        for container in self.all():
+            self._shipping.settle(container)
 
     async def close(self) -> None:
         """At the daemon's end: let go of the monitors; containers live on."""

@@ -21,7 +21,7 @@ from functools import partial
 
 import msgspec
 
-from wharfie.engine import links, merging, seating, surroundings, trees, validate, writable
+from wharfie.engine import links, logoptions, merging, seating, surroundings, trees, validate, writable
 from wharfie.engine.container import Container, Record, Status
 from wharfie.engine.context import Context
 from wharfie.engine.oci import namespaces
@@ -81,7 +81,7 @@ class Creation:
         host_config, discarded = validate.resources(host_config, host)
         warnings += discarded
         log_options = dict(host_config.log_config.config or {})
-        validate.logging(host_config.log_config.type, log_options)
+        logoptions.check(host_config.log_config.type, log_options)
         identifier = new_id()
         config = merging.config(asked, image.config, self._default_hostname(identifier, host_config))
         path, args = merging.command(config)

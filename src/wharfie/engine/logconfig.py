@@ -6,21 +6,32 @@ import re
 from typing import Any
 
 from wharfie.engine.container import Container
+from wharfie.engine.logoptions import SENT, truth
 from wharfie.errors import InvalidArgument
 from wharfie.support.units import parse_size
 
 MAX_SIZE = 100 << 20
 MAX_FILES = 5
 """Ours: rotation is on by default, so that no log fills a disk."""
+CACHE_SIZE = 20 << 20
+_FIELD = re.compile(r"{{\s*\.(\w+)\s*}}")
 
 
 class BadLogOption(InvalidArgument):
-    """A value that the log driver cannot use."""
+    """What the log driver cannot use, or cannot reach."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"failed to create task for container: failed to initialize logging driver: {reason}"
-        )
+
+def start_failed(reason: str) -> BadLogOption:
+    """In Docker's words."""
+    return BadLogOption(f"failed to create task for container: failed to initialize logging driver: {reason}")
+
+
+def readable(container: Container) -> bool:
+    """Whether ``docker logs`` can show what it wrote."""
+    record = container.record
+    if record.log_driver in SENT:
+        return not truth(record.log_options, "cache-disabled")
+    return record.log_driver != "none"
 
 
 def log_request(container: Container) -> dict[str, Any]:
@@ -29,47 +40,73 @@ def log_request(container: Container) -> dict[str, Any]:
     if record.log_driver == "none":
         return {"driver": "none", "path": "", "max_size": 0, "max_file": 1, "attrs": {}}
     options = record.log_options
+    found = attributes(container, options)
+    if options.get("tag"):
+        found["tag"] = tag(container, options)
+    # what is sent on is kept beside it as well, under limits of its own
+    prefix, size = ("cache-", CACHE_SIZE) if record.log_driver in SENT else ("", MAX_SIZE)
     return {
         "driver": "json-file",
-        "path": container.log_path,
-        "max_size": _size(options.get("max-size", "")),
-        "max_file": _count(options),
-        "attrs": _attributes(container, options),
+        "path": container.spool_path,
+        "max_size": _size(options.get(f"{prefix}max-size", ""), size),
+        "max_file": _count(options, prefix),
+        "attrs": found,
     }
 
 
-def _size(text: str) -> int:
+def _size(text: str, default: int) -> int:
     if not text:
-        return MAX_SIZE
+        return default
     if text == "-1":
         return 0
     try:
         return parse_size(text)
     except ValueError:
-        raise BadLogOption(f"invalid size: '{text}'") from None
+        raise start_failed(f"invalid size: '{text}'") from None
 
 
-def _count(options: dict[str, str]) -> int:
-    text = options.get("max-file", "")
+def _count(options: dict[str, str], prefix: str) -> int:
+    text = options.get(f"{prefix}max-file", "")
     if not text:
         # Docker keeps one file where only its size is limited
-        return 1 if options.get("max-size") else MAX_FILES
+        return 1 if not prefix and options.get("max-size") else MAX_FILES
     if not text.isdigit() or int(text) < 1:
-        raise BadLogOption("max-file cannot be less than 1")
+        raise start_failed("max-file cannot be less than 1")
     return int(text)
 
 
-def _attributes(container: Container, options: dict[str, str]) -> dict[str, str]:
+def attributes(container: Container, options: dict[str, str]) -> dict[str, str]:
     """Labels and variables that each line carries, as ``logs --details`` shows them."""
     labels = container.config.labels or {}
     env = dict(entry.partition("=")[::2] for entry in container.config.env or ())
     found = _chosen(labels, options.get("labels", ""), options.get("labels-regex", ""))
     found.update(_chosen(env, options.get("env", ""), options.get("env-regex", "")))
-    if options.get("tag"):
-        found["tag"] = (
-            options["tag"].replace("{{.ID}}", container.short_id).replace("{{.Name}}", container.name)
-        )
     return found
+
+
+def tag(container: Container, options: dict[str, str]) -> str:
+    """What ``tag`` says of a container, its short id where it says nothing; raises BadLogOption."""
+    template = options.get("tag") or "{{.ID}}"
+    image = container.image_id.removeprefix("sha256:")
+    known = {
+        "ID": container.short_id,
+        "FullID": container.id,
+        "Name": container.name,
+        "ImageID": image[:12],
+        "ImageFullID": container.image_id,
+        "ImageName": container.config.image,
+        "DaemonName": "docker",
+    }
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in known:
+            raise start_failed(f"failed to parse tag '{template}': there is no field '{found[1]}'")
+        return known[found[1]]
+
+    text = _FIELD.sub(value, template)
+    if "{{" in text:
+        raise start_failed(f"failed to parse tag '{template}': only fields like {{{{.Name}}}} are known")
+    return text
 
 
 def _chosen(values: dict[str, str], names: str, pattern: str) -> dict[str, str]:
@@ -77,7 +114,7 @@ def _chosen(values: dict[str, str], names: str, pattern: str) -> dict[str, str]:
     try:
         matches = re.compile(pattern).search if pattern else None
     except re.error as error:
-        raise BadLogOption(f"invalid regular expression '{pattern}': {error}") from None
+        raise start_failed(f"invalid regular expression '{pattern}': {error}") from None
     return {
         name: value
         for name, value in values.items()

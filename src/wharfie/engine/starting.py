@@ -17,7 +17,17 @@ import os
 from contextlib import AsyncExitStack
 from typing import Any
 
-from wharfie.engine import filesets, lifecycle, links, seating, sharing, surroundings, trees, writable
+from wharfie.engine import (
+    filesets,
+    lifecycle,
+    links,
+    seating,
+    sharing,
+    shipping,
+    surroundings,
+    trees,
+    writable,
+)
 from wharfie.engine.container import Container, PendingAttach, State
 from wharfie.engine.context import Context
 from wharfie.engine.failures import start_failure
@@ -89,6 +99,7 @@ class Starting:
         try:
             mounts = await stack.enter_async_context(trees.opened(self._context, container))
             request = self._prepare(container)
+            await shipping.check(container)
             request.trees = list(mounts)
             request.attachments = [item.attachment for item in pending]
             fds = [*mounts.values(), *(item.fd for item in pending)]

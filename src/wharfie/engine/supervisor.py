@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from wharfie.engine import lifecycle, sharing, surroundings, waiting
 from wharfie.engine.container import Container
@@ -25,6 +25,7 @@ from wharfie.support.tasks import spawn
 
 _log = logging.getLogger(__name__)
 Verb = Callable[[Container], Awaitable[None]]
+Watcher = Callable[[Container, MonitorLink], None]
 
 
 class Supervisor:
@@ -33,14 +34,12 @@ class Supervisor:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._verbs: tuple[Verb, Verb] | None = None
-        self._watched: Callable[[Container, MonitorLink], None] | None = None
+        self._watched: Sequence[Watcher] = ()
         self._closed = False
         self.recovering = False
         """While the daemon starts: what a policy or ``--rm`` asks for is left to the recovery's end."""
 
-    def connect(
-        self, *, restart: Verb, remove: Verb, watched: Callable[[Container, MonitorLink], None]
-    ) -> None:
+    def connect(self, *, restart: Verb, remove: Verb, watched: Sequence[Watcher]) -> None:
         """Say how a container is started again and removed, for the verbs need a supervisor themselves, and
         who else looks after a running one."""
         self._verbs = (restart, remove)
@@ -62,8 +61,8 @@ class Supervisor:
         container.link = link
         link.on_oom = lambda: self.apply(container, lifecycle.OutOfMemory())
         link.exited.add_done_callback(lambda future: self._exited(container, link, future))
-        if self._watched is not None:
-            self._watched(container, link)
+        for begin in self._watched:
+            begin(container, link)
 
     def let_go(self, container: Container) -> None:
         """Leave a running container to its monitor, at the daemon's end."""

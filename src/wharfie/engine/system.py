@@ -18,6 +18,7 @@ from typing import Any
 
 import wharfie
 from wharfie.engine import filters as filtering
+from wharfie.engine import logoptions
 from wharfie.engine.container import State
 from wharfie.engine.containers import Containers
 from wharfie.engine.events import EventBus
@@ -153,7 +154,7 @@ class System:
             driver="overlay2",
             driver_status=[("Backing Filesystem", _file_system(self._facts.data_root))],
             plugins=Plugins(
-                volume=["local"], network=["bridge", "host", "macvlan", "null"], log=["json-file", "none"]
+                volume=["local"], network=["bridge", "host", "macvlan", "null"], log=list(logoptions.DRIVERS)
             ),
             memory_limit=host.unified or "memory" in groups.controllers,
             swap_limit=host.swap_limit,

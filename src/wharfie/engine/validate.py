@@ -20,35 +20,13 @@ from wharfie.engine.oci.security import parse_security
 from wharfie.engine.oci.sysctls import check_sysctls
 from wharfie.engine.publishing import bindings
 from wharfie.engine.signals import parse_signal
-from wharfie.errors import InvalidArgument, NotSupported
+from wharfie.errors import InvalidArgument
 from wharfie.network import egress, ports, rates
 from wharfie.network.model import Mode, ModeKind
 from wharfie.wire.config import Config, HostConfig, Resources
 
 MINIMUM_MEMORY = 6 << 20
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_LOG_OPTIONS = {
-    "json-file": {
-        "max-file",
-        "max-size",
-        "compress",
-        "labels",
-        "labels-regex",
-        "env",
-        "env-regex",
-        "tag",
-        "mode",
-        "max-buffer-size",
-        "cache-disabled",
-        "cache-max-size",
-        "cache-max-file",
-        "cache-compress",
-    },
-    "none": {"mode", "max-buffer-size"},
-}
-_DOCKER_DRIVERS = frozenset(
-    ("local", "journald", "syslog", "gelf", "fluentd", "awslogs", "splunk", "gcplogs", "etwlogs")
-)
 R = TypeVar("R", bound=Resources)
 
 
@@ -82,7 +60,7 @@ def working_directory(path: str) -> None:
 
 
 def host_config(asked: HostConfig, host: Host) -> list[str]:
-    """The host-bound part without its resources; the warnings. Raises InvalidArgument, NotSupported."""
+    """The host-bound part without its resources; the warnings. Raises InvalidArgument."""
     restart.validate(asked.restart_policy)
     if asked.shm_size < 0:
         raise InvalidArgument("SHM size can not be less than 0")
@@ -169,18 +147,6 @@ def network(asked: Config, host: HostConfig) -> None:
     ):
         if conflicts:
             raise InvalidArgument(f"conflicting options: {problem}")
-
-
-def logging(driver: str, options: dict[str, str]) -> None:
-    """A log driver and its options; raises InvalidArgument, NotSupported."""
-    known = _LOG_OPTIONS.get(driver)
-    if known is None:
-        if driver in _DOCKER_DRIVERS:
-            raise NotSupported(f"the log driver {driver} is not supported yet: use json-file or none")
-        raise InvalidArgument(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
-    for option in options:
-        if option not in known:
-            raise InvalidArgument(f"unknown log opt '{option}' for {driver} log driver")
 
 
 # -- limits -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wharfie.engine import validate
+from wharfie.engine import logoptions, validate
 from wharfie.engine.oci.host import Host
 from wharfie.errors import InvalidArgument, WharfieError
 from wharfie.wire.config import Config, HostConfig, PortBinding, RestartPolicy, Ulimit
@@ -113,11 +113,11 @@ def test_names_directories_signals_and_log_drivers() -> None:
         ),
         (lambda: validate.config(Config(stop_signal="NOSUCH"), HostConfig()), "invalid signal: NOSUCH"),
         (
-            lambda: validate.logging("nosuch", {}),
+            lambda: logoptions.check("nosuch", {}),
             'error looking up logging plugin nosuch: plugin "nosuch" not found',
         ),
         (
-            lambda: validate.logging("json-file", {"nosuch": "1"}),
+            lambda: logoptions.check("json-file", {"nosuch": "1"}),
             "unknown log opt 'nosuch' for json-file log driver",
         ),
     ):
