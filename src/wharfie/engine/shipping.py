@@ -22,10 +22,11 @@ from wharfie.engine.container import Container
 from wharfie.engine.logconfig import start_failed
 from wharfie.engine.logformat import Format, format_for
 from wharfie.engine.logoptions import SENT
+from wharfie.errors import WharfieError
 from wharfie.logs.decode import runs
 from wharfie.logs.sending import Connection
 from wharfie.logs.tail import Tail
-from wharfie.logs.watch import DirectoryWatcher
+from wharfie.logs.watch import Bell, DirectoryWatcher
 from wharfie.monitor.client import MonitorLink
 from wharfie.support.tasks import spawn
 
@@ -56,10 +57,19 @@ class Shipping:
     def _send(self, container: Container, exited: asyncio.Future[Any]) -> None:
         before = self._tasks.get(container.id)
         tail = Tail(container.spool_path, f"{container.directory}/log-cursor")
+        # at once: with --rm file and directory may have lost their names when the task gets its turn
+        try:
+            bell, key = self._watcher.add(os.path.dirname(container.spool_path))
+        except OSError as error:
+            _log.warning("the log of container %s is not sent: %s", container.short_id, error)
+            return
         if before is None:
-            # at once: with --rm the file may have lost its name when the task gets its turn
             tail.open()
-        task = spawn(f"log of {container.short_id}", self._ship(container, tail, exited, before))
+        ring = bell.ring
+        exited.add_done_callback(lambda _exited: ring())
+        work = self._ship(container, tail, exited, bell, before)
+        task = spawn(f"log of {container.short_id}", work)
+        task.add_done_callback(lambda _done: self._watcher.remove(bell, key))
         self._tasks[container.id] = task
         task.add_done_callback(lambda done: self._ended(container.id, done))
 
@@ -72,17 +82,16 @@ class Shipping:
         container: Container,
         tail: Tail,
         exited: asyncio.Future[Any],
+        bell: Bell,
         before: asyncio.Task[None] | None,
     ) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-            tail.open()
-        form = format_for(container)
-        connection = Connection(form.target, form.tls)
-        bell, key = self._watcher.add(os.path.dirname(container.spool_path))
-        ring = bell.ring
-        exited.add_done_callback(lambda _exited: ring())
+        connection = None
         try:
+            if before is not None:
+                await asyncio.wait([before])
+                tail.open()
+            form = format_for(container)
+            connection = Connection(form.target, form.tls)
             while True:
                 bell.silence()
                 last = exited.done()
@@ -91,11 +100,11 @@ class Shipping:
                     break
                 await bell.wait()
             await connection.finish()
-        except OSError as error:
+        except (OSError, WharfieError) as error:
             _log.warning("the log of container %s is not sent to its end: %s", container.short_id, error)
         finally:
-            self._watcher.remove(bell, key)
-            connection.close()
+            if connection is not None:
+                connection.close()
             tail.close()
 
     async def _new_ones(self, container: Container, tail: Tail, form: Format, connection: Connection) -> None:
