@@ -60,7 +60,7 @@ async def fetch_remote(remote: str, target: str, dockerfile: str) -> str:
         _, below = await fetch.clone(remote, target, keep_git=False)
         return _below(target, below)
     if not fetch.is_url(remote):
-        raise BuildFailed(f"remote URL {remote} is not supported: it is neither HTTP nor Git")
+        raise BuildFailed(f"remote URL {fetch.redacted(remote)} is not supported: it is neither HTTP nor Git")
     place = target + ".download"
     await fetch.download(remote, place)
     try:

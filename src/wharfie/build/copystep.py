@@ -168,7 +168,7 @@ async def _downloaded(shop: Shop, stack: AsyncExitStack, wanted: Wanted, url: st
     place = shop.place("download")
     name = fetch.file_name(url)
     if not name and wanted.destination.endswith("/"):
-        raise BuildFailed(f"cannot determine filename for source {url}")
+        raise BuildFailed(f"cannot determine filename for source {fetch.redacted(url)}")
     name = name or posixpath.basename(wanted.destination)
     digest, when = await fetch.download(url, f"{place}/{name}")
     fetch.check_digest(wanted.item.checksum, digest, url)

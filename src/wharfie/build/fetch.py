@@ -24,6 +24,7 @@ _LIMIT = 8 << 30
 _GIT = re.compile(r"^(git://|git@|https?://[^#]+\.git(?:[#?]|$)|ssh://)")
 _SUBDIRECTORY = re.compile(r"[^\0]*\Z")
 _REF = re.compile(r"[A-Za-z0-9_./@{}^~+-]*\Z")
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 def is_url(text: str) -> bool:
@@ -41,33 +42,40 @@ def file_name(url: str) -> str:
     return posixpath.basename(unquote(urlsplit(url).path))
 
 
+def redacted(text: str) -> str:
+    """A text with addresses as it may be shown: without their names and passwords."""
+    return _CREDENTIALS.sub("xxxxx:xxxxx@", text)
+
+
 def check_digest(expected: str, digest: str, what: str) -> None:
     """Raises BuildFailed where a checksum is not the one asked for."""
     if expected and expected != digest:
-        raise BuildFailed(f"digest mismatch {digest}: {expected} was expected of {what}")
+        raise BuildFailed(f"digest mismatch {digest}: {expected} was expected of {redacted(what)}")
 
 
 async def download(url: str, target: str) -> tuple[str, int]:
     """Fetch into a new file; digest and time of the last change (ns). Raises BuildFailed, Unavailable."""
     import aiohttp  # loaded by the first build that needs it
 
+    shown = redacted(url)
     whole = hashlib.sha256()
     size = 0
     wait = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
     try:
         async with aiohttp.ClientSession(timeout=wait, trust_env=True) as session, session.get(url) as answer:
             if answer.status >= 400:
-                raise BuildFailed(f"failed to GET {url} with status {answer.status} {answer.reason}")
+                raise BuildFailed(f"failed to GET {shown} with status {answer.status} {answer.reason}")
             with open(target, "xb") as file:
                 async for piece in answer.content.iter_chunked(1 << 20):
                     size += len(piece)
                     if size > _LIMIT:
-                        raise BuildFailed(f"{url} is longer than {_LIMIT} bytes")
+                        raise BuildFailed(f"{shown} is longer than {_LIMIT} bytes")
                     whole.update(piece)
                     file.write(piece)
             changed = answer.headers.get("Last-Modified", "")
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise Unavailable(f"failed to fetch {url}: {error or type(error).__name__}") from error
+        why = redacted(str(error)) or type(error).__name__
+        raise Unavailable(f"failed to fetch {shown}: {why}") from error
     try:
         when = int(parsedate_to_datetime(changed).timestamp()) * 10**9
     except (TypeError, ValueError):
@@ -82,14 +90,14 @@ async def clone(url: str, target: str, *, keep_git: bool) -> tuple[str, str]:
     if remote.startswith("github.com/"):
         remote = "https://" + remote
     if remote.startswith("-") or ref.startswith("-") or not _REF.match(ref):
-        raise BuildFailed(f"invalid Git reference in {url}")
+        raise BuildFailed(f"invalid Git reference in {redacted(url)}")
     git = _program()
-    await _run([git, "init", "-q", target])
+    await _run("init", [git], "-q", target)
     base = [git, "-C", target, "-c", "protocol.file.allow=never", "-c", "core.symlinks=true"]
-    await _run([*base, "fetch", "-q", "--depth", "1", "--recurse-submodules=no", remote, ref or "HEAD"])
-    await _run([*base, "checkout", "-q", "FETCH_HEAD"])
-    await _run([*base, "submodule", "-q", "update", "--init", "--recursive", "--depth", "1"])
-    commit = (await _run([*base, "rev-parse", "HEAD"])).strip()
+    await _run("fetch", base, "-q", "--depth", "1", "--recurse-submodules=no", remote, ref or "HEAD")
+    await _run("checkout", base, "-q", "FETCH_HEAD")
+    await _run("submodule", base, "-q", "update", "--init", "--recursive", "--depth", "1")
+    commit = (await _run("rev-parse", base, "HEAD")).strip()
     if not keep_git:
         await asyncio.to_thread(remove_tree, f"{target}/.git")
     return commit, posixpath.normpath("/" + below).lstrip("/")
@@ -102,7 +110,7 @@ def _program() -> str:
         raise BuildNotSupported(f"a Git repository needs the program git: {error}") from error
 
 
-async def _run(words: list[str]) -> str:
+async def _run(command: str, before: list[str], *after: str) -> str:
     environment = {
         "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         "GIT_TERMINAL_PROMPT": "0",
@@ -115,7 +123,9 @@ async def _run(words: list[str]) -> str:
         if name in os.environ:
             environment[name] = os.environ[name]
     process = await asyncio.create_subprocess_exec(
-        *words,
+        *before,
+        command,
+        *after,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -130,7 +140,7 @@ async def _run(words: list[str]) -> str:
         raise
     if process.returncode:
         text = complaint.decode("utf-8", "replace").strip().splitlines()
-        raise BuildFailed(f"git {words[-2]} failed: {text[-1] if text else process.returncode}")
+        raise BuildFailed(f"git {command} failed: {redacted(text[-1]) if text else process.returncode}")
     return out.decode("utf-8", "replace")
 
 

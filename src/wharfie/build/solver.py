@@ -128,7 +128,7 @@ class Solver:
                 return await self._pulled(value.removeprefix(_IMAGE), platform)
             if known not in self._shop.named:
                 if not (fetch.is_git(value) or fetch.is_url(value)):
-                    raise BuildFailed(f"the build context {known} cannot be used: {value}")
+                    raise BuildFailed(f"the build context {known} cannot be used: {fetch.redacted(value)}")
                 place = self._shop.place("named")
                 self._shop.named[known] = await contexts.fetch_remote(value, place, "Dockerfile")
             return self._shop.named[known]

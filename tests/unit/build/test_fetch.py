@@ -1,0 +1,79 @@
+"""What is fetched from elsewhere, and what is told of it when that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wharfie.build import fetch
+from wharfie.build.errors import BuildFailed
+from wharfie.errors import Unavailable, WharfieError
+
+PASSWORD = "s3cret"
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that is ours and that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:s3cret@host/x.git#v1:sub", "https://xxxxx:xxxxx@host/x.git#v1:sub"),
+        ("https://s3cret@host/x", "https://xxxxx:xxxxx@host/x"),
+        ("https://me:p@s3cret@host/x", "https://xxxxx:xxxxx@host/x"),
+        ("cannot reach 'http://me:s3cret@host:1/x' now", "cannot reach 'http://xxxxx:xxxxx@host:1/x' now"),
+        ("https://host/x@1.2.git", "https://host/x@1.2.git"),
+        ("https://host?to=a@b", "https://host?to=a@b"),
+        ("git@host:x.git", "git@host:x.git"),
+    ],
+)
+def test_credentials_of_an_address_are_not_shown(text: str, shown: str) -> None:
+    assert fetch.redacted(text) == shown
+
+
+def test_a_repository_that_cannot_be_reached_is_told_without_its_password(
+    closed_port: int, tmp_path: Path
+) -> None:
+    assert shutil.which("git"), "this test needs the program git"
+    url = f"http://me:{PASSWORD}@127.0.0.1:{closed_port}/x.git"
+    with pytest.raises(BuildFailed) as caught:
+        asyncio.run(fetch.clone(url, str(tmp_path / "x"), keep_git=False))
+    assert caught.value.message.startswith("git fetch failed: ")
+    assert str(closed_port) in caught.value.message
+    assert PASSWORD not in caught.value.message
+
+
+def test_a_reference_that_is_none_is_told_without_the_password(tmp_path: Path) -> None:
+    url = f"https://me:{PASSWORD}@host/x.git#-v"
+    with pytest.raises(BuildFailed) as caught:
+        asyncio.run(fetch.clone(url, str(tmp_path / "x"), keep_git=False))
+    assert caught.value.message == "invalid Git reference in https://xxxxx:xxxxx@host/x.git#-v"
+
+
+def test_a_file_that_cannot_be_fetched_is_told_without_the_password(closed_port: int, tmp_path: Path) -> None:
+    shown = f"http://xxxxx:xxxxx@127.0.0.1:{closed_port}/f"
+    url = shown.replace("xxxxx:xxxxx", f"me:{PASSWORD}")
+    with pytest.raises(Unavailable) as caught:
+        asyncio.run(fetch.download(url, str(tmp_path / "f")))
+    assert caught.value.message.startswith(f"failed to fetch {shown}: ")
+    assert PASSWORD not in caught.value.message
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_wrong_checksum_is_told_without_the_password() -> None:
+    with pytest.raises(WharfieError) as caught:
+        fetch.check_digest("sha256:a", "sha256:b", f"https://me:{PASSWORD}@host/f")
+    assert (
+        caught.value.message
+        == "digest mismatch sha256:b: sha256:a was expected of https://xxxxx:xxxxx@host/f"
+    )
