@@ -32,6 +32,9 @@ from wharfie.support.files import remove_tree
 from wharfie.support.ids import random_hex, short_id
 from wharfie.support.units import format_time
 
+REGULAR, MOUNT = "regular", "exec.cachemount"
+TYPES = (REGULAR, MOUNT)
+"""What the cache holds, in the words of Docker's ``builder du``: steps, and cache mounts."""
 _UPLOADS = 64
 
 
@@ -228,11 +231,26 @@ class Builder:
         """The cache's, most recently used first."""
         return self.cache.entries()
 
-    async def prune(self, *, all: bool, keep: int, until: int, ids: Sequence[str]) -> tuple[list[str], int]:
+    async def prune(
+        self, *, all: bool, keep: int, until: int, ids: Sequence[str], types: Sequence[str] = ()
+    ) -> tuple[list[str], int]:
         """Forget what no running build stands on: keys that went, and bytes that were freed.
 
-        ``keep``: bytes that may stay; ``until``: only what was last used before (ns), 0 for all.
+        ``keep``: bytes that may stay; ``until``: only what was last used before (ns), 0 for all. ``types``:
+        only these of :data:`TYPES`, if any.
         """
+        gone: list[str] = []
+        freed = 0
+        if not types or REGULAR in types:
+            gone = self._loose(all=all, keep=keep, until=until, ids=ids)
+            freed = self.cache.drop(gone)
+        if not ids and not keep and not until and not types:
+            self.contexts.clear()
+        if not self._running and not keep and not ids and (not types or MOUNT in types):
+            freed += await self._prune_mounts(until, gone)
+        return gone, freed
+
+    def _loose(self, *, all: bool, keep: int, until: int, ids: Sequence[str]) -> list[str]:
         shared = self.cache.shared()
         left = self.cache.size() - keep if keep else 0
         gone = []
@@ -248,12 +266,7 @@ class Builder:
                     break
                 left -= 0 if item.directory in shared else item.size
             gone.append(item.key)
-        freed = self.cache.drop(gone)
-        if not ids and not keep and not until:
-            self.contexts.clear()
-        if not self._running and not keep and not ids:
-            freed += await self._prune_mounts(until, gone)
-        return gone, freed
+        return gone
 
     async def mount_entries(self) -> list[tuple[str, str, int, int, int, int]]:
         """Cache mounts: id, directory, created, used, uses, size."""

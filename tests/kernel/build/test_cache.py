@@ -162,5 +162,23 @@ def test_a_context_that_has_not_changed_is_not_sent_again(yard: Yard) -> None:
     ours.until(lambda: not list(kept.iterdir()), "a prune removes it")
 
 
+def test_a_prune_by_type_leaves_the_other(yard: Yard) -> None:
+    dockerfile = "FROM busybox\nRUN --mount=type=cache,target=/c echo x > /c/x\n"
+
+    def types() -> set[str]:
+        shown = yard.engine.cli("builder", "du", "--verbose").stdout
+        return {line.split()[1] for line in shown.splitlines() if line.startswith("Type:")}
+
+    yard.build(dockerfile=dockerfile)
+    assert types() == {"regular", "exec.cachemount"}
+    yard.engine.cli("builder", "prune", "-af", "--filter", "type=source.local")
+    assert types() == {"regular", "exec.cachemount"}
+    yard.engine.cli("builder", "prune", "-af", "--filter", "type=exec.cachemount")
+    assert types() == {"regular"}
+    yard.build(dockerfile=dockerfile.replace("x >", "y >"))
+    yard.engine.cli("builder", "prune", "-af", "--filter", "type=regular")
+    assert types() == {"exec.cachemount"}
+
+
 def settled(yard: Yard) -> bool:
     return all(time.time() - path.stat().st_ctime > 2.5 for path in yard.context.rglob("*"))

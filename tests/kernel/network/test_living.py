@@ -192,17 +192,26 @@ def test_a_rate_is_held_both_ways(tmp_path: Path) -> None:
     def work(lab: Laboratory) -> None:
         slow = lab.container("slow", "--network-rate", "in=40mbit,out=24mbit")
         sink = lab.outside.run(lambda: socket.create_server((SERVER, 99)))
-        sent = _throughput(slow, (SERVER, 99), sink)
-        assert abs(sent / (24 * MEGABIT) - 1) < 0.08, f"it sends {sent / MEGABIT:.1f} Mbit/s"
+        _kept_to(24, lambda: _throughput(slow, (SERVER, 99), sink))
         sink_inside = slow.run(lambda: socket.create_server(("0.0.0.0", 99)))
         address = lab.run("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "slow")
-        received = _throughput(Place("/proc/self/ns/net"), (address, 99), sink_inside)
-        assert abs(received / (40 * MEGABIT) - 1) < 0.08, f"it receives {received / MEGABIT:.1f} Mbit/s"
+        _kept_to(40, lambda: _throughput(Place("/proc/self/ns/net"), (address, 99), sink_inside))
         lab.run("update", "--network-rate", "none", "slow")
-        assert _throughput(slow, (SERVER, 99), sink) > 100 * MEGABIT
+        assert _throughput(slow, (SERVER, 99), sink) > 60 * MEGABIT
         assert "is no rate such as 10mbit" in lab.refused("update", "--network-rate", "in=fast", "slow")
 
     _with_engine(tmp_path, work)
+
+
+def _kept_to(megabits: int, measure: Callable[[], float]) -> None:
+    """A busy machine sends less than it may for a while, never more."""
+    seen: list[float] = []
+    while len(seen) < 10:
+        seen.append(measure() / MEGABIT)
+        assert seen[-1] < megabits * 1.08, f"{seen} Mbit/s"
+        if seen[-1] > megabits * 0.92:
+            return
+    raise AssertionError(f"{seen} Mbit/s")
 
 
 def _throughput(place: Place, address: tuple[str, int], sink: socket.socket, seconds: float = 1.5) -> float:

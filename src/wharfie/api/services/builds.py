@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from wharfie.api.backends import Filters, Progress
-from wharfie.build.builder import Builder
+from wharfie.build.builder import MOUNT, REGULAR, Builder
 from wharfie.build.options import Options
 from wharfie.engine.events import EventBus
 from wharfie.errors import InvalidArgument
@@ -107,8 +107,9 @@ class BuildService:
         unknown = set(filters) - {"until", "unused-for", "id", "type", "keep-storage"}
         if unknown:
             raise InvalidArgument(f"invalid filter '{sorted(unknown)[0]}'")
-        ids = [*filters.get("id", ())]
-        gone, freed = await self._builder.prune(all=all, keep=keep, until=until, ids=ids)
+        gone, freed = await self._builder.prune(
+            all=all, keep=keep, until=until, ids=filters.get("id", ()), types=filters.get("type", ())
+        )
         self._events.emit("builder", "prune", "", {"reclaimed": str(freed)})
         return BuildPrune(caches_deleted=gone or None, space_reclaimed=freed)
 
@@ -118,7 +119,7 @@ class BuildService:
         found = [
             CacheRecord(
                 id=item.key,
-                type="regular",
+                type=REGULAR,
                 description=item.description,
                 in_use=item.key in self._builder.cache.in_use,
                 shared=item.directory in shared,
@@ -133,7 +134,7 @@ class BuildService:
             found.append(
                 CacheRecord(
                     id=directory,
-                    type="exec.cachemount",
+                    type=MOUNT,
                     description=f"cached mount {name}",
                     size=size,
                     created_at=format_time(created),
