@@ -91,7 +91,14 @@ def stats(cgroup: Cgroup) -> dict[str, Any]:
     """What a container uses, in runc's form."""
     raw = cgroup.stats()
     cpu = raw["cpu"]
-    usage = {"total": cpu["usage"], "percpu": cpu["percpu"], "kernel": cpu["system"], "user": cpu["user"]}
+    usage = {
+        "total": cpu["usage"],
+        "percpu": cpu["percpu"],
+        "percpu_kernel": cpu["percpu_system"],
+        "percpu_user": cpu["percpu_user"],
+        "kernel": cpu["system"],
+        "user": cpu["user"],
+    }
     throttling = {
         "periods": cpu["periods"],
         "throttledPeriods": cpu["throttled_periods"],
@@ -102,7 +109,7 @@ def stats(cgroup: Cgroup) -> dict[str, Any]:
         "cpuset": _cpuset(cgroup),
         "memory": _memory(raw["memory"], cgroup),
         "pids": _full(raw["pids"]),
-        "blkio": {key: _device_entries(raw["blkio"].get(name) or []) for key, name in _BLKIO.items()},
+        "blkio": _full({key: _device_entries(raw["blkio"].get(name) or []) for key, name in _BLKIO.items()}),
         "hugetlb": _huge_pages(cgroup),
         "intel_rdt": {},
         "network_interfaces": None,
@@ -137,7 +144,7 @@ def _cpuset(cgroup: Cgroup) -> dict[str, Any]:
 def _memory(raw: dict[str, Any], cgroup: Cgroup) -> dict[str, Any]:
     if not raw:
         return {}
-    own = {"limit": raw["limit"], "usage": raw["usage"], "max": raw["max_usage"], "failcnt": raw["failcnt"]}
+    own = _used(raw["limit"], raw["usage"], raw["max_usage"], raw["failcnt"])
     found: dict[str, Any] = {"usage": own, "raw": raw["stat"]}
     if cgroup.read("memory", "memory.usage_in_bytes"):
         found["cache"] = raw["stat"].get("cache", 0)
@@ -145,18 +152,24 @@ def _memory(raw: dict[str, Any], cgroup: Cgroup) -> dict[str, Any]:
             found[key] = _counter(cgroup, part)
     else:
         found["cache"] = raw["stat"].get("file", 0)
-        found["swap"] = {
-            "limit": number(cgroup.read("memory", "memory.swap.max"), (1 << 64) - 1),
-            "usage": number(cgroup.read("memory", "memory.swap.current")),
-            "failcnt": flat_keyed(cgroup.read("memory", "memory.swap.events")).get("fail", 0),
-        }
-    return found
+        found["swap"] = _used(
+            number(cgroup.read("memory", "memory.swap.max"), (1 << 64) - 1),
+            number(cgroup.read("memory", "memory.swap.current")),
+            number(cgroup.read("memory", "memory.swap.peak")),
+            flat_keyed(cgroup.read("memory", "memory.swap.events")).get("fail", 0),
+        )
+    return _full(found)
+
+
+def _used(limit: int, usage: int, peak: int, failures: int) -> dict[str, int]:
+    """A limit and how often it was met are said even where they are 0."""
+    return {"limit": limit, **_full({"usage": usage, "max": peak}), "failcnt": failures}
 
 
 def _counter(cgroup: Cgroup, part: str) -> dict[str, int]:
-    files = {"limit": "limit_in_bytes", "usage": "usage_in_bytes", "max": "max_usage_in_bytes"}
-    found = {key: number(cgroup.read("memory", f"memory.{part}.{name}")) for key, name in files.items()}
-    return {**found, "failcnt": number(cgroup.read("memory", f"memory.{part}.failcnt"))}
+    names = ("limit_in_bytes", "usage_in_bytes", "max_usage_in_bytes", "failcnt")
+    limit, usage, peak, failures = (number(cgroup.read("memory", f"memory.{part}.{name}")) for name in names)
+    return _used(limit, usage, peak, failures)
 
 
 def _huge_pages(cgroup: Cgroup) -> dict[str, Any]:
@@ -166,13 +179,14 @@ def _huge_pages(cgroup: Cgroup) -> dict[str, Any]:
         pages = _page_size(int(size)) if size.isdigit() else ""
         usage = cgroup.read("hugetlb", f"hugetlb.{pages}.usage_in_bytes")
         if usage:
-            found[pages] = {
-                "usage": number(usage),
-                "max": number(cgroup.read("hugetlb", f"hugetlb.{pages}.max_usage_in_bytes")),
-                "failcnt": number(cgroup.read("hugetlb", f"hugetlb.{pages}.failcnt")),
-            }
-        elif current := cgroup.read("hugetlb", f"hugetlb.{pages}.current"):
-            found[pages] = {"usage": number(current), "max": 0, "failcnt": 0}
+            peak = number(cgroup.read("hugetlb", f"hugetlb.{pages}.max_usage_in_bytes"))
+            failures = number(cgroup.read("hugetlb", f"hugetlb.{pages}.failcnt"))
+        elif usage := cgroup.read("hugetlb", f"hugetlb.{pages}.current"):
+            peak = 0
+            failures = flat_keyed(cgroup.read("hugetlb", f"hugetlb.{pages}.events")).get("max", 0)
+        else:
+            continue
+        found[pages] = {**_full({"usage": number(usage), "max": peak}), "failcnt": failures}
     return found
 
 

@@ -158,6 +158,8 @@ def test_limits_change_and_statistics_are_told(runtime: Runtime) -> None:
         {"current": 1, "limit": 44},
     )
     assert event["data"]["memory"]["usage"]["limit"] == 64 << 20
+    usage = event["data"]["cpu"]["usage"]
+    assert len(usage["percpu_kernel"]) == len(usage["percpu_user"]) == len(usage["percpu"])
     assert json.loads(runtime("ps", "-f", "json", "six")) == [json.loads(runtime("state", "six"))["pid"]]
     runtime("delete", "--force", "six")
 

@@ -3,7 +3,7 @@
 The raw numbers of both versions have one form::
 
     {"version": 1,
-     "cpu":    {"usage", "user", "system": ns, "percpu": [ns, …],
+     "cpu":    {"usage", "user", "system": ns, "percpu", "percpu_user", "percpu_system": [ns, …],
                 "periods", "throttled_periods": count, "throttled_time": ns},
      "memory": {"usage", "limit": bytes, "max_usage": bytes, "failcnt": count, "stat": {name: number}},
      "pids":   {"current": count, "limit": count; for none 0 in version 1, 2**64 - 1 in version 2},
@@ -55,11 +55,15 @@ def _cpu(read: Reader) -> dict[str, Any]:
     tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     times = flat_keyed(read("cpuacct", "cpuacct.stat"))
     throttling = flat_keyed(read("cpu", "cpu.stat"))
+    # a head line, then "cpu user system" for each
+    lines = [line.split() for line in read("cpuacct", "cpuacct.usage_all").split("\n")[1:]]
     return {
         "usage": number(read("cpuacct", "cpuacct.usage")),
         "user": times.get("user", 0) * tick,
         "system": times.get("system", 0) * tick,
         "percpu": [int(word) for word in read("cpuacct", "cpuacct.usage_percpu").split()],
+        "percpu_user": [int(line[1]) for line in lines],
+        "percpu_system": [int(line[2]) for line in lines],
         "periods": throttling.get("nr_periods", 0),
         "throttled_periods": throttling.get("nr_throttled", 0),
         "throttled_time": throttling.get("throttled_time", 0),

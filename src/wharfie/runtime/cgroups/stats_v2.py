@@ -36,6 +36,8 @@ def _cpu(read: Reader) -> dict[str, Any]:
         "user": times.get("user_usec", 0) * 1000,
         "system": times.get("system_usec", 0) * 1000,
         "percpu": [],
+        "percpu_user": [],
+        "percpu_system": [],
         "periods": times.get("nr_periods", 0),
         "throttled_periods": times.get("nr_throttled", 0),
         "throttled_time": times.get("throttled_usec", 0) * 1000,
