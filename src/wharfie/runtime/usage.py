@@ -88,7 +88,7 @@ _OPTIONS = {
     "quiet": "only ids",
     "resources": 'file with limits, as in config.json ("-": standard input); then no other option counts',
     "root": 'where containers are remembered (default: "/run/wharfie-runtime")',
-    "rootless": "true: a control group that may not be made is done without; false; auto (default)",
+    "rootless": "true, false or auto (default): kept in the state; running without root is not supported yet",
     "shell-job": "allow a terminal that is not the container's",
     "stats": "print statistics once",
     "status-fd": "descriptor that CRIU tells when lazy pages are ready",
