@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
+import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +62,38 @@ class Engine(NamedTuple):
             time.sleep(0.05)
         return process
 
+    def end(self) -> None:
+        """End the daemon that runs by now, whoever started it, and leave nothing of it on the host."""
+        pid = self._running()
+        if pid:
+            names = self.cli("ps", "-aq").stdout.split()
+            if names:
+                self.cli("rm", "-f", *names)
+            self.cli("network", "prune", "-f")
+            ended = os.pidfd_open(pid)
+            try:
+                signal.pidfd_send_signal(ended, signal.SIGTERM)
+                assert select.select([ended], [], [], 30)[0], "the daemon did not end within 30 seconds"
+            finally:
+                os.close(ended)
+        subprocess.run(["ip", "link", "del", self.bridge], capture_output=True, check=False)
+        for parent in [f"/sys/fs/cgroup/{self.bridge}", *glob.glob(f"/sys/fs/cgroup/*/{self.bridge}")]:
+            with suppress(OSError):  # not made, or a group of a container that another failure left in it
+                os.rmdir(parent)
+        tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
+        for table in tables.splitlines():
+            if self.bridge in table:
+                subprocess.run(["nft", "delete", *table.split()], check=False)
+
+    def _running(self) -> int:
+        """The daemon's process id, 0 where the pidfile is gone or names another process by now."""
+        try:
+            pid = self.pid
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return 0
+        return pid if str(self.state).encode() in line else 0
+
     def load_busybox(self) -> None:
         """Import the test image as ``busybox:latest``."""
         done = self.cli("import", "--change", 'CMD ["sh"]', "--change", "ENV PATH=/bin", "-", "busybox",
@@ -88,28 +122,14 @@ def engine(state: Path, *, bridge: str = "wht") -> Iterator[Engine]:
 
     The bridge's name gets this process's pid behind it: test runs may go on side by side.
     """
-    bridge = f"{bridge}{os.getpid()}"
-    ours = describe(state, bridge)
+    ours = describe(state, f"{bridge}{os.getpid()}")
     process = ours.start()
     try:
         ours.load_busybox()
         yield ours
     finally:
-        if process.poll() is None:
-            names = ours.cli("ps", "-aq").stdout.split()
-            if names:
-                ours.cli("rm", "-f", *names)
-            process.terminate()
+        ours.end()
         process.wait(30)
-        subprocess.run(["ip", "link", "del", bridge], capture_output=True, check=False)
-        for parent in [f"/sys/fs/cgroup/{bridge}", *glob.glob(f"/sys/fs/cgroup/*/{bridge}")]:
-            with suppress(OSError):  # not made, or a group of a container that another failure left in it
-                os.rmdir(parent)
-        for table in subprocess.run(
-            ["nft", "list", "tables"], capture_output=True, text=True
-        ).stdout.splitlines():
-            if bridge in table:
-                subprocess.run(["nft", "delete", *table.split()], check=False)
 
 
 def processes() -> dict[int, str]:

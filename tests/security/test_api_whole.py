@@ -399,7 +399,7 @@ def test_on_tcp_no_page_of_a_browser_is_served(tmp_path: Path) -> None:
         ):  # fmt: skip
             assert ask(**headers) == 403, headers
     finally:
-        process.terminate()
+        base.end()
         process.wait(30)
 
 

@@ -7,7 +7,6 @@ about things that are there as often as about things that are not.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,13 +59,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ours.Engi
         described.load_busybox()
         yield described, f"http://127.0.0.1:{port}"
     finally:
-        names = described.cli("ps", "-aq").stdout.split()
-        if names:
-            described.cli("rm", "-f", *names)
-        described.cli("network", "prune", "-f")
-        process.terminate()
+        described.end()
         process.wait(30)
-        subprocess.run(["ip", "link", "del", described.bridge], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="module")

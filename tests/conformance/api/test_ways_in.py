@@ -43,9 +43,8 @@ def running(state: Path, *flags: str) -> Iterator[ours.Engine]:
     try:
         yield described
     finally:
-        process.terminate()
+        described.end()
         process.wait(30)
-        subprocess.run(["ip", "link", "del", described.bridge], capture_output=True, check=False)
 
 
 def openssl(*words: str) -> None:
@@ -147,11 +146,10 @@ def test_systemd_s_sockets_are_served_whatever_their_number(tmp_path: Path) -> N
                 os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
             }
     finally:
-        process.terminate()
+        described.end()
         process.wait(30)
         for sock in sockets:
             sock.close()
-        subprocess.run(["ip", "link", "del", described.bridge], capture_output=True, check=False)
 
 
 def _parent(pid: int) -> int:
