@@ -228,10 +228,10 @@ class Images(Protocol):
     ) -> Sequence[images.ImageSummary]:
         """As ``images``."""
 
-    def inspect(self, ref: str) -> images.ImageInspect:
+    def inspect(self, ref: str, *, platform: str) -> images.ImageInspect:
         """Everything about one."""
 
-    def history(self, ref: str) -> Sequence[images.HistoryItem]:
+    def history(self, ref: str, *, platform: str) -> Sequence[images.HistoryItem]:
         """How it came to be."""
 
     async def import_image(
@@ -253,7 +253,9 @@ class Images(Protocol):
     async def tag(self, ref: str, target: str) -> None:
         """Give it a further name."""
 
-    async def remove(self, ref: str, *, force: bool, noprune: bool) -> Sequence[images.ImageDelete]:
+    async def remove(
+        self, ref: str, *, force: bool, noprune: bool, platform: str
+    ) -> Sequence[images.ImageDelete]:
         """Take a name from it, or remove it."""
 
     async def prune(self, filters: Filters) -> images.ImagePrune:

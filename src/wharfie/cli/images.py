@@ -38,7 +38,7 @@ REMOVE = Command(
     (
         ("force", "f", "flag", "Remove names and images that are in use, too"),
         ("no-prune", "", "flag", "Keep parents without a name"),
-        ("platform", "", "list", "Remove this platform's variant only"),
+        ("platform", "", "list", "Only if the image is for this platform (os[/arch[/variant]])"),
     ),
     needs=1,
     aliases="image rm, image remove, rmi",
@@ -57,7 +57,7 @@ HISTORY = Command(
         FORMAT,
         ("human", "H", "flag", "Sizes and dates for people (default true)"),
         _WHOLE,
-        ("platform", "", "string", "Platform of the image"),
+        ("platform", "", "string", "Only if the image is for this platform (os[/arch[/variant]])"),
         ("quiet", "q", "flag", "Print ids only"),
     ),
     needs=1,
@@ -140,7 +140,8 @@ def remove(context: Context, arguments: list[str]) -> int:
     """``rmi``."""
     options, words = REMOVE.parse(arguments)
     force = options.get("force", False)
-    asked = query(force=force, noprune=options.get("no-prune"), platforms=options.get("platform"))
+    platforms = [one for text in options.get("platform", []) for one in text.split(",")]
+    asked = query(force=force, noprune=options.get("no-prune"), platforms=platforms)
     code = 0
     for word in words:
         try:
@@ -174,7 +175,8 @@ def history(context: Context, arguments: list[str]) -> int:
     """``history``."""
     options, words = HISTORY.parse(arguments)
     whole, human = options.get("no-trunc", False), options.get("human", True)
-    found = context.api.get(f"/images/{image_path(words[0])}/history")
+    asked = query(platform=options.get("platform"))
+    found = context.api.get(f"/images/{image_path(words[0])}/history{asked}")
     rows = []
     for one in found:
         identifier = (

@@ -63,7 +63,8 @@ def containers(context: Context, arguments: list[str]) -> int:
 
 def images(context: Context, arguments: list[str]) -> int:
     """``image inspect``."""
-    return _only(context, arguments, "image", ("platform", "", "string", "Platform of the image"))
+    only = ("platform", "", "string", "Only if the image is for this platform (os[/arch[/variant]])")
+    return _only(context, arguments, "image", only)
 
 
 def networks(context: Context, arguments: list[str]) -> int:
@@ -76,11 +77,12 @@ def volumes(context: Context, arguments: list[str]) -> int:
     return _only(context, arguments, "volume")
 
 
-def _find(context: Context, name: str, kinds: list[str], *, size: bool, typed: bool) -> Any:
+def _find(context: Context, options: dict[str, Any], name: str, kinds: list[str], *, typed: bool) -> Any:
     for kind in kinds:
         target = _PLACES[kind].format(quote(name, "/:@" if kind == "image" else ""))
         try:
-            return context.api.get(target + query(size=size and kind == "container"))
+            size = options.get("size", False) and kind == "container"
+            return context.api.get(target + query(size=size, platform=options.get("platform")))
         except ApiError as error:
             if typed:
                 raise
@@ -116,7 +118,7 @@ def _show(
     found, problems = [], []
     for name in names:
         try:
-            found.append(_find(context, name, kinds, size=options.get("size", False), typed=typed))
+            found.append(_find(context, options, name, kinds, typed=typed))
         except (ApiError, CommandError) as error:
             problems.append(str(error))
     if template is not None:

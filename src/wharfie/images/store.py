@@ -83,9 +83,15 @@ class ImageStore:
 
     # looking
 
-    def get(self, ref: str) -> Image:
-        """The image that a name, an id or the beginning of an id stands for; raises ImageNotFound."""
-        return self.image_of(self.find(ref)[0])
+    def get(self, ref: str, *, platform: str | None = None) -> Image:
+        """The image that a name, an id or the beginning of an id stands for.
+
+        Raises:
+            ImageNotFound: there is none. NoSuchPlatform: it is for another platform than this.
+        """
+        image = self.image_of(self.find(ref)[0])
+        saving.check_platform(image, ref, Platform.parse(platform) if platform else None)
+        return image
 
     def by_id(self, image_id: str) -> Image:
         """The image of exactly this id, even one removed by force that a container still needs."""

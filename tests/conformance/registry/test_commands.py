@@ -123,6 +123,23 @@ def test_an_image_is_pushed_for_the_platform_it_is_for(engine: ours.Engine, serv
         subprocess.run([*words, here, name], capture_output=True, check=True)
 
 
+@pytest.mark.parametrize("words", [["image", "inspect"], ["history"], ["rmi"]], ids=" ".join)
+def test_what_is_meant_for_another_platform_is_not_done(engine: ours.Engine, words: list[str]) -> None:
+    done(engine, "tag", "busybox", "meant:1")
+    here = done(engine, "image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", "meant:1").strip()
+    for program in (ours.WHARFIE, docker.docker_cli()):
+        command = [program, "-H", engine.host, *words, "--platform"]
+        refused = subprocess.run(
+            [*command, "linux/s390x", "meant:1"], capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 1
+        assert "does not provide the specified platform (linux/s390x)" in refused.stderr
+        assert done(engine, "images", "-q", "meant:1")
+        subprocess.run([*command, here, "meant:1"], capture_output=True, check=True)
+        done(engine, "tag", "busybox", "meant:1")
+    done(engine, "rmi", "meant:1")
+
+
 def test_images_are_shown_as_a_tree(engine: ours.Engine) -> None:
     done(engine, "tag", "busybox", "tree:1")
     shown = done(engine, "images", "--tree", "tree")

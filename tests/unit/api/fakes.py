@@ -262,11 +262,12 @@ class FakeImages:
             images.ImageSummary(created=1, id="sha256:2", size=2, containers=3),
         ]
 
-    def inspect(self, ref: str) -> images.ImageInspect:
-        self.calls.append(("inspect", ref))
+    def inspect(self, ref: str, *, platform: str) -> images.ImageInspect:
+        self.calls.append(("inspect", ref, platform))
         return images.ImageInspect(id="sha256:1", config=images.ImageConfig())
 
-    def history(self, ref: str) -> Sequence[images.HistoryItem]:
+    def history(self, ref: str, *, platform: str) -> Sequence[images.HistoryItem]:
+        self.calls.append(("history", ref, platform))
         return [images.HistoryItem(id="sha256:1", created=1)]
 
     async def import_image(self, stream: AsyncIterator[bytes], *, progress: Any, **options: Any) -> None:
@@ -280,8 +281,10 @@ class FakeImages:
     async def tag(self, ref: str, target: str) -> None:
         self.calls.append(("tag", ref, target))
 
-    async def remove(self, ref: str, *, force: bool, noprune: bool) -> Sequence[images.ImageDelete]:
-        self.calls.append(("remove", ref, force, noprune))
+    async def remove(
+        self, ref: str, *, force: bool, noprune: bool, platform: str
+    ) -> Sequence[images.ImageDelete]:
+        self.calls.append(("remove", ref, force, noprune, platform))
         return [images.ImageDelete(untagged=ref)]
 
     async def prune(self, filters: Any) -> images.ImagePrune:

@@ -307,9 +307,23 @@ async def test_image_names_may_hold_slashes(api: Api) -> None:
     await api.ask("POST", "/images/a%2Fb/tag?repo=c/d&tag=e")
     await api.ask("DELETE", "/images/a/b:c?force=1")
     assert api.images.calls == [
-        ("inspect", "registry:5000/a/b:c"),
+        ("inspect", "registry:5000/a/b:c", ""),
         ("tag", "a/b", "c/d:e"),
-        ("remove", "a/b:c", True, False),
+        ("remove", "a/b:c", True, False, ""),
+    ]
+
+
+async def test_a_platform_is_taken_as_text_or_as_json_and_one_at_most_for_a_removal(api: Api) -> None:
+    arm = quote('{"os":"linux","architecture":"arm","variant":"v7"}')
+    await api.ask("GET", f"/images/a/json?platform={arm}")
+    await api.ask("GET", "/images/a/history?platform=linux/arm64")
+    await api.ask("DELETE", f"/images/a?platforms={arm}")
+    status, _, body = await api.ask("DELETE", f"/images/a?platforms={arm}&platforms=linux/amd64")
+    assert (status, json.loads(body)) == (400, {"message": "multiple platforms are not supported"})
+    assert api.images.calls == [
+        ("inspect", "a", "linux/arm/v7"),
+        ("history", "a", "linux/arm64"),
+        ("remove", "a", False, False, "linux/arm/v7"),
     ]
 
 

@@ -10,6 +10,7 @@ from wharfie.api.backends import Images, Progress, Registries
 from wharfie.api.call import Call
 from wharfie.api.router import Handler, Route
 from wharfie.api.routes.registries import pull, reference_of
+from wharfie.api.routes.store import platform, platform_of
 from wharfie.api.streaming import send_progress
 from wharfie.errors import InvalidArgument, NotSupported
 
@@ -67,11 +68,12 @@ class ImageRoutes:
 
     async def inspect(self, call: Call) -> Answer:
         """``image inspect``."""
-        return json_answer(versions.older(call, self._images.inspect(call.argument), versions.IMAGE))
+        found = self._images.inspect(call.argument, platform=platform(call))
+        return json_answer(versions.older(call, found, versions.IMAGE))
 
     async def history(self, call: Call) -> Answer:
         """``history``."""
-        return json_answer(self._images.history(call.argument))
+        return json_answer(self._images.history(call.argument, platform=platform(call)))
 
     async def tag(self, call: Call) -> Answer:
         """``tag``."""
@@ -79,10 +81,17 @@ class ImageRoutes:
         return empty_answer(201)
 
     async def remove(self, call: Call) -> Answer:
-        """``rmi``."""
-        return json_answer(
-            await self._images.remove(call.argument, force=call.flag("force"), noprune=call.flag("noprune"))
+        """``rmi``; an image is for one platform here, so more than one cannot be meant."""
+        platforms = [platform_of(text) for text in call.texts("platforms")]
+        if len(platforms) > 1:
+            raise InvalidArgument("multiple platforms are not supported")
+        done = await self._images.remove(
+            call.argument,
+            force=call.flag("force"),
+            noprune=call.flag("noprune"),
+            platform="".join(platforms),
         )
+        return json_answer(done)
 
     async def prune(self, call: Call) -> Answer:
         """``image prune``."""

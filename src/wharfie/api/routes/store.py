@@ -61,8 +61,12 @@ def routes(store: Store) -> list[Route]:
 
 
 def platform(call: Call) -> str:
-    """The parameter ``platform``: ``os/arch``, or OCI's JSON as newer clients send it."""
-    text = call.text("platform")
+    """The parameter ``platform``."""
+    return platform_of(call.text("platform"))
+
+
+def platform_of(text: str) -> str:
+    """``os/arch`` as it is, or made of OCI's JSON as newer clients send it; raises InvalidArgument."""
     if not text.startswith("{"):
         return text
     found = decode(text.encode(), PlatformJSON)

@@ -52,12 +52,13 @@ class ImageService:
             for image in found
         ]
 
-    def inspect(self, ref: str) -> ImageInspect:
+    def inspect(self, ref: str, *, platform: str) -> ImageInspect:
         """``docker image inspect``."""
-        return _inspection(self._store.get(ref))
+        return _inspection(self._store.get(ref, platform=platform or None))
 
-    def history(self, ref: str) -> Sequence[HistoryItem]:
+    def history(self, ref: str, *, platform: str) -> Sequence[HistoryItem]:
         """``docker history``."""
+        self._store.get(ref, platform=platform or None)
         return [
             HistoryItem(
                 comment=item.comment,
@@ -104,9 +105,9 @@ class ImageService:
         name = parse(target).with_default_tag().familiar
         self._events.emit("image", "tag", self._store.get(ref).id, {"name": name})
 
-    async def remove(self, ref: str, *, force: bool, noprune: bool) -> Sequence[ImageDelete]:
+    async def remove(self, ref: str, *, force: bool, noprune: bool, platform: str) -> Sequence[ImageDelete]:
         """``docker rmi``."""
-        identifier = self._store.get(ref).id
+        identifier = self._store.get(ref, platform=platform or None).id
         records = self._store.remove(ref, force=force, noprune=noprune, in_use=self._system.image_users)
         return self._tell(records, identifier)
 
