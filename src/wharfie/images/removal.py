@@ -1,8 +1,9 @@
 """``rmi`` and ``image prune``: what is untagged, what is deleted, and what stands against it, as in Docker.
 
-A name given: that name goes; the image goes with its last name. An id given: the image goes with all its
-names, if they are of one repository. A running container and a child image always stand against deletion; a
-stopped container and names in several repositories do unless forced.
+A name given: that name goes; the image goes with its last name, or stays without one while a child or a
+running container needs it. An id given: the image goes with all its names, if they are of one repository. A
+running container and a child image always stand against deletion; a stopped container and names in several
+repositories do unless forced.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class _Removal:
     def delete(self, image_id: str, *, force: bool, prune: bool, quiet: bool) -> None:
         obstacle = self.obstacle(image_id, soft=not force, names=not force)
         if obstacle is not None:
-            dangling = not self.names(image_id)
+            dangling = not self.names(image_id) and not self._catalog.children(image_id)
             if quiet and (not dangling or obstacle.used):
                 return
             raise obstacle

@@ -129,6 +129,39 @@ async def test_a_running_container_cannot_be_forced_away(store: ImageStore) -> N
         store.remove(image.id, force=True, in_use=lambda _: users)
 
 
+async def child(store: ImageStore, parent: Image, upper: Path, ref: str) -> Image:
+    upper.mkdir()
+    (upper / ref.partition(":")[0]).write_bytes(b"new")
+    return await store.commit(parent, str(upper), ref=ref)
+
+
+async def test_a_name_goes_from_an_image_that_others_are_built_on(store: ImageStore, tmp_path: Path) -> None:
+    parent = await made(store, "x:1")
+    one = await child(store, parent, tmp_path / "upper1", "one:1")
+    two = await child(store, parent, tmp_path / "upper2", "two:1")
+    with pytest.raises(ImageInUse, match=r"\(cannot be forced\) - image has dependent child images"):
+        store.remove(parent.id, force=True, in_use=nobody)
+
+    assert store.remove("x:1", in_use=nobody) == [{"Untagged": "x:1"}]
+    assert Path(parent.lower[0], "f").exists()
+    first = store.remove("one:1", in_use=nobody)
+    assert ({"Deleted": one.id} in first, {"Deleted": parent.id} in first) == (True, False)
+    last = store.remove("two:1", in_use=nobody)
+    assert ({"Deleted": two.id} in last, {"Deleted": parent.id} in last) == (True, True)
+    assert not store.list(all=True)
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_name_is_taken_by_force_from_an_image_in_use(
+    store: ImageStore, tmp_path: Path, running: bool
+) -> None:
+    parent = await made(store, "x:1")
+    await child(store, parent, tmp_path / "upper", "one:1")
+    users = [ContainerUse("c" * 64, running=running)]
+    assert store.remove("x:1", force=True, in_use=lambda _: users) == [{"Untagged": "x:1"}]
+    assert store.get(parent.id).repo_tags == []
+
+
 async def test_filters(store: ImageStore) -> None:
     first = await made(store, "one/a:1", b"1", changes=["LABEL k=v"])
     second = await made(store, None, b"2")
