@@ -73,10 +73,11 @@ class PortRule:
 
 @dataclass(frozen=True, slots=True)
 class EgressRule:
-    """A container's address that reaches nothing but ``allowed`` (prefixes)."""
+    """A container's address that reaches nothing but ``allowed`` (prefixes) and what ``names`` stand for."""
 
     address: str
     allowed: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def table_name(bridge: str) -> str:
@@ -100,8 +101,10 @@ _SETS = """
   map anywhere6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
   set egress4 { type ipv4_addr; }
   set egress6 { type ipv6_addr; }
-  set allowed4 { type ipv4_addr . ipv4_addr; flags interval,timeout; }
-  set allowed6 { type ipv6_addr . ipv6_addr; flags interval,timeout; }
+  set allowed4 { type ipv4_addr . ipv4_addr; flags interval; }
+  set allowed6 { type ipv6_addr . ipv6_addr; flags interval; }
+  set answered4 { type ipv4_addr . ipv4_addr; flags timeout; }
+  set answered6 { type ipv6_addr . ipv6_addr; flags timeout; }
 """
 _PUBLISHED = """
     meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . ip daddr . th dport map @ports4
@@ -155,6 +158,8 @@ $lone
     ct state established,related return
     ip saddr . ip daddr @allowed4 return
     ip6 saddr . ip6 daddr @allowed6 return
+    ip saddr . ip daddr @answered4 return
+    ip6 saddr . ip6 daddr @answered6 return
     icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } return
     limit rate 20/second log group $group snaplen 64
     reject with icmpx admin-prohibited
@@ -279,16 +284,45 @@ class Firewall:
         self._change(nfsets.delete, _port_elements(gone))
 
     def restrict(self, rule: EgressRule) -> None:
-        """Hold an address to its allow-list; raises NetworkUnavailable."""
+        """Hold an address to its allow-list; raises NetworkUnavailable.
+
+        What DNS answered for another list, or to another container, counts no more.
+        """
+        if self.egress.get(rule.address) == rule:
+            return
         self.release(rule.address)
         self.egress[rule.address] = rule
         self._change(nfsets.add, _egress_elements(rule))
 
     def release(self, address: str) -> None:
-        """Let an address go anywhere again; what DNS allowed it goes when its time is over."""
+        """Let an address go anywhere again; raises NetworkUnavailable."""
         rule = self.egress.pop(address, None)
         if rule is not None:
             self._change(nfsets.delete, _egress_elements(rule))
+        self._forget_answers(address)
+
+    def _forget_answers(self, address: str) -> None:
+        if not self._rules:
+            return
+        target = f"answered{6 if ':' in address else 4}"
+        own = nfsets.address(address)
+        try:
+            found = nft.query(f"list set inet {self._table} {target}")
+        except NftError:
+            self._reinstall()
+            return
+        answers = [one["elem"]["val"]["concat"] for item in found for one in item["set"].get("elem", ())]
+        for source, destination in answers:
+            if nfsets.address(source) != own:
+                continue
+            element = nfsets.element(own + nfsets.address(destination))
+            try:
+                nfsets.apply([nfsets.delete(self._table, target, [element])])
+            except FileNotFoundError:
+                continue  # its time was over meanwhile
+            except OSError:
+                self._reinstall()
+                return
 
     def _change(self, change: _Change, elements: dict[str, list[bytes]]) -> None:
         if not self._rules:

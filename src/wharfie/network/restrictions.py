@@ -28,7 +28,7 @@ class Restrictions:
             raise NotSupported("an egress list needs the firewall: start the daemon without --iptables=false")
         for address in (seat.address, seat.address6):
             if address:
-                self._firewall.restrict(EgressRule(address, found.prefixes))
+                self._firewall.restrict(EgressRule(address, found.prefixes, found.names))
 
     def release(self, seat: Endpoint) -> None:
         """Its addresses are somebody else's from now on."""
@@ -46,4 +46,4 @@ class Restrictions:
             if found is not None and seat.bridge:
                 for address in (seat.address, seat.address6):
                     if address:
-                        self._firewall.egress[address] = EgressRule(address, found.prefixes)
+                        self._firewall.egress[address] = EgressRule(address, found.prefixes, found.names)

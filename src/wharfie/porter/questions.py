@@ -11,7 +11,6 @@ It is no open resolver: the sockets are inside the containers' namespaces, at a 
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable
 
@@ -182,7 +181,9 @@ class Questions:
             if answer is None:
                 reply(question.answer(wire.SERVFAIL))
                 return
-            if client.allowed is not None:
+            # the list may be another one by now, or the container gone and its address somebody else's
+            present = self.clients.get(container) is client
+            if present and client.allowed is not None and _allowed(question.name, client.allowed):
                 _let_through(client, answer)
             reply(answer)
 
@@ -204,23 +205,20 @@ def _let_through(client: Client, answer: bytes) -> None:
         for own in client.addresses:
             if (":" in own) != (":" in address):
                 continue
+            target = f"answered{family}"
             key = nfsets.address(own) + nfsets.address(address)
             timeout = max(ttl, _LEAST_SECONDS) * 1000
-            fresh = nfsets.add(
-                client.table, f"allowed{family}", [nfsets.element(key, end=key, timeout=timeout)]
-            )
-            old = nfsets.delete(client.table, f"allowed{family}", [nfsets.element(key, end=key)])
+            fresh = nfsets.add(client.table, target, [nfsets.element(key, timeout=timeout)])
+            # the time of an element that is there would stay as it is
+            old = nfsets.delete(client.table, target, [nfsets.element(key)])
             try:
                 nfsets.apply([old, fresh])
-            except OSError as error:
-                if error.errno == errno.ENOENT:
-                    _add_quietly(fresh)
+            except FileNotFoundError:
+                _first(fresh)
 
 
-def _add_quietly(request: Request) -> None:
+def _first(fresh: Request) -> None:
     try:
-        nfsets.apply([request])
-    except OSError as error:
-        # EEXIST: a prefix on the list holds it already
-        if error.errno not in (errno.EEXIST, errno.EBUSY):
-            raise
+        nfsets.apply([fresh])
+    except FileNotFoundError:
+        return  # somebody flushed the table: the daemon puts it back, and the container asks again

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests import ours
-from tests.kernel.network.answers import Answers, Place, ask
+from tests.kernel.network.answers import Answers, Place, ask, serve_names
 from tests.kernel.network.laboratory import HOST_OUTSIDE, SERVER, uplink
 from tests.kernel.network.namespaces import Peer, in_new_netns
 from wharfie.linux import nft
@@ -184,6 +184,77 @@ def test_an_allow_list_lets_out_what_is_on_it(tmp_path: Path) -> None:
         lab.run("update", "--egress", "none", "held")
         assert held.run(lambda: ask("udp", SERVER, 80, LONG)) == HOST_OUTSIDE
         assert "it must begin with allow=" in lab.refused("update", "--egress", "everything", "held")
+
+    _with_engine(tmp_path, work)
+
+
+def _names(lab: Laboratory, **names: str) -> None:
+    """The machine outside answers for ``names`` below example.com, for an hour."""
+    known = {f"{name}.example.com": address for name, address in names.items()}
+    threading.Thread(target=lab.outside.run(lambda: serve_names(SERVER, known, 3600)), daemon=True).start()
+
+
+def _gets_out(lab: Laboratory, container: str) -> bool:
+    """Whether a process of the container is answered; this process keeps nothing of its namespace alive."""
+    return lab.engine.cli("exec", container, "nc", "-w", "3", SERVER, "80").stdout == HOST_OUTSIDE
+
+
+def test_a_name_on_the_list_lets_out_to_what_it_stands_for(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        _names(lab, good=SERVER)
+        lab.run("network", "create", "-o", "wharfie.egress=allow=good.example.com", "listed")
+        options = ("--dns", SERVER, "busybox", "sleep", "600")
+        lab.run("run", "-d", "--name", "by-network", "--network", "listed", *options)
+        lab.run("run", "-d", "--name", "by-itself", "--egress", "allow=example.com", *options)
+        for name in ("by-network", "by-itself"):
+            assert not _gets_out(lab, name)
+            assert lab.resolves(name, "good.example.com")
+            assert _gets_out(lab, name)
+            assert not lab.resolves(name, "elsewhere.org")
+        ours.until(lambda: "elsewhere.org" in _events(lab, "egress-refused"), "the refusal was not told")
+
+    _with_engine(tmp_path, work)
+
+
+def test_what_a_name_stood_for_ends_with_the_list_and_with_the_container(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        _names(lab, good=SERVER)
+        # one address besides the gateway's: the next container has the same
+        lab.run("network", "create", "--subnet", "10.97.0.0/30", "tiny")
+        options = ("--network", "tiny", "--dns", SERVER, "busybox", "sleep", "600")
+        lab.run("run", "-d", "--name", "first", "--egress", "allow=good.example.com", *options)
+        assert lab.resolves("first", "good.example.com")
+        assert _gets_out(lab, "first")
+        # of equal priority, so the default route stays with the first by name
+        lab.run("network", "create", "wider")
+        lab.run("network", "connect", "wider", "first")
+        assert _gets_out(lab, "first"), "another network took away what a name had opened"
+        lab.run("update", "--egress", "allow=203.0.113.9", "first")
+        assert not _gets_out(lab, "first"), "a name that is off the list still opens the way"
+        lab.run("update", "--egress", "allow=good.example.com", "first")
+        assert lab.resolves("first", "good.example.com")
+        assert _gets_out(lab, "first")
+        lab.run("rm", "-f", "first")
+        lab.run("run", "-d", "--name", "second", "--egress", "allow=203.0.113.9", *options)
+        assert not _gets_out(lab, "second"), "the next container inherits what a name had opened"
+        assert (
+            lab.run("inspect", "-f", "{{.NetworkSettings.Networks.tiny.IPAddress}}", "second") == "10.97.0.2"
+        )
+
+    _with_engine(tmp_path, work)
+
+
+def test_an_address_on_the_list_stays_when_a_name_stands_for_it_too(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        _names(lab, good=SERVER)
+        lab.run("run", "-d", "--name", "both", "--egress", f"allow=example.com,{SERVER}", "--dns", SERVER,
+                "busybox", "sleep", "600")  # fmt: skip
+        assert lab.resolves("both", "good.example.com")
+        assert _gets_out(lab, "both")
+        table = next(item["table"]["name"] for item in nft.query("list tables") if "table" in item)
+        listed = nft.run(f"list set inet {table} allowed4")
+        assert f". {SERVER}" in listed
+        assert "timeout" not in listed, "what is on the list itself ends with the answer"
 
     _with_engine(tmp_path, work)
 
