@@ -85,6 +85,16 @@ class Engine(NamedTuple):
             if self.bridge in table:
                 subprocess.run(["nft", "delete", *table.split()], check=False)
 
+    def loops(self) -> list[str]:
+        """The files of this engine that are a loop device's."""
+        found = []
+        for file in Path("/sys/block").glob("loop*/loop/backing_file"):
+            try:
+                found.append(file.read_text().strip())
+            except OSError:
+                continue  # it was taken down meanwhile
+        return [name for name in found if str(self.state) in name]
+
     def _running(self) -> int:
         """The daemon's process id, 0 where the pidfile is gone or names another process by now."""
         try:
@@ -144,6 +154,14 @@ def processes() -> dict[int, str]:
             except OSError:
                 continue
     return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there, and not only its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:

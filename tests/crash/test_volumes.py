@@ -15,16 +15,6 @@ from tests import ours
 from tests.crash.test_recovery import crashing, kill
 
 
-def loops(engine: ours.Engine) -> list[str]:
-    found = []
-    for file in Path("/sys/block").glob("loop*/loop/backing_file"):
-        try:
-            found.append(file.read_text().strip())
-        except OSError:
-            continue  # it was taken down meanwhile
-    return [name for name in found if str(engine.state) in name]
-
-
 def drop_all(engine: ours.Engine) -> None:
     names = engine.cli("ps", "-aq").stdout.split()
     if names:
@@ -82,7 +72,7 @@ def test_a_kill_amid_volumes_leaves_what_is_whole_and_nothing_else(tmp_path: Pat
             assert "populating" not in done.stdout
         drop_all(engine)
         ours.until(lambda: left(engine) == [], str(left(engine)))
-        ours.until(lambda: loops(engine) == [], str(loops(engine)))
+        ours.until(lambda: engine.loops() == [], str(engine.loops()))
         assert str(engine.state) not in Path("/proc/self/mounts").read_text()
 
 
@@ -101,7 +91,7 @@ def test_volumes_in_use_are_found_again_by_the_next_daemon(tmp_path: Path) -> No
         assert engine.cli("exec", "holds", "sh", "-c", "echo more >> /disk/f").returncode == 0
         look = ("busybox", "cat", "/mem/f", "/disk/f")
         assert engine.cli("run", "--rm", "--volumes-from", "holds", *look).stdout == "m\nd\nmore\n"
-        assert len([name for name in loops(engine) if name.endswith("volumes/disk/disk.ext4")]) == 1
+        assert len([name for name in engine.loops() if name.endswith("volumes/disk/disk.ext4")]) == 1
         assert "A /f\n" in engine.cli("diff", "holds").stdout
         assert engine.cli("restart", "-t", "0", "holds").returncode == 0
         assert engine.cli("exec", "holds", "cat", "/f", "/disk/f").stdout == "r\nd\nmore\n"
@@ -109,7 +99,7 @@ def test_volumes_in_use_are_found_again_by_the_next_daemon(tmp_path: Path) -> No
         refused = engine.cli("volume", "rm", "disk")
         assert "volume is in use" in refused.stderr
         drop_all(engine)
-        ours.until(lambda: loops(engine) == [], str(loops(engine)))
+        ours.until(lambda: engine.loops() == [], str(engine.loops()))
 
 
 @pytest.mark.timeout(120)
@@ -119,10 +109,10 @@ def test_disks_go_with_their_users_when_daemon_and_monitor_are_both_killed(tmp_p
         options = ("--name", "holds", "-v", "disk:/x", "--storage-opt", "size=8m")
         engine.cli("run", "-d", *options, "busybox", "sleep", "1000")
         pid = int(engine.cli("inspect", "-f", "{{.State.Pid}}", "holds").stdout)
-        assert len(loops(engine)) == 2
+        assert len(engine.loops()) == 2
         kill(engine)
         os.kill(pid, 9)
-        ours.until(lambda: loops(engine) == [], str(loops(engine)))
+        ours.until(lambda: engine.loops() == [], str(engine.loops()))
         engine.start()
         assert engine.cli("run", "--rm", "-v", "disk:/x", "busybox", "touch", "/x/f").returncode == 0
         drop_all(engine)

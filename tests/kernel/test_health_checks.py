@@ -88,17 +88,10 @@ def test_a_daemon_that_was_killed_goes_on_with_the_checks(tmp_path: Path) -> Non
         fd = os.pidfd_open(engine.pid)
         signal.pidfd_send_signal(fd, signal.SIGKILL)
         os.close(fd)
-        ours.until(lambda: not _alive(engine.pid), "the daemon does not end")
+        ours.until(lambda: not ours.alive(engine.pid), "the daemon does not end")
         process = engine.start()
         look = ("inspect", "-f", "{{.State.Health.Status}}", "checked")
         ours.until(lambda: engine.cli(*look).stdout == "healthy\n", "it is not checked any more")
         engine.cli("rm", "-f", "checked")
         process.terminate()
         process.wait(30)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

@@ -222,20 +222,13 @@ def test_a_killed_daemon_s_successor_sends_the_rest_once(
         ours.until(cursor.exists, "the first line is not taken")
         daemon = os.pidfd_open(engine.pid)
         signal.pidfd_send_signal(daemon, signal.SIGKILL)
-        ours.until(lambda: not _alive(engine.pid), "the daemon does not end")
+        ours.until(lambda: not ours.alive(engine.pid), "the daemon does not end")
         os.close(daemon)
         Path(f"/proc/{pid}/root/f").write_bytes(b"go\n")
-        ours.until(lambda: not _alive(pid), "the container does not end")
+        ours.until(lambda: not ours.alive(pid), "the container does not end")
         process = engine.start()
         ours.until(lambda: len(syslog.lines) == 2, "the rest is not sent")
         assert [line.rpartition(" ")[2] for line in syslog.lines] == ["first", "second"]
         engine.cli("rm", "-f", "lasting")
         process.terminate()
         process.wait(30)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

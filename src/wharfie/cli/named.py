@@ -17,7 +17,12 @@ from wharfie.client.address import Address, default_socket
 from wharfie.client.errors import InvalidHost
 
 _DESCRIPTION = ("description", "", "string", "What the context is for")
-_ENDPOINT = ("docker", "", "list", "Where the daemon is: host=…[,ca=…,cert=…,key=…,skip-tls-verify=true]")
+_ENDPOINT = (
+    "docker",
+    "",
+    "list",
+    "Where the daemon is: host=…[,ca=…,cert=…,key=…,skip-tls-verify=true], or from=CONTEXT",
+)
 LS = Command(
     "context ls [OPTIONS]",
     "List contexts",
@@ -104,7 +109,7 @@ def create(context: Context, arguments: list[str]) -> int:
     made = Named(name, "")
     files: dict[str, bytes] = {}
     if given:
-        files = _apply(made, given)
+        files = _apply(store, made, given)
     else:
         model = _find(store, source)
         made.host, made.description, made.skip_verify = model.host, model.description, model.skip_verify
@@ -124,7 +129,7 @@ def update(context: Context, arguments: list[str]) -> int:
     store = ContextStore(context.config_directory)
     contextstore.validate(name)
     changed = store.get(name)
-    files = _apply(changed, options["docker"]) if options.get("docker") else store.contents(name)
+    files = _apply(store, changed, options["docker"]) if options.get("docker") else store.contents(name)
     if options.get("description"):
         changed.description = options["description"]
     store.put(changed)
@@ -134,7 +139,7 @@ def update(context: Context, arguments: list[str]) -> int:
     return 0
 
 
-def _apply(target: Named, given: list[str]) -> dict[str, bytes]:
+def _apply(store: ContextStore, target: Named, given: list[str]) -> dict[str, bytes]:
     """Set the endpoint, and return the files of its TLS; raises CommandError."""
     problem = "unable to create docker endpoint config"
     settings: dict[str, str] = {}
@@ -147,6 +152,10 @@ def _apply(target: Named, given: list[str]) -> dict[str, bytes]:
         if key not in ("host", "skip-tls-verify", "from", *FILES):
             raise CommandError(f"{problem}: unrecognized config key: {key}")
         settings[key] = value
+    if "from" in settings:
+        model = _find(store, settings["from"])
+        target.host, target.skip_verify = model.host, model.skip_verify
+        return store.contents(model.name)
     host = settings.get("host", "")
     try:
         Address(host or None)

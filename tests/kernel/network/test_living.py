@@ -77,7 +77,7 @@ def _end(engine: ours.Engine) -> None:
         engine.cli("rm", "-f", *names)
     daemon = engine.pid
     os.kill(daemon, signal.SIGTERM)
-    ours.until(lambda: not _alive(daemon), "the daemon does not end")
+    ours.until(lambda: not ours.alive(daemon), "the daemon does not end")
     ours.until(lambda: not _porter(), "the porter stays although nobody needs it")
     assert [item for item in nft.query("list tables") if "table" in item] == []
     ours.until(lambda: _devices() == {"lo", "uplink"}, "network devices stay")
@@ -123,7 +123,7 @@ def test_the_daemons_death_disturbs_nobody(tmp_path: Path) -> None:
         lab.run("network", "connect", "further", "two")
         daemon = lab.engine.pid
         os.kill(daemon, signal.SIGKILL)
-        ours.until(lambda: not _alive(daemon), "the daemon lives on")
+        ours.until(lambda: not ours.alive(daemon), "the daemon lives on")
         assert lab.from_outside(8080) == SERVER
         two = Path(f"/proc/{_pid_of('sleep 600')}/ns/net")
         answers = Place(str(two)).run(lambda: _question("second"))
@@ -136,7 +136,7 @@ def test_the_daemons_death_disturbs_nobody(tmp_path: Path) -> None:
         assert not lab.resolves("one", "second")
         daemon = lab.engine.pid
         os.kill(daemon, signal.SIGTERM)
-        ours.until(lambda: not _alive(daemon), "the daemon does not end")
+        ours.until(lambda: not ours.alive(daemon), "the daemon does not end")
         lab.engine.start()
         lab.run("rm", "-f", "one", "two")
         assert lab.from_outside(8080, SHORT) is None
@@ -321,13 +321,6 @@ def _question(name: str) -> bytes:
 def _events(lab: Laboratory, action: str) -> str:
     text = lab.run("events", "--since", "5m", "--until", "0s", "--format", "{{json .}}")
     return "\n".join(line for line in text.splitlines() if json.loads(line)["Action"] == action)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def _porter() -> int:

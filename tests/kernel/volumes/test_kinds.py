@@ -17,17 +17,6 @@ from tests import ours
 MEBIBYTE = 1 << 20
 
 
-def loops(engine: ours.Engine) -> list[str]:
-    """The files of this engine that are a loop device's."""
-    found = []
-    for file in Path("/sys/block").glob("loop*/loop/backing_file"):
-        try:
-            found.append(file.read_text().strip())
-        except OSError:
-            continue  # it was taken down meanwhile
-    return [name for name in found if str(engine.state) in name]
-
-
 def mounts(engine: ours.Engine) -> list[str]:
     """What is mounted on the host for this engine."""
     state = str(engine.state)
@@ -56,7 +45,7 @@ def _nothing_is_left(engine: ours.Engine) -> Iterator[None]:
     volumes = engine.cli("volume", "ls", "-q").stdout.split()
     if volumes:
         assert engine.cli("volume", "rm", *volumes).returncode == 0
-    ours.until(lambda: not loops(engine), f"a loop device is left: {loops(engine)}")
+    ours.until(lambda: not engine.loops(), f"a loop device is left: {engine.loops()}")
     assert mounts(engine) == before[0]
     ours.until(
         lambda: len(os.listdir(f"/proc/{engine.pid}/fd")) <= before[1] + 1, "the daemon keeps descriptors"
@@ -95,7 +84,7 @@ def test_containers_share_one_disk_at_the_same_time(engine: ours.Engine) -> None
     engine.cli("run", "-d", "--name", "one", "-v", "both:/x", "busybox", "sleep", "1000")
     run(engine, "-v", "both:/y", "busybox", "sh", "-c", "echo here > /y/f")
     assert engine.cli("exec", "one", "cat", "/x/f").stdout == "here\n"
-    assert len(loops(engine)) == 1
+    assert len(engine.loops()) == 1
     assert engine.cli("cp", "one:/x/f", "-").returncode == 0
     refused = engine.cli("volume", "rm", "both")
     assert refused.returncode == 1
@@ -114,7 +103,7 @@ def test_a_writable_layer_with_a_size(engine: ours.Engine, tmp_path: Path) -> No
     script = "echo kept > /kept; dd if=/dev/zero of=/f bs=64k count=400 2>&1 | head -1; rm /f"
     done = engine.cli("run", "--name", "narrow", "--storage-opt", "size=10m", "busybox", "sh", "-c", script)
     assert done.stdout == "dd: error writing '/f': No space left on device\n"
-    ours.until(lambda: not loops(engine), "the disk stays mounted")
+    ours.until(lambda: not engine.loops(), "the disk stays mounted")
     assert (
         engine.cli("inspect", "-f", "{{json .HostConfig.StorageOpt}}", "narrow").stdout == '{"size":"10m"}\n'
     )
