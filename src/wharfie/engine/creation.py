@@ -29,7 +29,7 @@ from wharfie.engine.oci.host import Host, this_host
 from wharfie.engine.registry import NameInUse
 from wharfie.errors import InternalError, InvalidArgument, NotFound
 from wharfie.images import snapshots
-from wharfie.images.image import Image
+from wharfie.images.image import Image, ImageNotFound
 from wharfie.linux.path import open_in_root
 from wharfie.network.model import Mode, ModeKind
 from wharfie.support.files import remove_tree
@@ -135,12 +135,14 @@ class Creation:
             inherited_points=inherited,
             volume_driver=asked.volume_driver,
         )
-        return [
-            replace(point, image=self._context.images.get(point.source).id)
-            if point.type == "image"
-            else point
-            for point in points
-        ]
+        return [self._with_image(point) if point.type == "image" else point for point in points]
+
+    def _with_image(self, point: MountPoint) -> MountPoint:
+        try:
+            return replace(point, image=self._context.images.get(point.source).id)
+        except ImageNotFound as error:
+            # a 404 would have the command lines pull the container's own image
+            raise InvalidArgument(f'invalid mount config for type "image": {error.message}') from None
 
     def _networks(self, body: CreateContainer, asked: HostConfig) -> dict[str, EndpointSettings]:
         """What is asked of each network, by its name; the networks must be there, and able to give it."""

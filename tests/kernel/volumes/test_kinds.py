@@ -223,9 +223,11 @@ def test_an_image_is_mounted_read_only_and_kept(engine: ours.Engine, tmp_path: P
     assert engine.cli("exec", "holds", "cat", "/x/dir/file").stdout == "in the image"
     form = "{{range .Mounts}}{{.Type}} {{.Source}} {{.Destination}} {{.RW}}{{end}}"
     assert engine.cli("inspect", "-f", form, "holds").stdout == "image files /x false\n"
+    before = engine.cli("images", "-q", "busybox").stdout
     missing = engine.cli("run", "--rm", "--mount", "type=image,source=nosuch,target=/x", "busybox", "true")
     assert missing.returncode == 125
-    assert "nosuch" in missing.stderr
+    assert 'invalid mount config for type "image": No such image: nosuch:latest' in missing.stderr
+    assert engine.cli("images", "-q", "busybox").stdout == before
 
 
 def _archive(directory: Path, files: dict[str, bytes]) -> Path:
