@@ -32,7 +32,7 @@ PULL = Command(
     aliases="image pull, pull",
 )
 IMPORT = Command(
-    "import [OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+    "import [OPTIONS] file|- [REPOSITORY[:TAG]]",
     "Make an image of a tar archive",
     (
         ("change", "c", "list", "Apply a Dockerfile instruction to the image"),

@@ -113,7 +113,10 @@ class ImageRoutes:
 
 async def _import(images: Images, call: Call) -> Answer | Stream:
     if call.text("fromSrc") != "-":
-        raise NotSupported("wharfie imports what the client sends only: fromSrc must be -")
+        raise NotSupported(
+            "importing from an address is not supported: fetch the archive and send it, "
+            "as with curl ADDRESS | wharfie import -"
+        )
     repository = call.text("repo")
     options: dict[str, Any] = {
         "reference": reference_of(repository, call.text("tag")) if repository else "",
