@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -26,30 +22,6 @@ PROVOKED = sorted(
 )
 
 
-@contextmanager
-def search_index() -> Iterator[str]:
-    """Something to search; its address."""
-
-    class Index(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = {"results": [{"name": "me/tool", "star_count": 7, "description": "a tool"}]}
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(found).encode())
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
     """What an engine of its own answered to everything."""
@@ -62,7 +34,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
         ours.engine(base / "engine", bridge="whoa") as engine,
         registries.registry(base / "open") as registry,
         registries.registry(base / "locked", password) as locked,
-        search_index() as index,
+        registries.search_index() as index,
     ):
         api = Recorder(engine.host.removeprefix("unix://"))
         scenario_containers.play(api)

@@ -12,10 +12,12 @@ import signal
 import socket
 import subprocess
 import tarfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 PROGRAM = "docker-registry"
@@ -131,3 +133,28 @@ async def push(source: Path, target: str, *options: str) -> None:
     )
     _, problem = await process.communicate()
     assert process.returncode == 0, problem.decode()
+
+
+@contextmanager
+def search_index() -> Iterator[str]:
+    """Something to search, with one repository in it; its address."""
+
+    class Index(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path.startswith("/v1/search?")
+            found = {"results": [{"name": "me/tool", "star_count": 7, "description": "x" * 60}]}
+            self.send_response(200 if known else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(found).encode())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -6,9 +6,7 @@ import json
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -282,27 +280,10 @@ async def test_the_memory_a_pull_takes_does_not_depend_on_the_layer(tmp_path: Pa
 
 
 def test_both_command_lines_search(engine: ours.Engine) -> None:
-    class Index(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            known = self.path.startswith("/v1/search?")
-            found = {"results": [{"name": "me/tool", "star_count": 7, "description": "x" * 60}]}
-            self.send_response(200 if known else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps(found).encode())
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            term = f"127.0.0.1:{server.server_port}/tool"
-            for words in ([], ["--no-trunc"], ["--limit", "3"], ["--format", "{{.Name}} {{.StarCount}}"],
-                          ["--filter", "stars=8"]):  # fmt: skip
-                ours_said = done(engine, "search", *words, term)
-                assert ours_said == by_docker(engine, "search", *words, term)
-                assert ("me/tool" in ours_said) is (words[:1] != ["--filter"])
-        finally:
-            server.shutdown()
-            thread.join()
+    with registries.search_index() as index:
+        term = f"{index}/tool"
+        for words in ([], ["--no-trunc"], ["--limit", "3"], ["--format", "{{.Name}} {{.StarCount}}"],
+                      ["--filter", "stars=8"]):  # fmt: skip
+            ours_said = done(engine, "search", *words, term)
+            assert ours_said == by_docker(engine, "search", *words, term)
+            assert ("me/tool" in ours_said) is (words[:1] != ["--filter"])
