@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from wharfie.daemon import options
@@ -56,6 +56,9 @@ class Config:
     host_gateway: str = ""
     host_binding: str = ""
     subnet6: str = ""
+    fixed_cidr: str = ""
+    default_gateway: str = ""
+    default_gateway6: str = ""
     icc: bool = True
     publish_firewall: str = "own"
     """``host``: the host's own rules for local ports apply to published ones."""
@@ -133,7 +136,6 @@ def build(given: dict[str, Any], ignored: tuple[str, ...] = ()) -> Config:
             key=given.get("tlskey", ""),
         ),
         bridge=given.get("bridge") or "wharfie0",
-        bip=given.get("bip", ""),
         mtu=given.get("mtu") or 1500,
         iptables=given.get("iptables", True),
         ip_forward=given.get("ip-forward", True),
@@ -143,7 +145,7 @@ def build(given: dict[str, Any], ignored: tuple[str, ...] = ()) -> Config:
         dns_options=tuple(given.get("dns-opts", ())),
         host_gateway=given.get("host-gateway-ip", ""),
         host_binding=_address(given.get("ip", "")),
-        subnet6=_subnet6(given),
+        **_default_bridge(given),
         icc=given.get("icc", True),
         publish_firewall=_publish_firewall(given.get("publish-firewall", "own")),
         address_pools=tuple(_pool(one) for one in given.get("default-address-pools", ())),
@@ -202,16 +204,43 @@ def _metrics_address(text: str) -> str:
     return text
 
 
+def _default_bridge(given: dict[str, Any]) -> dict[str, str]:
+    return {
+        "bip": given.get("bip", ""),
+        "subnet6": _subnet6(given),
+        "fixed_cidr": _fixed_cidr(given.get("fixed-cidr", "")),
+        "default_gateway": _gateway(given, "default-gateway", IPv4Address),
+        "default_gateway6": _gateway(given, "default-gateway-v6", IPv6Address),
+    }
+
+
 def _subnet6(given: dict[str, Any]) -> str:
     text = given.get("fixed-cidr-v6", "")
-    if not given.get("ipv6"):
-        return ""
     try:
-        return str(IPv6Network(text or _LOCAL6))
+        found = str(IPv6Network(text or _LOCAL6))
     except ValueError:
         raise InvalidArgument(
             f"invalid --fixed-cidr-v6 {text}: it must be a subnet, as fd00:1::/64"
         ) from None
+    return found if given.get("ipv6") else ""
+
+
+def _fixed_cidr(text: str) -> str:
+    try:
+        found = IPv4Network(text) if text else None
+    except ValueError:
+        found = None
+    if text and (found is None or found.prefixlen > 30):
+        raise InvalidArgument(f"invalid --fixed-cidr {text}: it must be a subnet, as 192.168.5.128/25")
+    return text
+
+
+def _gateway(given: dict[str, Any], key: str, kind: type[IPv4Address | IPv6Address]) -> str:
+    text = given.get(key, "")
+    try:
+        return str(kind(text)) if text else ""
+    except ValueError:
+        raise InvalidArgument(f"invalid --{key} {text}: it is no address of its family") from None
 
 
 def _publish_firewall(text: str) -> str:

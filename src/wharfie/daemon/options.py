@@ -46,6 +46,8 @@ OPTIONS = (
     Option(
         "default-address-pool", "list", "Pool of new networks (base=…,size=…)", key="default-address-pools"
     ),
+    Option("default-gateway", "text", "IPv4 gateway of the default bridge's containers"),
+    Option("default-gateway-v6", "text", "IPv6 gateway of the default bridge's containers"),
     Option("default-cgroupns-mode", "text", 'Control group namespace of containers ("host" or "private")'),
     Option("default-ipc-mode", "text", 'IPC namespace of containers ("shareable" or "private")'),
     Option("default-shm-size", "text", "Size of /dev/shm in containers"),
@@ -55,6 +57,7 @@ OPTIONS = (
     Option("dns-search", "list", "DNS search domain of containers"),
     Option("exec-opt", "list", "Runtime option (native.cgroupdriver=cgroupfs)", key="exec-opts"),
     Option("exec-root", "text", "Directory of what lives until the next boot"),
+    Option("fixed-cidr", "text", "Part of the default bridge's subnet that containers get addresses of"),
     Option("fixed-cidr-v6", "text", "IPv6 subnet of the default bridge"),
     Option("group", "text", "Group of the Unix socket", short="G"),
     Option("help", "switch", "Show this and end", short="h"),
@@ -112,8 +115,7 @@ IGNORED = frozenset(
         "allow-direct-routing", "allow-nondistributable-artifacts", "api-cors-header",
         "authorization-plugins", "builder", "cdi-spec-dirs", "containerd", "containerd-namespace",
         "containerd-plugins-namespace", "cpu-rt-period", "cpu-rt-runtime",
-        "default-gateway", "default-gateway-v6", "default-network-opts", "default-runtime", "experimental",
-        "features", "fixed-cidr", "ip6tables", "log-format",
+        "default-network-opts", "default-runtime", "experimental", "features", "ip6tables", "log-format",
         "network-control-plane-mtu", "node-generic-resources",
         "oom-score-adjust", "raw-logs", "selinux-enabled", "storage-opts",
         "swarm-default-advertise-addr", "userland-proxy", "userland-proxy-path", "userns-remap",

@@ -80,6 +80,14 @@ def has_labels(wanted: Sequence[str], labels: Mapping[str, str]) -> bool:
     return True
 
 
+def boolean(name: str, values: Sequence[str]) -> bool:
+    """What a filter that is yes or no says; raises InvalidArgument."""
+    found = {value in ("1", "true") for value in values if value in ("0", "1", "false", "true")}
+    if len(found) != 1:
+        raise InvalidArgument(f"invalid filter '{name}=[{' '.join(values)}]'")
+    return found.pop()
+
+
 def statuses(given: Given) -> frozenset[str]:
     """The states asked for; raises InvalidArgument."""
     known = [state.value for state in State]

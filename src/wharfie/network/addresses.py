@@ -119,7 +119,7 @@ class Pool:
 
     def __init__(self, subnet: Subnet, clock: Callable[[], float] = time.monotonic) -> None:
         self.network: AnyNetwork = ip_network(subnet.subnet)
-        self.gateway = subnet.gateway
+        self.way_out = subnet.way_out
         self._clock = clock
         part: AnyNetwork = ip_network(subnet.range) if subnet.range else self.network
         self._lowest = int(self.network.network_address) + 1

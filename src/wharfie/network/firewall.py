@@ -209,7 +209,8 @@ class Firewall:
         """Put the table there, atomically; raises NetworkUnavailable."""
         self._lone_router = lone_router
         try:
-            nft.run(ruleset(self._table, lone_router=lone_router, elements=self._elements()))
+            elements = {**self._elements(), **self._openings()}
+            nft.run(ruleset(self._table, lone_router=lone_router, elements=elements))
             self._rules = self._count()
         except NftMissing as error:
             raise FirewallMissing(str(error)) from error
@@ -323,6 +324,24 @@ class Firewall:
             except OSError:
                 self._reinstall()
                 return
+
+    def _openings(self) -> dict[str, list[str]]:
+        """What names stand for now, with the time that is left of each: it outlives the daemon's restart."""
+        found: dict[str, list[str]] = {}
+        for name, family in (("answered4", 4), ("answered6", 6)):
+            if not any((":" in address) == (family == 6) for address in self.egress):
+                continue
+            try:
+                listed = nft.query(f"list set inet {self._table} {name}")
+            except NftError:
+                continue  # there is no table yet, or not any more
+            elements = [one["elem"] for item in listed for one in item["set"].get("elem", ())]
+            found[name] = [
+                f"{' . '.join(one['val']['concat'])} timeout {one['timeout']}s expires {one['expires']}s"
+                for one in elements
+                if one["val"]["concat"][0] in self.egress and one.get("expires")
+            ]
+        return found
 
     def _change(self, change: _Change, elements: dict[str, list[bytes]]) -> None:
         if not self._rules:

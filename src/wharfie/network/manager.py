@@ -43,7 +43,6 @@ from wharfie.network.model import (
     NetworkInUse,
     NetworkNotFound,
     NetworkUnavailable,
-    Subnet,
 )
 from wharfie.network.porter import Porter
 from wharfie.network.ports import Ports
@@ -68,6 +67,11 @@ class NetworkSettings:
     """The bridge's own address with prefix; a free subnet is picked without it."""
     subnet6: str = ""
     """--fixed-cidr-v6: the default bridge speaks IPv6 too."""
+    fixed_cidr: str = ""
+    """The part of the default bridge's subnet that is given out."""
+    default_gateway: str = ""
+    """What its containers' default route leads through, instead of the bridge."""
+    default_gateway6: str = ""
     mtu: int = 1500
     icc: bool = True
     dns: tuple[str, ...] = ()
@@ -122,7 +126,7 @@ class NetworkManager:
         dns = files.Resolver(settings.dns, settings.dns_search, settings.dns_options)
         self.files = files.Files(dns, lambda: settings.host_gateway or self.gateway)
         self._pools = (*(settings.pools or USER_POOLS), local_pool(self.store.networks["host"].id))
-        self._subnet6 = settings.subnet6
+        self._fixed = IPv4Network(settings.fixed_cidr) if settings.fixed_cidr else None
         self._ready = False
 
     @property
@@ -178,6 +182,7 @@ class NetworkManager:
             self._firewall.networks = {self.device(one): self._rules(one) for one in bridged}
             try:
                 self._firewall.install(lone_router=self._lone())
+                self.porter.again()
             except FirewallMissing as error:
                 _log.warning("containers do not reach the outside: %s", error)
                 return
@@ -406,9 +411,11 @@ class NetworkManager:
     def _choose_interface(self, bridge: Bridge) -> IPv4Interface:
         if self._bip is not None:
             return self._bip
-        present = bridge.interface()
-        if present is not None:
+        present, fixed = bridge.interface(), self._fixed
+        if present is not None and (fixed is None or fixed.subnet_of(present.network)):
             return present
+        if fixed is not None:
+            return IPv4Interface((int(fixed.network_address) + 1, fixed.prefixlen))
         known = self.store.networks["bridge"]
         own = [self.device(one) for one in self.store.networks.values() if self._has_device(one)]
         foreign = bridges.foreign_networks(own, ipv6=False)
@@ -424,11 +431,13 @@ class NetworkManager:
 
     def _remember_subnets(self, interface: IPv4Interface) -> None:
         known = self.store.networks["bridge"]
-        subnets = [Subnet(str(interface.network), str(interface.ip))]
-        if self._subnet6:
-            network6 = ip_network(self._subnet6, strict=False)
-            subnets.append(Subnet(str(network6), str(network6.network_address + 1)))
-        changed = dataclasses.replace(known, subnets=tuple(subnets), ipv6=bool(self._subnet6))
+        subnets = creating.default_subnets(
+            interface,
+            fixed=self.settings.fixed_cidr,
+            six=self.settings.subnet6,
+            gateways=(self.settings.default_gateway, self.settings.default_gateway6),
+        )
+        changed = dataclasses.replace(known, subnets=subnets, ipv6=bool(self.settings.subnet6))
         if changed != known:
             self.store.write_network(changed)
             self._seating.forget(changed)

@@ -183,6 +183,11 @@ class Subnet:
         """Its family."""
         return ":" in self.subnet
 
+    @property
+    def way_out(self) -> str:
+        """What default routes lead through: the gateway, or an auxiliary address that is named so."""
+        return self.auxiliary.get(DEFAULT_GATEWAYS[self.ipv6]) or self.gateway
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -226,6 +231,7 @@ class Network:
 
 
 BUILT_IN = ("bridge", "host", "none")
+DEFAULT_GATEWAYS = ("DefaultGatewayIPv4", "DefaultGatewayIPv6")
 BRIDGE_NAME = "com.docker.network.bridge.name"
 
 

@@ -69,6 +69,9 @@ class Porter:
     def adopt(self, containers: Iterable[str], ports: Iterable[Key]) -> None:
         """Of what an earlier daemon told, only what concerns these counts."""
 
+    def again(self) -> None:
+        """The packet filter's table is a new one: what names opened belongs into it."""
+
     def answers(self, container: str) -> bool:
         """Whether it listens in the container's namespace already."""
         return False
@@ -177,6 +180,9 @@ class PorterProcess(Porter):
         if gone:
             self._kept.difference_update(gone)
             self._send({"op": "drop", "keys": [_text(key) for key in gone]})
+
+    def again(self) -> None:
+        self._send({"op": "again"})
 
     def answers(self, container: str) -> bool:
         return container in self._known

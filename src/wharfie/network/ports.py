@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from wharfie.errors import InternalError, InvalidArgument
+from wharfie.errors import InternalError, InvalidArgument, NotSupported
 from wharfie.network import holders
 from wharfie.network.model import Published
 
@@ -207,12 +207,7 @@ class Ports:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
         number = socket.IPPROTO_SCTP if protocol == "sctp" else 0
-        try:
-            sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
-        except OSError as error:
-            if protocol == "sctp" and error.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
-                return  # a kernel without SCTP sockets: nobody here could take the port from us
-            raise
+        sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
         try:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -232,7 +227,12 @@ class Ports:
 
     def _refusal(
         self, request: PortRequest, address: str, port: int, trouble: OSError | None
-    ) -> PortInUse | InvalidArgument:
+    ) -> PortInUse | InvalidArgument | NotSupported:
+        if trouble is not None and trouble.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
+            return NotSupported(
+                f"port {request.port}/{request.protocol} cannot be published: this kernel has no "
+                f"{request.protocol.upper()} (its module {request.protocol} is not there)"
+            )
         where = f"{f'[{address}]' if ':' in address else address}:{port}"
         if trouble is not None and trouble.errno == errno.EADDRNOTAVAIL:
             return InvalidArgument(

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
 
+from wharfie.network import flows
 from wharfie.network.bridge import Bridge
 from wharfie.network.firewall import Firewall, PortRule
 from wharfie.network.model import Endpoint, NetworkUnavailable, Published, gateways
@@ -135,7 +136,7 @@ class Publishing:
                 continue
             for protocol, address, port in self._ports.adopt(seat.container, seat.published, kept):
                 _log.warning("port %s/%s of %s was taken by somebody meanwhile", port, protocol, address)
-            self._open(seat, seat.published)
+            self._lead(seat, seat.published)
 
     def hand_over(self) -> None:
         """Give the sockets to the porter, which keeps them beyond the daemon's end."""
@@ -163,6 +164,10 @@ class Publishing:
         return dataclasses.replace(one, proxied=not address or self._host_rules)
 
     def _open(self, seat: Endpoint, published: Sequence[Published]) -> None:
+        self._lead(seat, published)
+        flows.forget(published)
+
+    def _lead(self, seat: Endpoint, published: Sequence[Published]) -> None:
         if any(one.host_ip.startswith(_LOCAL) and not one.proxied for one in published):
             self._allow_localnet(seat.bridge)
         if self._firewall is not None:
@@ -170,12 +175,13 @@ class Publishing:
         # a port that moved is the porter's already: it learns where that leads now
         self._porter.retarget([(one.key, _target(seat, one)) for one in published])
 
-    def _close(self, seat: Endpoint, published: Iterable[Published]) -> None:
+    def _close(self, seat: Endpoint, published: Sequence[Published]) -> None:
         if self._firewall is not None:
             try:
                 self._firewall.close(rules(seat, published))
             except NetworkUnavailable as error:
                 _log.warning("%s", error)
+        flows.forget(published)
 
     def _let_go(self, published: Iterable[Published]) -> None:
         self._porter.drop(self._ports.release(published))

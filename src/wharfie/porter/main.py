@@ -11,6 +11,7 @@ A SOCK_SEQPACKET socket below the exec root; one JSON object per packet, descrip
     {"op": "shut", container}
     {"op": "ports", "items": [[key, host, port]…]} + a socket each         {"op": "retarget", "items": […]}
     {"op": "drop", "keys": [key…]}
+    {"op": "again"}                           the packet filter's table is new: what names opened is put there
                                             ← {"event": "refused", container, name}
 
 It ends when the daemon has gone and nobody needs it: no port to keep, no container that asks.
@@ -129,6 +130,9 @@ class Service:
         """What the daemon tells about names."""
         if op == "reset":
             self._names.clear()
+            return
+        if op == "again":
+            self._questions.again()
             return
         container = message["container"]
         if op == "seat":

@@ -14,32 +14,29 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from wharfie.linux import nfsets
-from wharfie.linux.netlink import Request
-from wharfie.porter import sandbox, wire
+from wharfie.porter import openings, sandbox, wire
 from wharfie.porter.loop import READ, Loop
 from wharfie.porter.names import Names
+from wharfie.porter.openings import Openings
 from wharfie.porter.upstream import Upstream
 from wharfie.porter.wire import Malformed, Question
 
 _STREAMS = 64
 _SILENCE = 10.0
-_LEAST_SECONDS = 30
 Reply = Callable[[bytes], None]
 
 
 class Client:
     """A container that asks: its sockets, whom to ask for it, and what it may reach."""
 
-    __slots__ = ("addresses", "allowed", "forward", "servers", "sockets", "streams", "table")
+    __slots__ = ("allowed", "forward", "openings", "servers", "sockets", "streams")
 
     def __init__(self) -> None:
         self.sockets: tuple[socket.socket, ...] = ()
         self.servers: list[str] = []
         self.forward = True
         self.allowed: list[str] | None = None
-        self.addresses: list[str] = []
-        self.table = ""
+        self.openings = Openings()
         self.streams = 0
 
 
@@ -60,8 +57,13 @@ class Questions:
         client.forward = bool(message["forward"])
         allowed = message.get("allowed")
         client.allowed = None if allowed is None else [str(name) for name in allowed]  # type: ignore[attr-defined]
-        client.addresses = [str(address) for address in message.get("addresses", ())]  # type: ignore[attr-defined]
-        client.table = str(message.get("table", ""))
+        own = [str(address) for address in message.get("addresses", ())]  # type: ignore[attr-defined]
+        client.openings.configure(str(message.get("table", "")), own, client.allowed or [])
+
+    def again(self) -> None:
+        """The table is a new one: what was let through is let through again."""
+        for client in self.clients.values():
+            client.openings.put()
 
     def open(self, container: str, netns: int) -> None:
         """Listen in its namespace; raises OSError."""
@@ -168,7 +170,7 @@ class Questions:
         elif not client.forward:
             # a network without a way out has none for questions either (CVE-2024-29018)
             reply(question.answer(wire.SERVFAIL))
-        elif client.allowed is not None and not _allowed(question.name, client.allowed):
+        elif client.allowed is not None and not openings.allowed(question.name, client.allowed):
             self._tell({"event": "refused", "container": container, "name": question.name})
             reply(question.answer(wire.REFUSED))
         else:
@@ -183,42 +185,8 @@ class Questions:
                 return
             # the list may be another one by now, or the container gone and its address somebody else's
             present = self.clients.get(container) is client
-            if present and client.allowed is not None and _allowed(question.name, client.allowed):
-                _let_through(client, answer)
+            if present and client.allowed is not None and openings.allowed(question.name, client.allowed):
+                answer = client.openings.let_through(question.name, answer)
             reply(answer)
 
         self._upstream.ask(container, question.message, client.servers, done, stream=stream)
-
-
-def _allowed(name: str, allowed: list[str]) -> bool:
-    return any(name == item or name.endswith(f".{item}") for item in allowed)
-
-
-def _let_through(client: Client, answer: bytes) -> None:
-    """The addresses in ``answer`` may be reached for as long as it is good, before the container hears it."""
-    try:
-        found = wire.addresses(answer)
-    except Malformed:
-        return
-    for address, ttl in found:
-        family = 6 if ":" in address else 4
-        for own in client.addresses:
-            if (":" in own) != (":" in address):
-                continue
-            target = f"answered{family}"
-            key = nfsets.address(own) + nfsets.address(address)
-            timeout = max(ttl, _LEAST_SECONDS) * 1000
-            fresh = nfsets.add(client.table, target, [nfsets.element(key, timeout=timeout)])
-            # the time of an element that is there would stay as it is
-            old = nfsets.delete(client.table, target, [nfsets.element(key)])
-            try:
-                nfsets.apply([old, fresh])
-            except FileNotFoundError:
-                _first(fresh)
-
-
-def _first(fresh: Request) -> None:
-    try:
-        nfsets.apply([fresh])
-    except FileNotFoundError:
-        return  # somebody flushed the table: the daemon puts it back, and the container asks again

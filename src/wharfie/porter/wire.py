@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
 
 A, PTR, AAAA, ANY = 1, 12, 28, 255
 IN = 1
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 2, 3, 4, 5
 _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")
+_SECONDS = struct.Struct("!I")
 _RESPONSE, _TRUNCATED, _RECURSION, _AVAILABLE = 0x8000, 0x0200, 0x0100, 0x0080
 _OPCODE = 0x7800
 _LARGEST = 512
@@ -118,8 +120,8 @@ def name_record(name: str) -> bytes:
     return b"\xc0\x0c" + _RECORD.pack(PTR, IN, TTL, len(data)) + data
 
 
-def addresses(message: bytes) -> list[tuple[str, int]]:
-    """The addresses in an answer, with the seconds that they are good for; raises Malformed."""
+def _records(message: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Kind, where the seconds stand, and data of each record in an answer; raises Malformed."""
     if len(message) < _HEADER.size:
         raise Malformed("too short")
     _, _, questions, answers, _, _ = _HEADER.unpack_from(message)
@@ -127,20 +129,35 @@ def addresses(message: bytes) -> list[tuple[str, int]]:
     for _ in range(questions):
         _, place = read_name(message, place)
         place += 4
-    found = []
     for _ in range(answers):
         _, place = read_name(message, place)
         if place + _RECORD.size > len(message):
             raise Malformed("too short")
-        kind, _, ttl, length = _RECORD.unpack_from(message, place)
-        place += _RECORD.size
-        data = message[place : place + length]
-        place += length
+        kind, _, _, length = _RECORD.unpack_from(message, place)
+        data = place + _RECORD.size
+        yield kind, place + 4, message[data : data + length]
+        place = data + length
+
+
+def addresses(message: bytes) -> list[tuple[str, int]]:
+    """The addresses in an answer, with the seconds that they are good for; raises Malformed."""
+    found = []
+    for kind, place, data in _records(message):
+        (ttl,) = _SECONDS.unpack_from(message, place)
         if kind == A and len(data) == 4:
             found.append((socket.inet_ntoa(data), ttl))
         elif kind == AAAA and len(data) == 16:
             found.append((socket.inet_ntop(socket.AF_INET6, data), ttl))
     return found
+
+
+def shortened(message: bytes, most: int) -> bytes:
+    """The answer, good for no more than ``most`` seconds; raises Malformed."""
+    changed = bytearray(message)
+    for _, place, _ in _records(message):
+        if _SECONDS.unpack_from(message, place)[0] > most:
+            _SECONDS.pack_into(changed, place, most)
+    return bytes(changed)
 
 
 def reversed_address(name: str) -> str:

@@ -20,8 +20,10 @@ from tests.kernel.network.laboratory import (
     uplink,
 )
 from tests.kernel.network.namespaces import Peer, in_new_netns
+from wharfie.errors import InvalidArgument
 from wharfie.linux import nft
 from wharfie.linux.rtnetlink import Netlink
+from wharfie.network.model import AddressUnavailable
 
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
@@ -228,6 +230,41 @@ def test_bip_is_obeyed_and_can_be_changed(tmp_path: Path) -> None:
         network.setup()
         assert addresses() == ["192.168.78.9/25"]
         assert seat(network, "c", "bridge").address == "192.168.78.1"
+
+    in_new_netns(work)
+
+
+def test_the_default_bridge_gives_out_a_part_and_leads_through_another_gateway(tmp_path: Path) -> None:
+    options = {"fixed_cidr": "10.99.0.128/28", "default_gateway": "10.99.0.254", "subnet6": "fd99::/64"}
+
+    def work() -> None:
+        network = manager(tmp_path, bip="10.99.0.1/24", default_gateway6="fd99::fe", **options)
+        network.setup()
+        shown = network.get("bridge").subnets
+        assert (shown[0].subnet, shown[0].gateway, shown[0].range) == (
+            "10.99.0.0/24",
+            "10.99.0.1",
+            "10.99.0.128/28",
+        )
+        assert shown[0].auxiliary == {"DefaultGatewayIPv4": "10.99.0.254"}
+        assert shown[1].auxiliary == {"DefaultGatewayIPv6": "fd99::fe"}
+        first = seat(network, "one")
+        assert (first.cidr, first.gateway, first.gateway6) == ("10.99.0.128/24", "10.99.0.254", "fd99::fe")
+        given = {seat(network, f"c{number}").address for number in range(15)}
+        assert given == {f"10.99.0.{number}" for number in range(129, 144)}
+        with pytest.raises(AddressUnavailable):
+            seat(network, "too-many")
+        network.teardown()
+        # the part alone says the subnet, too
+        network = manager(tmp_path, "wharfie7", fixed_cidr="10.98.0.0/24")
+        network.setup()
+        assert (network.get("bridge").subnet, network.gateway) == ("10.98.0.0/24", "10.98.0.1")
+        for wrong, message in (
+            ({"fixed_cidr": "10.77.0.0/24"}, "invalid --fixed-cidr 10.77.0.0/24"),
+            ({"default_gateway": "10.77.0.1"}, "invalid --default-gateway 10.77.0.1"),
+        ):
+            with pytest.raises(InvalidArgument, match=message):
+                manager(tmp_path, "wharfie8", bip="10.99.0.1/24", **wrong).setup()
 
     in_new_netns(work)
 

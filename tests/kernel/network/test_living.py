@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests import ours
 from tests.kernel.network.answers import Answers, Place, ask, serve_names
-from tests.kernel.network.laboratory import HOST_OUTSIDE, SERVER, uplink
+from tests.kernel.network.laboratory import HOST_OUTSIDE, SERVER, manager, seat, uplink
 from tests.kernel.network.namespaces import Peer, in_new_netns
-from wharfie.linux import nft
+from wharfie.errors import NotSupported
+from wharfie.linux import conntrack, nft
 from wharfie.linux.rtnetlink import Netlink
+from wharfie.network import ports
 
 LONG = 3.0
 SHORT = 0.3
@@ -113,6 +117,72 @@ def test_ports_come_and_go_on_a_running_container(tmp_path: Path) -> None:
     _with_engine(tmp_path, work)
 
 
+def test_datagrams_follow_a_port_that_comes_goes_and_moves(tmp_path: Path) -> None:
+    """One sender, one socket, no pause: the kernel's memory of it must not outlive the port."""
+
+    def work(lab: Laboratory) -> None:
+        sender = lab.outside.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sender.connect((HOST_OUTSIDE, 8090))
+        forwarded = lab.outside.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+
+        def answered(patience: float) -> bool:
+            """By the container itself, which sees who asks."""
+            sender.settimeout(patience)
+            try:
+                sender.send(b"?")
+                return sender.recv(100).decode() == SERVER
+            except OSError:
+                return False
+
+        assert not answered(SHORT)
+        first = lab.container("first", "-p", "8090:80/udp")
+        assert answered(LONG), "what was sent before the port came kept the sender away from it"
+        # what only passes through this machine to the same port elsewhere is nobody's port
+        away = first.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        forwarded.bind((SERVER, 8090))
+        away.connect((SERVER, 8090))
+        away.send(b"!")
+        assert forwarded.recvfrom(10)[1][0] == HOST_OUTSIDE
+        kept = {flow.target for flow in conntrack.flows(socket.AF_INET, socket.IPPROTO_UDP, 8090)}
+        assert kept == {HOST_OUTSIDE, SERVER}
+        lab.run("update", "--publish-rm", "8090/udp", "first")
+        assert not answered(SHORT), "the port is gone and its sender is led to the container still"
+        kept = {flow.target for flow in conntrack.flows(socket.AF_INET, socket.IPPROTO_UDP, 8090)}
+        assert SERVER in kept, "a connection of somebody else's was forgotten"
+        lab.run("update", "--publish-add", "8090:80/udp", "first")
+        assert answered(LONG)
+        lab.run("rm", "-f", "first")
+        lab.container("second", "-p", "8090:80/udp")
+        assert answered(LONG), "the sender is led to a container that is gone"
+
+    _with_engine(tmp_path, work)
+
+
+def test_a_port_of_a_protocol_that_the_kernel_lacks_is_refused(tmp_path: Path) -> None:
+    def has_sctp() -> bool:
+        try:
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+        except OSError:
+            return False
+        return True
+
+    def work() -> None:
+        network = manager(tmp_path)
+        network.setup()
+        seat(network, "one")
+        requests = ports.parse({"80/sctp": [("", "8091", "")], "80/tcp": [("", "8091", "")]})
+        if has_sctp():
+            assert {one.protocol for one in network.publishing.add("one", requests)} == {"tcp", "sctp"}
+        else:
+            with pytest.raises(NotSupported, match="80/sctp cannot be published: this kernel has no SCTP"):
+                network.publishing.add("one", requests)
+            assert network.ports.owners == {}
+            assert network.endpoints("one")[0].published == ()
+        network.teardown()
+
+    in_new_netns(work)
+
+
 def test_the_daemons_death_disturbs_nobody(tmp_path: Path) -> None:
     def work(lab: Laboratory) -> None:
         lab.run("network", "create", "inner")
@@ -189,9 +259,9 @@ def test_an_allow_list_lets_out_what_is_on_it(tmp_path: Path) -> None:
 
 
 def _names(lab: Laboratory, **names: str) -> None:
-    """The machine outside answers for ``names`` below example.com, for an hour."""
+    """The machine outside answers for ``names`` below example.com, for a day."""
     known = {f"{name}.example.com": address for name, address in names.items()}
-    threading.Thread(target=lab.outside.run(lambda: serve_names(SERVER, known, 3600)), daemon=True).start()
+    threading.Thread(target=lab.outside.run(lambda: serve_names(SERVER, known, 86_400)), daemon=True).start()
 
 
 def _gets_out(lab: Laboratory, container: str) -> bool:
@@ -212,8 +282,29 @@ def test_a_name_on_the_list_lets_out_to_what_it_stands_for(tmp_path: Path) -> No
             assert _gets_out(lab, name)
             assert not lab.resolves(name, "elsewhere.org")
         ours.until(lambda: "elsewhere.org" in _events(lab, "egress-refused"), "the refusal was not told")
+        # the name said a day: it is open for an hour
+        (table,) = [item["table"]["name"] for item in nft.query("list tables") if "table" in item]
+        (listed,) = nft.query(f"list set inet {table} answered4")
+        assert {one["elem"]["timeout"] for one in listed["set"]["elem"]} == {3600}
+        # no name is asked for again: not after the daemon's death, and not after a flush
+        daemon = lab.engine.pid
+        os.kill(daemon, signal.SIGKILL)
+        ours.until(lambda: not ours.alive(daemon), "the daemon lives on")
+        lab.engine.start()
+        assert _gets_out(lab, "by-itself"), "the next daemon closed what a name had opened"
+        nft.run("flush ruleset")
+        ours.until(lambda: SERVER in _openings(), "the rules came back without what names had opened", 5)
+        assert _gets_out(lab, "by-network")
 
     _with_engine(tmp_path, work)
+
+
+def _openings() -> str:
+    """What names have opened, as nft(8) shows it; empty while there is no table."""
+    for item in nft.query("list tables"):
+        if "table" in item:
+            return nft.run(f"list set inet {item['table']['name']} answered4")
+    return ""
 
 
 def test_what_a_name_stood_for_ends_with_the_list_and_with_the_container(tmp_path: Path) -> None:

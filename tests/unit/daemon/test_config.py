@@ -50,6 +50,11 @@ def test_the_defaults_are_below_the_roots() -> None:
         (["--storage-driver", "zfs"], "storage driver zfs is not supported"),
         (["--exec-opt", "native.cgroupdriver=systemd"], "cgroupdriver"),
         (["--add-runtime", "x=/y"], "additional runtimes"),
+        (["--fixed-cidr", "10.0.0.0/31"], "invalid --fixed-cidr 10.0.0.0/31: it must be a subnet"),
+        (["--fixed-cidr", "10.0.0.1/24"], "invalid --fixed-cidr"),
+        (["--fixed-cidr-v6", "10.0.0.0/24"], "invalid --fixed-cidr-v6"),
+        (["--default-gateway", "fd00::1"], "invalid --default-gateway fd00::1: it is no address"),
+        (["--default-gateway-v6", "x"], "invalid --default-gateway-v6 x"),
         (["--config-file", "/nowhere/daemon.json"], "there is no such file"),
     ],
 )
@@ -106,3 +111,14 @@ def test_validate_and_help_do_not_start_anything(tmp_path: Path, capsys: pytest.
     assert entry.main(["--help"]) == 0
     text = capsys.readouterr().out
     assert all(f"--{option.flag}" in text for option in options.OPTIONS)
+
+
+def test_the_file_describes_the_default_bridge(tmp_path: Path) -> None:
+    wanted = {"bip": "10.9.0.1/24", "fixed-cidr": "10.9.0.128/25", "default-gateway": "10.9.0.200",
+              "ipv6": True, "fixed-cidr-v6": "fd09::/64", "default-gateway-v6": "fd09::99"}  # fmt: skip
+    path = tmp_path / "daemon.json"
+    path.write_text(json.dumps(wanted))
+    config = load(["--config-file", str(path)])
+    assert config.ignored == ()
+    assert (config.bip, config.fixed_cidr, config.subnet6) == ("10.9.0.1/24", "10.9.0.128/25", "fd09::/64")
+    assert (config.default_gateway, config.default_gateway6) == ("10.9.0.200", "fd09::99")

@@ -43,6 +43,8 @@ class NetworkService:
         for name in filters:
             if name not in _FILTERS:
                 raise InvalidArgument(f"invalid filter '{name}'")
+        if filters.get("dangling"):
+            engine_filters.boolean("dangling", filters["dangling"])
         return [
             self._wire(network, members=False)
             for network in sorted(self._manager.list(), key=lambda network: network.name)
@@ -171,9 +173,10 @@ class NetworkService:
 
     def _listed(self, network: Domain, filters: Filters) -> bool:
         """Every filter must hold; of several values of one, one must."""
-        for value in filters.get("dangling", ()):
+        dangling = filters.get("dangling")
+        if dangling:
             unused = network.user_defined and not self._engine.users(network)
-            if unused is not (value.lower() in ("1", "true")):
+            if unused is not engine_filters.boolean("dangling", dangling):
                 return False
         for value in filters.get("type", ()):
             if value not in ("builtin", "custom"):

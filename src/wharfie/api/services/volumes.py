@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from wharfie.api.backends import Filters
 from wharfie.engine.events import EventBus
+from wharfie.engine.filters import boolean
 from wharfie.engine.system import System
 from wharfie.engine.volumefiles import VolumeFiles
 from wharfie.errors import InvalidArgument, Unavailable
@@ -19,7 +20,6 @@ from wharfie.volumes.model import Volume as Domain
 from wharfie.wire.volumes import Volume, VolumeCreate, VolumeList, VolumePrune
 
 _LISTING = frozenset({"dangling", "driver", "label", "name"})
-_BOOLEANS = frozenset({"0", "1", "true", "True", "false", "False"})
 _PRUNING = frozenset({"all", "label", "label!"})
 
 
@@ -35,7 +35,7 @@ class VolumeService:
     def list(self, filters: Filters) -> VolumeList:
         """``docker volume ls``."""
         _check(filters, _LISTING)
-        _dangling(filters.get("dangling", ["true"]))
+        boolean("dangling", filters.get("dangling", ["true"]))
         return VolumeList(volumes=[_wire(one) for one in self._manager.list() if self._listed(one, filters)])
 
     def inspect(self, name: str) -> Volume:
@@ -105,7 +105,7 @@ class VolumeService:
             return False
         if dangling:
             unused = not self._system.volume_users(volume.name)
-            if unused is not _dangling(dangling):
+            if unused is not boolean("dangling", dangling):
                 return False
         return _labelled(volume, filters)
 
@@ -116,13 +116,6 @@ def _matches(pattern: str, name: str) -> bool:
         return re.search(pattern, name) is not None
     except re.error:
         return pattern == name
-
-
-def _dangling(values: Sequence[str]) -> bool:
-    found = {value in ("1", "true", "True") for value in values if value in _BOOLEANS}
-    if len(found) != 1 or any(value not in _BOOLEANS for value in values):
-        raise InvalidArgument(f"invalid filter 'dangling=[{' '.join(values)}]'")
-    return found.pop()
 
 
 def _check(filters: Filters, known: frozenset[str]) -> None:

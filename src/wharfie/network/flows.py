@@ -1,0 +1,43 @@
+"""Datagrams that go on where a published port does not lead any more, or does not lead yet.
+
+A connection's first packet decides where all of it goes, and a sender of datagrams that never pauses has one
+connection for ever: to a container that is gone, or past one that has just come. When a port comes or goes,
+what the kernel remembers of its senders goes too. TCP has an end and needs none of this.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Collection, Iterable
+
+from wharfie.linux import conntrack
+from wharfie.linux.rtnetlink import Netlink
+from wharfie.network.model import Published
+
+_ANYWHERE = ("0.0.0.0", "::")
+_log = logging.getLogger(__name__)
+
+
+def forget(published: Iterable[Published]) -> None:
+    """Every sender of datagrams to these ports is led anew with its next one."""
+    for one in published:
+        if one.protocol != "udp":
+            continue
+        try:
+            family = socket.AF_INET6 if ":" in one.host_ip else socket.AF_INET
+            found = conntrack.flows(family, socket.IPPROTO_UDP, one.host_port)
+            own = _own_addresses() if found and one.host_ip in _ANYWHERE else {one.host_ip}
+            conntrack.forget(flow for flow in found if _is_for(flow.target, own))
+        except OSError as error:
+            _log.warning("senders of datagrams to port %d may go on astray: %s", one.host_port, error)
+
+
+def _is_for(target: str, own: Collection[str]) -> bool:
+    """What is only forwarded through this machine to the same port of another one stays."""
+    return target in own or target.startswith("127.")
+
+
+def _own_addresses() -> set[str]:
+    with Netlink() as netlink:
+        return {address.cidr.partition("/")[0] for address in netlink.addresses()}
