@@ -25,6 +25,7 @@ from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread, produc
 from wharfie.images.tar import TarReader
 from wharfie.images.unpack import Rules, Unpacker
 from wharfie.linux import path as paths
+from wharfie.support.faults import point
 from wharfie.support.files import remove_tree
 from wharfie.support.tasks import spawn
 from wharfie.support.units import format_time
@@ -211,6 +212,7 @@ def _unpack(target: int, pipe: InwardPipe, rules: Rules) -> None:
     try:
         for entry in reader:
             unpacker.add(entry, reader.content())
+            point("an entry of an archive is unpacked")
         reader.rest()
         unpacker.finish()
     finally:

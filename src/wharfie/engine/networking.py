@@ -2,11 +2,11 @@
 
 ::
 
-    connect      record + seat in one commit ─▶ veth, addresses, routes ─▶ names, ports, files
-    disconnect   record + seat in one commit ─▶ veth gone ─▶ names, ports, files
+    connect      record + seat, joining, in one commit ─▶ veth, addresses, routes ─▶ names, ports, files
+    disconnect   record + seat, leaving, in one commit ─▶ veth gone ─▶ seat gone ─▶ names, ports, files
 
-What is committed is what shall be: a daemon that dies in between finds a seat without a device, and makes it,
-or a device without a seat, and removes it (:meth:`Networking.reconcile`).
+What is committed is what shall be. A daemon that dies in between leaves a seat that is joining or leaving,
+and the next one begins anew what it joins and ends what it leaves (:meth:`Networking.reconcile`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ from wharfie.engine.container import Container, Record
 from wharfie.engine.context import Context
 from wharfie.errors import Conflict, Forbidden, InvalidArgument, NotFound, WharfieError
 from wharfie.network import live, reconciling
-from wharfie.network.model import Endpoint, Mode, ModeKind, Network, NetworkUnavailable
+from wharfie.network.model import (
+    JOINING,
+    LEAVING,
+    Endpoint,
+    Mode,
+    ModeKind,
+    Network,
+    NetworkUnavailable,
+)
+from wharfie.support.faults import point
 from wharfie.wire.config import EndpointSettings
 
 _log = logging.getLogger(__name__)
@@ -63,9 +72,11 @@ class Networking:
                 if pid:
                     try:
                         seat = networks.seat(network.name, seating.wish(container, asked, first=False))
+                        seat = networks.mark(seat, JOINING)
                     except BaseException:
                         container.record = record
                         raise
+            point("a connection is recorded")
             if pid:
                 try:
                     await self._join(container, seat, pid)
@@ -86,13 +97,17 @@ class Networking:
             ) from error
         await self._settle(container, pid)
         _add_hosts(container, seat)
+        point("the hosts file names it")
         if seat.rate:
             networks.limit(seat, pid)
+        networks.mark(seat, "")
+        point("a connection is whole")
 
     async def _settle(self, container: Container, pid: int) -> None:
         """Ports, names and files after its networks have changed."""
         networks = self._context.networks
         networks.publishing.move(container.id)
+        point("ports are where the gateway is")
         seats = networks.endpoints(container.id)
         for seat in seats:
             if seat.egress:
@@ -102,6 +117,7 @@ class Networking:
             await networks.porter.open(container.id, pid)
         else:
             networks.porter.forget(container.id)
+        point("the porter knows its networks")
         filesets.rewrite_resolver(container, networks.files, embedded=seating.embedded(seats))
 
     async def disconnect(self, network: Network, container: Container, *, force: bool = False) -> None:
@@ -123,17 +139,26 @@ class Networking:
                 self._context.registry.set_record(container, _without(container, network))
                 if seat is not None:
                     networks.publishing.move_from(container.id, seat)
-                    networks.leave(seat)
-            if seat is not None and container.status.running:
-                pid = container.status.pid
-                rest = networks.endpoints(container.id)
-                try:
-                    await asyncio.to_thread(live.detach, pid, seat, rest)
-                except OSError as error:
-                    _log.warning("container %s keeps %s: %s", container.short_id, seat.interface_name, error)
-                _remove_hosts(container, seat)
-                await self._settle(container, pid)
+                    seat = networks.mark(seat, LEAVING)
+            point("a disconnection is recorded")
+            if seat is not None:
+                await self._part(container, seat)
             self._emit(network, container, "disconnect")
+
+    async def _part(self, container: Container, seat: Endpoint) -> None:
+        networks = self._context.networks
+        rest = [one for one in networks.endpoints(container.id) if one.id != seat.id]
+        pid = container.status.pid if container.status.running else 0
+        if pid:
+            try:
+                await asyncio.to_thread(live.detach, pid, seat, rest)
+            except OSError as error:
+                _log.warning("container %s keeps %s: %s", container.short_id, seat.interface_name, error)
+            _remove_hosts(container, seat)
+        networks.leave(seat)
+        point("a seat is given up")
+        if pid:
+            await self._settle(container, pid)
 
     def _check(self, network: Network, container: Container) -> None:
         mode = Mode.parse(container.host_config.network_mode)
@@ -165,18 +190,34 @@ class Networking:
         networks = self._context.networks
         running = [one for one in self._context.registry.all() if one.status.running and one.status.pid]
         kept = [one.id for one in running]
-        published = [port.key for seat in networks.store.all() for port in seat.published]
-        networks.porter.adopt(kept, published)
+        published = [port for seat in networks.store.all() for port in seat.published]
+        networks.porter.adopt(kept, [port.key for port in published])
         missing = reconciling.compare(networks)
         for container in running:
             seats = networks.endpoints(container.id)
-            for seat in [one for one in seats if one.id in missing]:
+            for seat in [one for one in seats if one.id in missing and not one.phase]:
                 try:
                     await asyncio.to_thread(live.attach, container.status.pid, seat, seats)
                 except OSError as error:
                     _log.warning("network %s of %s: %s", seat.network, container.short_id, error)
             await self._resume(container, seats)
+            for seat in [one for one in seats if one.phase]:
+                try:
+                    await self._finish(container, seat)
+                except (OSError, WharfieError) as error:
+                    _log.warning("network %s of %s: %s", seat.network, container.short_id, error)
         networks.publishing.hand_over()
+
+    async def _finish(self, container: Container, seat: Endpoint) -> None:
+        """What an earlier daemon had begun."""
+        if seat.phase == LEAVING:
+            await self._part(container, seat)
+            return
+        pid = container.status.pid
+        rest = [one for one in self._context.networks.endpoints(container.id) if one.id != seat.id]
+        await asyncio.to_thread(live.detach, pid, seat, rest)
+        _remove_hosts(container, seat)
+        await self._join(container, seat, pid)
 
     async def _resume(self, container: Container, seats: list[Endpoint]) -> None:
         networks = self._context.networks

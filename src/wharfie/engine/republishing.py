@@ -19,6 +19,7 @@ from wharfie.errors import Conflict, InvalidArgument
 from wharfie.network import egress, live, ports, rates
 from wharfie.network.driveroptions import DriverOptions
 from wharfie.network.model import Endpoint, Mode, ModeKind, Published
+from wharfie.support.faults import point
 from wharfie.wire.config import HostConfig, PortBinding
 from wharfie.wire.containers import UpdateContainer
 
@@ -93,23 +94,33 @@ def _is(one: Published, taken: Taken) -> bool:
     return one.host_port == port and one.protocol == protocol and (not address or one.host_ip == address)
 
 
-async def apply(context: Context, container: Container, body: UpdateContainer, changed: HostConfig) -> None:
-    """Do it on a running container; raises PortInUse, NetworkUnavailable, with nothing changed."""
+def apply(context: Context, container: Container, body: UpdateContainer, changed: HostConfig) -> None:
+    """Do it on a running container; raises PortInUse, NetworkUnavailable, with nothing changed.
+
+    It belongs into one transaction with the record's change: a daemon that dies in between leaves rows that
+    say the one or the other, and the next one makes the kernel follow them.
+    """
     networks = context.networks
     seats = networks.endpoints(container.id)
+    before = [one for seat in seats for one in seat.published]
     gone = [
-        one
-        for seat in seats
-        for one in seat.published
-        if any(_is(one, parse_published(text)) for text in body.publish_remove or ())
+        one for one in before if any(_is(one, parse_published(text)) for text in body.publish_remove or ())
     ]
     networks.publishing.remove(container.id, gone)
     try:
         _publish(context, container, body, seats)
+        _restrict(context, container, changed)
     except BaseException:
+        present = [one for seat in networks.endpoints(container.id) for one in seat.published]
+        networks.publishing.remove(container.id, [one for one in present if one not in before])
         back = [ports.PortRequest(o.port, o.protocol, o.host_ip, o.host_port, o.host_port) for o in gone]
         networks.publishing.add(container.id, back)
         raise
+
+
+def _restrict(context: Context, container: Container, changed: HostConfig) -> None:
+    """Rates and allow-lists."""
+    networks = context.networks
     for seat in networks.endpoints(container.id):
         options = DriverOptions.parse(networks.get(seat.network_id).options)
         lists = ";".join(filter(None, (changed.egress, options.egress)))
@@ -121,9 +132,13 @@ async def apply(context: Context, container: Container, body: UpdateContainer, c
             networks.limit(fresh, container.status.pid)
         if fresh.egress != seat.egress:
             networks.restrictions.apply(fresh)
+
+
+async def settle(context: Context, container: Container, body: UpdateContainer) -> None:
+    """What the porter must know of it."""
     if body.egress is not None:
         await _inform(context, container)
-    networks.publishing.hand_over()
+    context.networks.publishing.hand_over()
 
 
 def _publish(
@@ -140,6 +155,7 @@ def _publish(
     for seat in networks.endpoints(container.id):
         if seat.published:
             live.hairpin(seat)
+    point("ports may be reached by their own container")
 
 
 async def _inform(context: Context, container: Container) -> None:

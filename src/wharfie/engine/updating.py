@@ -14,6 +14,7 @@ from wharfie.engine.oci.resources import resources
 from wharfie.engine.stopping import NotRunning
 from wharfie.errors import Conflict, InvalidArgument
 from wharfie.runtime.cgroups.select import open_cgroup
+from wharfie.support.faults import point
 from wharfie.wire.config import HostConfig, Resources
 from wharfie.wire.containers import UpdateContainer
 
@@ -88,16 +89,20 @@ class Updating:
                     await asyncio.to_thread(open_cgroup(link.cgroup).set, _difference(before, after))
                 except OSError as error:
                     raise Conflict(f"Cannot update container {container.id}: {error}") from error
-            if container.status.running and about_networks:
-                await republishing.apply(self._context, container, body, changed)
             exposed = {
                 **(container.config.exposed_ports or {}),
                 **{name: {} for name in body.publish_add or {}},
             }
             config = msgspec.structs.replace(container.config, exposed_ports=exposed or None)
-            self._context.registry.set_record(
-                container, msgspec.structs.replace(container.record, host_config=changed, config=config)
-            )
+            record = msgspec.structs.replace(container.record, host_config=changed, config=config)
+            live = container.status.running and about_networks
+            with self._context.registry.transaction():
+                if live:
+                    republishing.apply(self._context, container, body, changed)
+                self._context.registry.set_record(container, record)
+            point("an update is recorded")
+            if live:
+                await republishing.settle(self._context, container, body)
             self._context.registry.emit(container, "update")
         return warnings
 

@@ -16,6 +16,7 @@ from wharfie.engine.context import Context
 from wharfie.errors import Conflict
 from wharfie.images.pack import pack_root
 from wharfie.images.pipe import produce
+from wharfie.support.faults import point
 from wharfie.volumes.options import IN_MEMORY
 
 
@@ -47,7 +48,9 @@ class VolumeFiles:
         if volume.options.get("type") in IN_MEMORY and not trees.users(self._context, volume):
             raise Conflict(f"import {name}: it lives in memory: start a container that uses it first")
         root = await asyncio.to_thread(trees.volume_opener(self._context, volume))
+        point("a volume is open")
         try:
             await copy.put_archive(root, "/", stream, with_root=True)
+            point("a volume is filled")
         finally:
             os.close(root)

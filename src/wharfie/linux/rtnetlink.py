@@ -75,18 +75,22 @@ class Netlink:
             self.send(messages.macvlan(name, parent, mode, netns=netns, pid=pid, mac=mac, mtu=mtu))
             return
         bridge = interface.get("bridge") or ""
-        self.create_veth(
-            interface["host"],
-            interface["name"],
-            peer_pid=pid,
-            peer_netns=netns,
-            master=self.link_index(bridge) if bridge else 0,
-            peer_mac=interface.get("mac") or "",
-            mtu=interface.get("mtu") or 0,
-        )
+        requests = [
+            messages.veth(
+                interface["host"],
+                interface["name"],
+                peer_pid=pid,
+                peer_netns=netns,
+                master=self.link_index(bridge) if bridge else 0,
+                peer_mac=interface.get("mac") or "",
+                mtu=interface.get("mtu") or 0,
+            )
+        ]
         isolated, hairpin = interface.get("isolated", False), interface.get("hairpin", False)
         if isolated or hairpin:
-            self.send(messages.bridge_port(interface["host"], isolated=isolated, hairpin=hairpin))
+            # in the same datagram: whoever is killed here leaves no port that talks to those it must not
+            requests.append(messages.bridge_port(interface["host"], isolated=isolated, hairpin=hairpin))
+        self.send(*requests)
 
     def create_veth(
         self,
@@ -115,9 +119,12 @@ class Netlink:
         )
         self.send(request)
 
-    def create_bridge(self, name: str, mac: str = "") -> int:
-        """Make a bridge; its index."""
-        self.send(messages.bridge(name, mac))
+    def create_bridge(self, name: str, mac: str = "", remark: str = "") -> int:
+        """Make a bridge, with its remark in the same datagram; its index."""
+        requests = [messages.bridge(name, mac)]
+        if remark:
+            requests.append(messages.link(name, alias=remark))
+        self.send(*requests)
         return self.link_index(name)
 
     def set_link(

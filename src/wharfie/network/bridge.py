@@ -17,6 +17,7 @@ from wharfie.linux.rtnetlink import Netlink
 from wharfie.network.addresses import mac_of
 from wharfie.network.devices import check_device_name
 from wharfie.network.model import NetworkUnavailable
+from wharfie.support.faults import point
 
 REMARK = "made by wharfie"
 
@@ -126,8 +127,9 @@ class Bridge:
         ipv6 = any(":" in cidr for cidr in cidrs)
         if present is None:
             four = next((cidr for cidr in cidrs if ":" not in cidr), "")
-            index = netlink.create_bridge(self.name, mac_of(four.partition("/")[0]) if four else "")
-            netlink.send(messages.link(index, alias=self._remark))
+            mac = mac_of(four.partition("/")[0]) if four else ""
+            index = netlink.create_bridge(self.name, mac, self._remark)
+            point("a bridge is made")
             if not ipv6:
                 netlink.send(messages.without_ipv6_address(index))
         elif present.kind != "bridge":
@@ -146,6 +148,7 @@ class Bridge:
             if cidr not in current:
                 netlink.add_address(index, cidr)
         netlink.set_link(index, up=True, mtu=mtu)
+        point("a bridge has its addresses")
         for name in members:
             link = view.links.get(name)
             if link is not None and link.master != index:

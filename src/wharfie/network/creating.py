@@ -5,17 +5,16 @@ Decided without I/O: the networks that are there and the prefixes that the host 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from wharfie.errors import Forbidden, InvalidArgument, NotFound, NotSupported
 from wharfie.network.addresses import AnyNetwork, choose_small
 from wharfie.network.driveroptions import DriverOptions
-from wharfie.network.model import BUILT_IN, DEFAULT_GATEWAYS, Network, Subnet
+from wharfie.network.model import BUILT_IN, Network, Subnet
 from wharfie.support.ids import new_id
 
 DRIVERS = ("bridge", "host", "null", "macvlan")
@@ -185,28 +184,6 @@ def _check_inside(text: str, subnet: AnyNetwork, what: str, problems: list[str])
         problems.append(f"invalid {what} {text}: parent subnet is an IPv{subnet.version} block")
     elif found not in subnet:
         problems.append(f"invalid {what} {text}: parent subnet {subnet} doesn't contain this address")
-
-
-def default_subnets(
-    interface: IPv4Interface, *, fixed: str, six: str, gateways: tuple[str, str]
-) -> tuple[Subnet, ...]:
-    """The subnets of the default bridge; raises InvalidArgument: the options contradict each other."""
-    subnet = interface.network
-    if fixed and not IPv4Network(fixed).subnet_of(subnet):
-        raise InvalidArgument(f"invalid --fixed-cidr {fixed}: the default bridge's subnet is {subnet}")
-    found = [Subnet(str(subnet), str(interface.ip), "" if fixed == str(subnet) else fixed)]
-    if six:
-        network6 = IPv6Network(six)
-        found.append(Subnet(str(network6), str(network6.network_address + 1)))
-    for place, address in enumerate(gateways):
-        if not address or place >= len(found):
-            continue
-        one = found[place]
-        if ip_address(address) not in ip_network(one.subnet):
-            option = "--default-gateway-v6" if place else "--default-gateway"
-            raise InvalidArgument(f"invalid {option} {address}: the default bridge's subnet is {one.subnet}")
-        found[place] = dataclasses.replace(one, auxiliary={DEFAULT_GATEWAYS[place]: address})
-    return tuple(found)
 
 
 def _with_gateway(one: Subnet) -> Subnet:

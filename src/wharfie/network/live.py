@@ -17,6 +17,7 @@ from wharfie.linux import process
 from wharfie.linux import rtmessages as messages
 from wharfie.linux.rtnetlink import Netlink
 from wharfie.network.model import Endpoint, gateways
+from wharfie.support.faults import point
 
 _T = TypeVar("_T")
 _MAIN, _UNICAST = 254, 1
@@ -57,6 +58,7 @@ def attach(pid: int, endpoint: Endpoint, all_of_it: Sequence[Endpoint]) -> None:
             netlink.create_interface(interface, netns=netns)
     finally:
         os.close(netns)
+    point("an interface is made")
 
     def configure() -> None:
         with Netlink() as netlink:
@@ -65,6 +67,7 @@ def attach(pid: int, endpoint: Endpoint, all_of_it: Sequence[Endpoint]) -> None:
 
     try:
         inside(pid, configure)
+        point("an interface is configured")
     except BaseException:
         detach(pid, endpoint, [seat for seat in all_of_it if seat is not endpoint])
         raise
@@ -84,6 +87,7 @@ def detach(pid: int, endpoint: Endpoint, rest: Sequence[Endpoint]) -> None:
     if endpoint.host_interface:
         with Netlink() as netlink:
             _delete(netlink, endpoint.host_interface)
+        point("an interface is removed")
 
     def tidy() -> None:
         with Netlink() as netlink:
@@ -93,6 +97,7 @@ def detach(pid: int, endpoint: Endpoint, rest: Sequence[Endpoint]) -> None:
 
     try:
         inside(pid, tidy)
+        point("the routes lead elsewhere")
     except (FileNotFoundError, ProcessLookupError):
         return  # it ended meanwhile, and its namespace with it
 

@@ -25,15 +25,14 @@ from typing import TypeVar
 
 from wharfie.errors import InvalidArgument, NotFound
 from wharfie.network import bridge as bridges
-from wharfie.network import creating, files, traffic
-from wharfie.network.addresses import USER_POOLS, choose_subnet, local_pool, parse_bip
+from wharfie.network import creating, defaultbridge, files, traffic
+from wharfie.network.addresses import USER_POOLS, local_pool, parse_bip
 from wharfie.network.bridge import REMARK, Bridge, View
 from wharfie.network.creating import Pools, Wish
-from wharfie.network.driveroptions import HOST_BINDING, ICC, MASQUERADE, MTU, DriverOptions
+from wharfie.network.driveroptions import DriverOptions
 from wharfie.network.firewall import Firewall, FirewallMissing, NetworkRules
 from wharfie.network.forwarding import Forwarding
 from wharfie.network.model import (
-    BRIDGE_NAME,
     BUILT_IN,
     Endpoint,
     Mode,
@@ -51,6 +50,7 @@ from wharfie.network.restrictions import Restrictions
 from wharfie.network.seating import Seating, SeatWish, check
 from wharfie.network.store import Store
 from wharfie.state.db import Database
+from wharfie.support.faults import point
 
 DEFAULT_BRIDGE = "wharfie0"
 _T = TypeVar("_T")
@@ -131,7 +131,7 @@ class NetworkManager:
 
     @property
     def has_bridge(self) -> bool:
-        """Whether there is a default bridge (no: ``--network bridge`` gives a container loopback only)."""
+        """Whether there is a default bridge; without one its containers have loopback only."""
         return self._bridge is not None
 
     @property
@@ -163,6 +163,7 @@ class NetworkManager:
                 _log.warning("network %s: %s", network.name, error)
         if bridged:
             self._protect(bridged)
+        self._rest6()
 
     def _has_device(self, network: Network) -> bool:
         return network.driver == "bridge" and (network.user_defined or self._bridge is not None)
@@ -261,6 +262,7 @@ class NetworkManager:
             self.store.write_network(network)
         except sqlite3.IntegrityError:
             raise NetworkExists(wish.name) from None
+        point("a network is recorded")
         try:
             self._realise(network)
         except BaseException:
@@ -279,6 +281,7 @@ class NetworkManager:
                 self._protect([network])
             else:
                 self._firewall.add_network(self._rules(network))
+        point("a network has its rules")
         self._forward([network])
 
     def _check_parent(self, network: Network) -> None:
@@ -300,6 +303,7 @@ class NetworkManager:
         if self._firewall is not None:
             firewall = self._firewall
             _attempt(problems, lambda: firewall.remove_network(device))
+        point("a network's rules are gone")
         _attempt(problems, Bridge(device, self.remark).remove)
         self.publishing.forget_bridge(device)
         for problem in problems:
@@ -321,12 +325,20 @@ class NetworkManager:
             )
         # the row first: what a crash leaves after it is a bridge of nobody's, which recovery removes
         self.store.delete_network(network)
+        point("a network's row is gone")
         self._undo(network)
+        point("a network's bridge is gone")
         self._seating.forget(network)
-        if not any(other.ipv6 for other in self.store.networks.values()):
-            problems: list[Exception] = []
-            _attempt(problems, self._forwarding6.restore)
+        self._rest6()
         return network
+
+    def _rest6(self) -> None:
+        """Without a network that speaks IPv6, nothing of it is to be forwarded because of us."""
+        if not any(network.ipv6 for network in self.store.networks.values()):
+            try:
+                self._forwarding6.restore()
+            except OSError as error:
+                _log.warning("forwarding of IPv6 stays on: %s", error)
 
     def get(self, ref: str) -> Network:
         """A network by name, id or unique prefix of its id; raises NetworkNotFound."""
@@ -372,6 +384,13 @@ class NetworkManager:
             self.porter.seat(endpoint)
         return endpoint
 
+    def mark(self, endpoint: Endpoint, phase: str) -> Endpoint:
+        """Note that a seat of a running container is being taken or given up, or ("") is taken."""
+        present = self.store.endpoints[endpoint.container][endpoint.network_id]
+        changed = dataclasses.replace(present, phase=phase)
+        self.store.replace_endpoint(changed)
+        return changed
+
     def leave(self, endpoint: Endpoint) -> None:
         """Give up one seat."""
         endpoint = self.store.endpoints.get(endpoint.container, {}).get(endpoint.network_id, endpoint)
@@ -411,27 +430,16 @@ class NetworkManager:
     def _choose_interface(self, bridge: Bridge) -> IPv4Interface:
         if self._bip is not None:
             return self._bip
-        present, fixed = bridge.interface(), self._fixed
-        if present is not None and (fixed is None or fixed.subnet_of(present.network)):
-            return present
-        if fixed is not None:
-            return IPv4Interface((int(fixed.network_address) + 1, fixed.prefixlen))
         known = self.store.networks["bridge"]
+        others = [one for one in self.store.networks.values() if one is not known]
         own = [self.device(one) for one in self.store.networks.values() if self._has_device(one)]
-        foreign = bridges.foreign_networks(own, ipv6=False)
-        taken = [one for one in foreign if isinstance(one, IPv4Network)]
-        if known.subnet:
-            subnet = IPv4Network(known.subnet)
-            if not any(subnet.overlaps(network) for network in taken if network.prefixlen):
-                return IPv4Interface(f"{known.gateway}/{subnet.prefixlen}")
-        others = [one.subnet for network in self.store.networks.values() for one in network.subnets]
-        taken += [IPv4Network(subnet) for subnet in others if ":" not in subnet and subnet != known.subnet]
-        subnet = choose_subnet(taken)
-        return IPv4Interface((int(subnet.network_address) + 1, subnet.prefixlen))
+        return defaultbridge.choose_interface(
+            bridge.interface(), self._fixed, known, others, lambda: bridges.foreign_networks(own, ipv6=False)
+        )
 
     def _remember_subnets(self, interface: IPv4Interface) -> None:
         known = self.store.networks["bridge"]
-        subnets = creating.default_subnets(
+        subnets = defaultbridge.subnets(
             interface,
             fixed=self.settings.fixed_cidr,
             six=self.settings.subnet6,
@@ -448,11 +456,8 @@ class NetworkManager:
             raise InvalidArgument(f"{ref} is not a network: the container joins another one's")
         if mode.name in self.store.networks:
             return self.store.networks[mode.name]
-        matches = [
-            network
-            for network in self.store.networks.values()
-            if len(ref) >= 3 and network.id.startswith(ref)
-        ]
+        known = self.store.networks.values()
+        matches = [network for network in known if len(ref) >= 3 and network.id.startswith(ref)]
         if not matches:
             raise NetworkNotFound(ref)
         if len(matches) > 1:
@@ -462,16 +467,14 @@ class NetworkManager:
     def _described(self, network: Network) -> Network:
         options = network.options
         if network.name == "bridge" and self._bridge is not None:
-            options = {
-                "com.docker.network.bridge.default_bridge": "true",
-                ICC: str(self.settings.icc).lower(),
-                MASQUERADE: str(self.settings.masquerade).lower(),
-                HOST_BINDING: self.settings.host_binding or "0.0.0.0",
-                BRIDGE_NAME: self._bridge.name,
-                MTU: str(self.settings.mtu),
-            }
-        members = tuple(self.store.members(network.id))
-        return dataclasses.replace(network, members=members, options=options)
+            options = defaultbridge.options(
+                self._bridge.name,
+                icc=self.settings.icc,
+                masquerade=self.settings.masquerade,
+                binding=self.settings.host_binding,
+                mtu=self.settings.mtu,
+            )
+        return dataclasses.replace(network, members=tuple(self.store.members(network.id)), options=options)
 
     def default_binding(self, endpoint: Endpoint | None) -> str:
         """Where ports are published that say nothing: the network's option, else the daemon's."""

@@ -126,6 +126,8 @@ class Endpoint:
     published: tuple[Published, ...] = ()
     rate: str = ""
     egress: str = ""
+    phase: str = ""
+    """JOINING or LEAVING a container that runs: recorded first, done then, so that it can be finished."""
 
     @property
     def cidr(self) -> str:
@@ -230,6 +232,7 @@ class Network:
         return self.options.get(BRIDGE_NAME) or f"br-{self.id[:12]}"
 
 
+JOINING, LEAVING = "joining", "leaving"
 BUILT_IN = ("bridge", "host", "none")
 DEFAULT_GATEWAYS = ("DefaultGatewayIPv4", "DefaultGatewayIPv6")
 BRIDGE_NAME = "com.docker.network.bridge.name"

@@ -13,6 +13,7 @@ from wharfie.network.model import Endpoint, NetworkUnavailable, Published, gatew
 from wharfie.network.porter import Porter
 from wharfie.network.ports import PortRequest, Ports
 from wharfie.network.store import Store
+from wharfie.support.faults import point
 
 _ANYWHERE = ("0.0.0.0", "::")
 _LOCAL = ("0.0.0.0", "127.")
@@ -66,10 +67,12 @@ class Publishing:
         made = self._ports.reserve(
             container, requests, ipv4=bool(seat.address), ipv6=bool(seat.address6), default_ip=default_ip
         )
+        point("ports are reserved")
         changed = dataclasses.replace(seat, published=(*seat.published, *made))
         try:
             self._store.replace_endpoint(changed)
             self._open(changed, made)
+            point("ports are open")
         except BaseException:
             self._store.replace_endpoint(seat)
             self._close(seat, made)
@@ -86,7 +89,9 @@ class Publishing:
                 left = tuple(one for one in seat.published if one not in gone)
                 self._store.replace_endpoint(dataclasses.replace(seat, published=left))
                 self._close(seat, mine)
+                point("ports are closed")
                 self._let_go(mine)
+                point("ports are let go")
 
     def release(self, seat: Endpoint) -> None:
         """The seat is given up, and its ports with it."""
@@ -148,6 +153,7 @@ class Publishing:
                     items.append((one.key, sock, _target(seat, one)))
         if items:
             self._porter.keep(items)
+            point("ports are handed over")
             for key, sock, _ in items:
                 self._ports.sockets.pop(key, None)
                 sock.close()

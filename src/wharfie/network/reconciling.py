@@ -1,4 +1,12 @@
-"""The host's devices against what the seats say: after a daemon that died between the two."""
+"""The host's devices against what the seats say: after a daemon that died between the two.
+
+::
+
+    a veth in one of our bridges      of no seat              removed
+    a bridge with our remark          of no network           removed, whatever its name
+    a device that shapes (ifb)        its veth is gone        removed: nothing comes through it any more
+    a port of a bridge                its seat publishes      it may reach itself
+"""
 
 from __future__ import annotations
 
@@ -6,11 +14,12 @@ import logging
 import re
 
 from wharfie.linux.rtnetlink import Netlink
+from wharfie.network import live
 from wharfie.network.bridge import View
 from wharfie.network.manager import NetworkManager
 
 _VETH = re.compile(r"veth[0-9a-f]{7}")
-_DEVICE = re.compile(r"br-[0-9a-f]{12}")
+_SHAPER = re.compile(r"ifb[0-9a-f]{7}")
 _log = logging.getLogger(__name__)
 
 
@@ -25,7 +34,8 @@ def compare(networks: NetworkManager) -> set[str]:
         link.name
         for link in view.links.values()
         if (_VETH.fullmatch(link.name) and link.master in indexes and link.name not in wanted)
-        or (_DEVICE.fullmatch(link.name) and link.alias == networks.remark and link.name not in own)
+        or (link.kind == "bridge" and link.alias == networks.remark and link.name not in own)
+        or (_SHAPER.fullmatch(link.name) and link.name.replace("ifb", "veth", 1) not in view.links)
     ]
     for name in stray:
         _log.info("removing the network device %s, which belongs to nobody", name)
@@ -34,4 +44,10 @@ def compare(networks: NetworkManager) -> set[str]:
                 netlink.delete_link(name)
         except OSError as error:
             _log.warning("%s: %s", name, error)
+    for seat in seats:
+        if seat.published and seat.host_interface in view.links:
+            try:
+                live.hairpin(seat)
+            except OSError as error:
+                _log.warning("%s: %s", seat.host_interface, error)
     return {seat.id for seat in seats if seat.host_interface and seat.host_interface not in view.links}

@@ -19,6 +19,7 @@ import threading
 
 from wharfie.errors import InternalError, InvalidArgument
 from wharfie.linux import loop, mount
+from wharfie.support.faults import point
 from wharfie.support.ids import random_hex
 from wharfie.support.units import parse_size
 
@@ -78,6 +79,7 @@ def _template(size: int, directory: str) -> int:
             free = _format(draft, wanted + _SLACK)
             if free != wanted:
                 _format(draft, _SLACK + 2 * wanted - free)
+            point("a disk's template is drafted")
             os.rename(draft, path)
         finally:
             if os.path.lexists(draft):
@@ -136,7 +138,9 @@ def _copy(source: int, path: str) -> None:
             end = os.lseek(source, at, os.SEEK_HOLE)
             while at < end:
                 at += os.pwrite(target, os.pread(source, min(end - at, _CHUNK), at), at)
+        point("a disk is drafted")
         os.rename(draft, path)
+        point("a disk is there")
     except BaseException:
         os.unlink(draft)
         raise

@@ -14,6 +14,7 @@ Who uses a volume is the engine's knowledge: it says so to :meth:`remove` and :m
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import re
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from wharfie.errors import InternalError, InvalidArgument
 from wharfie.state.db import Database
 from wharfie.support import json
+from wharfie.support.faults import point
 from wharfie.support.files import remove_tree
 from wharfie.support.ids import new_id
 from wharfie.volumes import disks
@@ -143,9 +145,12 @@ class VolumeManager:
             doomed = ""
         except OSError as error:
             raise InternalError(f"remove {name}: {error.strerror}: {error.filename}") from error
+        point("a volume's directory is out of the way")
         self._db.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        point("a volume's row is gone")
         if doomed:
             self._clear(name, doomed)
+        point("a volume is gone")
 
     def recover(self) -> None:
         """Sweep what a crash amid :meth:`remove` or a first copy left; adopt directories without a row."""
@@ -154,6 +159,7 @@ class VolumeManager:
         except FileNotFoundError:
             return
         left = [os.path.join(self._root, entry) for entry in entries if entry.startswith(_REMOVED)]
+        left += glob.glob(os.path.join(self._root, disks.TEMPLATES, "*.tmp"))
         for volume in self.list():
             if kind(volume.options) in (Kind.PLAIN, Kind.DISK) and not os.path.isdir(
                 os.path.join(self._root, volume.name)
@@ -234,7 +240,9 @@ class VolumeManager:
             os.makedirs(data, exist_ok=True)
             # the umask must not decide what an unprivileged user of a container can read
             os.chmod(data, 0o755)
+            point("a volume has its directory")
             self._db.execute("INSERT INTO volumes (name, record) VALUES (?, ?)", (name, json.dumps(record)))
+            point("a volume is recorded")
         except OSError as error:
             raise InternalError(f"create {name}: {error.strerror}: {error.filename}") from error
         return self._read(name, json.dumps(record))
