@@ -29,6 +29,9 @@ _I: dict[str, Any] = {
     "f.md": "F\n",
 }
 
+_SHA = "36741b5f29bf0af69fcd69b844a33ab855cb712487753abfab602eb1fac2ec8b"
+"""Of what the server has (``sources.CONTENT``)."""
+
 
 def _ignoring(text: str, dockerfile: str = "FROM busybox\nCOPY . /ctx/") -> tuple[str, dict[str, Any]]:
     return dockerfile, {**_I, ".dockerignore": text}
@@ -254,5 +257,30 @@ FAMILIES: dict[str, list[Any]] = {
         ("FROM busybox\nADD z.gz /d/", {"z.gz": "@gz"}),
         ("FROM busybox\nWORKDIR /w\nADD t.tar .", {"t.tar": "@tar"}),
         ("FROM scratch\nADD t.tar /", {"t.tar": "@tar"}),
+    ],
+    "elsewhere": [
+        "FROM busybox\nADD @http@/file.txt /d/",
+        "FROM busybox\nADD --chmod=644 --chown=3:4 @http@/file.txt /d/new",
+        "FROM busybox\nADD @http@/t.tar /d/",
+        f"FROM busybox\nADD --checksum=sha256:{_SHA} @http@/file.txt /d/",
+        f"FROM busybox\nADD --checksum=sha256:{'0' * 64} @http@/file.txt /d/",
+        "FROM busybox\nADD @http@/nosuch.txt /d/",
+        "FROM busybox\nADD @git@/r.git /src",
+        "FROM busybox\nADD @git@/r.git#main:sub /src/",
+        "FROM busybox\nADD @git@/r.git#nosuch /src",
+        "FROM busybox\nADD --keep-git-dir=true @git@/r.git#main /src\n"
+        "RUN test -f /src/.git/HEAD && rm -r /src/.git && echo kept > /o",
+        (
+            "FROM busybox\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && echo agent > /o",
+            {},
+            ("--ssh", "default=@agent@"),
+        ),
+        (
+            "FROM busybox\nRUN --mount=type=ssh,id=k,target=/a/s,mode=0666 test -S /a/s && echo agent > /o",
+            {},
+            ("--ssh", "k=@agent@"),
+        ),
+        "FROM busybox\nRUN --mount=type=ssh echo ${SSH_AUTH_SOCK:-none} > /o",
+        "FROM busybox\nRUN --mount=type=ssh,required=true true",
     ],
 }

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.peers import buildcases
+from tests.peers import buildcases, sources
 
 STAMP = 1_700_000_000
 """When all files of all contexts were last changed."""
@@ -50,10 +50,10 @@ def cases() -> Iterator[Case]:
             yield Case(f"{family}-{number:02}", dockerfile, files, arguments)
 
 
-def write_context(case: Case, directory: Path) -> None:
-    """The files of a case."""
+def write_context(case: Case, directory: Path, addresses: dict[str, str]) -> None:
+    """The files of a case; ``addresses``: of what it takes from elsewhere."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "Dockerfile").write_text(case.dockerfile + "\n")
+    (directory / "Dockerfile").write_text(sources.put_in(case.dockerfile, addresses) + "\n")
     for name, what in case.files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.peers import builds, docker
+from tests.peers import builds, docker, sources
 
 RECORDING = Path(__file__).parent / "recordings" / "builds.json"
 
@@ -32,11 +32,14 @@ def record(state: Path) -> dict[str, Any]:
 
         base = builds.outcome(run("save", "busybox").stdout)["whole"]
         found: dict[str, Any] = {}
-        for case in builds.cases():
-            directory = state / "contexts" / case.name
-            builds.write_context(case, directory)
-            done = run("build", "-t", "case", *case.arguments, str(directory))
-            found[case.name] = answer(done, lambda: run("save", "case").stdout, base)
+        inside = ["nsenter", "-n", "-t", (state / "docker.pid").read_text().strip()]
+        with sources.served(state / "sources", builds.STAMP, inside) as addresses:
+            for case in builds.cases():
+                directory = state / "contexts" / case.name
+                builds.write_context(case, directory, addresses)
+                words = [sources.put_in(word, addresses) for word in case.arguments]
+                done = run("build", "-t", "case", *words, str(directory))
+                found[case.name] = answer(done, lambda: run("save", "case").stdout, base)
         version = run("version", "--format", "{{.Server.Version}}").stdout.decode().strip()
         return {"server": version, "cases": found}
 

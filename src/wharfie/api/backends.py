@@ -352,7 +352,10 @@ class Builds(Protocol):
     async def prune(self, *, all: bool, keep: int, filters: Filters) -> building.BuildPrune:
         """Forget what was kept."""
 
-    async def usage(self) -> Sequence[building.CacheRecord]:
+    async def descriptor(self, ref: str) -> registries.Descriptor:
+        """The manifest of an image, as it would be saved."""
+
+    async def usage(self, filters: Filters) -> Sequence[building.CacheRecord]:
         """What is kept."""
 
 

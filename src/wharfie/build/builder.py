@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from weakref import WeakValueDictionary
 
 from wharfie.build import contexts, lint
-from wharfie.build.cache import Cache, Entry
+from wharfie.build.cache import Cache
+from wharfie.build.cachemounts import CacheMount, CacheMounts, Locks
 from wharfie.build.errors import BuildFailed, DockerfileError
 from wharfie.build.keeping import Contexts, Kept
 from wharfie.build.options import Options
 from wharfie.build.progress import Reporter, Send
 from wharfie.build.running import Runner
-from wharfie.build.shop import Locks, MountDirectories, Resolve, Shop
+from wharfie.build.selecting import MOUNT, REGULAR, Record, Selection
+from wharfie.build.shop import Resolve, Shop
 from wharfie.build.solver import Solver, unused
 from wharfie.build.stagestate import StageState
 from wharfie.build.variables import PREDEFINED
 from wharfie.errors import InvalidArgument, WharfieError
 from wharfie.images import snapshots, squashing
 from wharfie.images.image import Image
-from wharfie.images.layers import tree_size
 from wharfie.images.pack import pack_root
 from wharfie.images.pipe import produce
 from wharfie.images.reference import parse
@@ -30,11 +31,9 @@ from wharfie.images.store import ImageStore
 from wharfie.support.faults import point
 from wharfie.support.files import remove_tree
 from wharfie.support.ids import random_hex, short_id
+from wharfie.support.tasks import spawn
 from wharfie.support.units import format_time
 
-REGULAR, MOUNT = "regular", "exec.cachemount"
-TYPES = (REGULAR, MOUNT)
-"""What the cache holds, in the words of Docker's ``builder du``: steps, and cache mounts."""
 _UPLOADS = 64
 
 
@@ -45,7 +44,7 @@ class Builder:
         self._store = store
         self._runner = runner
         self.cache = Cache(store, budget=budget) if budget else Cache(store)
-        self.mounts = MountDirectories(f"{data_root}/build-mounts", store)
+        self.mounts = CacheMounts(f"{data_root}/build-mounts", store)
         self.contexts = Contexts(f"{data_root}/build-contexts", store)
         self._locks: Locks = WeakValueDictionary()
         self._uploads: dict[str, str] = {}
@@ -71,7 +70,7 @@ class Builder:
             self._running -= 1
             if not self._running:
                 self.cache.in_use.clear()
-                self.cache.keep_to_budget()
+                spawn("keep the build cache to its budget", self.keep_to_budget())
 
     def _shop(self, options: Options, resolve: Resolve, reporter: Reporter, directory: str) -> Shop:
         shop = Shop(
@@ -104,7 +103,9 @@ class Builder:
     async def _received(self, shop: Shop, context: AsyncIterator[bytes] | None) -> Kept:
         options, size = shop.options, 0
         if options.remote:
-            shop.context = await contexts.fetch_remote(options.remote, shop.context, options.dockerfile)
+            shop.context = await contexts.fetch_remote(
+                options.remote, shop.context, options.dockerfile, options.agent
+            )
         elif context is not None:
             size = await contexts.receive(context, shop.context)
         data = await asyncio.to_thread(contexts.read_dockerfile, shop.context, options.dockerfile)
@@ -227,72 +228,72 @@ class Builder:
         self._uploads[key] = place
         return key
 
-    def entries(self) -> list[Entry]:
-        """The cache's, most recently used first."""
-        return self.cache.entries()
+    async def records(self) -> list[Record]:
+        """All that is kept: steps, most recently used first, then cache mounts."""
+        mounts = await self.mounts.measured()
+        return [*self._steps(), *(self._mount(one) for one in mounts)]
 
-    async def prune(
-        self, *, all: bool, keep: int, until: int, ids: Sequence[str], types: Sequence[str] = ()
-    ) -> tuple[list[str], int]:
+    def _steps(self) -> list[Record]:
+        shared = self.cache.shared()
+        return [
+            Record(
+                item.key, REGULAR, item.description, item.size, item.created, item.used, item.uses,
+                in_use=item.key in self.cache.in_use, shared=item.directory in shared,
+            )
+            for item in self.cache.entries()
+        ]  # fmt: skip
+
+    def _mount(self, one: CacheMount) -> Record:
+        return Record(
+            one.directory, MOUNT, f"cached mount {one.id}", one.size, one.created, one.used, one.uses,
+            in_use=self.mounts.path(one) in self.mounts.users,
+        )  # fmt: skip
+
+    async def prune(self, selection: Selection, *, all: bool, keep: int) -> tuple[list[str], int]:
         """Forget what no running build stands on: keys that went, and bytes that were freed.
 
-        ``keep``: bytes that may stay; ``until``: only what was last used before (ns), 0 for all. ``types``:
-        only these of :data:`TYPES`, if any.
+        ``keep``: bytes that may stay.
         """
-        gone: list[str] = []
-        freed = 0
-        if not types or REGULAR in types:
-            gone = self._loose(all=all, keep=keep, until=until, ids=ids)
-            freed = self.cache.drop(gone)
-        if not ids and not keep and not until and not types:
-            self.contexts.clear()
-        if not self._running and not keep and not ids and (not types or MOUNT in types):
-            freed += await self._prune_mounts(until, gone)
-        return gone, freed
-
-    def _loose(self, *, all: bool, keep: int, until: int, ids: Sequence[str]) -> list[str]:
-        shared = self.cache.shared()
-        left = self.cache.size() - keep if keep else 0
-        gone = []
-        for item in reversed(self.cache.entries()):
-            if item.key in self.cache.in_use or (until and item.used >= until):
+        mounts = {one.directory: one for one in await self.mounts.measured()}
+        records = sorted([*self._steps(), *map(self._mount, mounts.values())], key=lambda one: one.used)
+        left = self.cache.size() + sum(one.size for one in mounts.values()) - keep if keep else 0
+        gone: list[Record] = []
+        for one in records:
+            if keep and left <= 0:
+                break
+            if one.in_use or (one.type == MOUNT and self._running) or not selection.matches(one):
                 continue
-            if ids and not any(item.key.startswith(part) for part in ids):
-                continue
-            if not all and item.directory and item.directory in shared:
+            if one.type == REGULAR and not all and one.shared:
                 continue  # an image has it: forgetting it frees nothing
-            if keep:
-                if left <= 0:
-                    break
-                left -= 0 if item.directory in shared else item.size
-            gone.append(item.key)
-        return gone
+            gone.append(one)
+            left -= 0 if one.shared else one.size
+        if not selection.any and not keep:
+            self.contexts.clear()
+        return [one.id for one in gone], self._forget(gone, mounts)
 
-    async def mount_entries(self) -> list[tuple[str, str, int, int, int, int]]:
-        """Cache mounts: id, directory, created, used, uses, size."""
-        rows = self.mounts.db.rows("SELECT id, directory, created, used, uses FROM build_mounts ORDER BY id")
-        root = self.mounts.root
-
-        def measured() -> list[tuple[str, str, int, int, int, int]]:
-            found = []
-            for identifier, directory, created, used, uses in rows:
-                path = f"{root}/{directory}"
-                size = tree_size(path) if os.path.isdir(path) else 0
-                found.append((str(identifier), str(directory), int(created), int(used), int(uses), size))
-            return found
-
-        return await asyncio.to_thread(measured)
-
-    async def _prune_mounts(self, until: int, gone: list[str]) -> int:
-        freed = 0
-        for identifier, directory, _, used, _, size in await self.mount_entries():
-            if self._running or (until and used >= until):
-                continue
-            self.mounts.db.execute("DELETE FROM build_mounts WHERE id = ?", (identifier,))
-            self._store.discard_paths(self._store.layers.hide_paths([f"{self.mounts.root}/{directory}"]))
-            gone.append(directory)
-            freed += size
+    def _forget(self, gone: list[Record], mounts: dict[str, CacheMount]) -> int:
+        freed = self.cache.drop([one.id for one in gone if one.type == REGULAR])
+        for one in gone:
+            if one.type == MOUNT:
+                self.mounts.remove(mounts[one.id])
+                freed += one.size
         return freed
+
+    async def keep_to_budget(self) -> None:
+        """Forget the least recently used steps and cache mounts until the rest fits; between builds."""
+        mounts = {one.directory: one for one in await self.mounts.measured()}
+        if self._running:
+            return  # the end of that build looks again
+        records = sorted([*self._steps(), *map(self._mount, mounts.values())], key=lambda one: one.used)
+        left = self.cache.size() + sum(one.size for one in mounts.values()) - self.cache.budget
+        gone: list[Record] = []
+        for one in records:
+            if left <= 0:
+                break
+            gone.append(one)
+            left -= 0 if one.shared else one.size
+        if gone:
+            self._forget(gone, mounts)
 
 
 def _prepare(directory: str) -> None:

@@ -115,18 +115,3 @@ class Cache:
                 self._db.execute("DELETE FROM build_cache WHERE key = ?", (key,))
         self._store.discard_files(gone)  # those that an image has stay
         return before - self.size()
-
-    def keep_to_budget(self) -> None:
-        """Forget the least recently used until the rest fits."""
-        left = self.size() - self.budget
-        shared = self.shared()
-        old: list[str] = []
-        for item in reversed(self.entries()):
-            if left <= 0:
-                break
-            if item.key in self.in_use:
-                continue
-            old.append(item.key)
-            left -= item.size if item.directory not in shared else 0
-        if old:
-            self.drop(old)

@@ -54,10 +54,13 @@ async def receive(stream: AsyncIterator[bytes], target: str) -> int:
     return size
 
 
-async def fetch_remote(remote: str, target: str, dockerfile: str) -> str:
-    """``remote``: a repository, an archive or a single Dockerfile; the directory that is the context."""
+async def fetch_remote(remote: str, target: str, dockerfile: str, agent: str = "") -> str:
+    """``remote``: a repository, an archive or a single Dockerfile; the directory that is the context.
+
+    ``agent``: the socket of the SSH agent that a repository may be fetched with.
+    """
     if fetch.is_git(remote):
-        _, below = await fetch.clone(remote, target, keep_git=False)
+        _, below = await fetch.clone(remote, target, keep_git=False, agent=agent)
         return _below(target, below)
     if not fetch.is_url(remote):
         raise BuildFailed(f"remote URL {fetch.redacted(remote)} is not supported: it is neither HTTP nor Git")

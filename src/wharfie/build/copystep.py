@@ -153,7 +153,10 @@ def _missing(item: Copy, text: str) -> str:
 
 async def _repository(shop: Shop, stack: AsyncExitStack, wanted: Wanted, text: str) -> tuple[Source, str]:
     place = shop.place("git")
-    commit, below = await fetch.clone(text, place, keep_git=wanted.item.keep_git_dir)
+    os.chmod(place, 0o755)
+    commit, below = await fetch.clone(
+        text, place, keep_git=wanted.item.keep_git_dir, agent=shop.options.agent
+    )
     if wanted.item.checksum and not commit.startswith(wanted.item.checksum):
         raise BuildFailed(f"expected checksum to match {wanted.item.checksum}, got {commit}")
     root = stack.enter_context(shop.origin(place))

@@ -1,7 +1,7 @@
 """What comes from elsewhere: files by HTTP, repositories by ``git``.
 
-``git`` is the distribution's program, run with no prompt, no hooks and no file:// or ssh:// surprises; where
-it is missing the error says so.
+``git`` is the distribution's program, run with no prompt, no hooks and no file:// surprises; over SSH with
+the build's own agent and nothing else of anybody's. Where it is missing the error says so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,16 @@ _LIMIT = 8 << 30
 _GIT = re.compile(r"^(git://|git@|https?://[^#]+\.git(?:[#?]|$)|ssh://)")
 _SUBDIRECTORY = re.compile(r"[^\0]*\Z")
 _REF = re.compile(r"[A-Za-z0-9_./@{}^~+-]*\Z")
+_SSH = "ssh -F /dev/null " + " ".join(
+    f"-o {option}"
+    for option in (
+        "BatchMode=yes",
+        "LogLevel=ERROR",
+        "StrictHostKeyChecking=accept-new",
+        "UserKnownHostsFile=/dev/null",
+    )
+)
+"""Nothing of the engine's user counts; a host in /etc/ssh/ssh_known_hosts must have its key."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
@@ -83,8 +93,11 @@ async def download(url: str, target: str) -> tuple[str, int]:
     return "sha256:" + whole.hexdigest(), when
 
 
-async def clone(url: str, target: str, *, keep_git: bool) -> tuple[str, str]:
-    """A repository's tree in ``target``; the commit, and the directory that is meant. Raises BuildFailed."""
+async def clone(url: str, target: str, *, keep_git: bool, agent: str = "") -> tuple[str, str]:
+    """A repository's tree in ``target``; the commit, and the directory that is meant. Raises BuildFailed.
+
+    ``agent``: the socket of an SSH agent, for repositories that are reached by SSH.
+    """
     remote, _, fragment = url.partition("#")
     ref, _, below = fragment.partition(":")
     if remote.startswith("github.com/"):
@@ -94,9 +107,10 @@ async def clone(url: str, target: str, *, keep_git: bool) -> tuple[str, str]:
     git = _program()
     await _run("init", [git], "-q", target)
     base = [git, "-C", target, "-c", "protocol.file.allow=never", "-c", "core.symlinks=true"]
-    await _run("fetch", base, "-q", "--depth", "1", "--recurse-submodules=no", remote, ref or "HEAD")
+    fetched = ("-q", "--depth", "1", "--recurse-submodules=no", remote, ref or "HEAD")
+    await _run("fetch", base, *fetched, agent=agent)
     await _run("checkout", base, "-q", "FETCH_HEAD")
-    await _run("submodule", base, "-q", "update", "--init", "--recursive", "--depth", "1")
+    await _run("submodule", base, "-q", "update", "--init", "--recursive", "--depth", "1", agent=agent)
     commit = (await _run("rev-parse", base, "HEAD")).strip()
     if not keep_git:
         await asyncio.to_thread(remove_tree, f"{target}/.git")
@@ -110,15 +124,18 @@ def _program() -> str:
         raise BuildNotSupported(f"a Git repository needs the program git: {error}") from error
 
 
-async def _run(command: str, before: list[str], *after: str) -> str:
+async def _run(command: str, before: list[str], *after: str, agent: str = "") -> str:
     environment = {
         "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_SSH_COMMAND": _SSH,
         "HOME": "/nonexistent",
         "LC_ALL": "C",
     }
+    if agent:
+        environment["SSH_AUTH_SOCK"] = agent
     for name in ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"):
         if name in os.environ:
             environment[name] = os.environ[name]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 from dataclasses import dataclass
 
 from wharfie.build.errors import DockerfileError
+from wharfie.support import csvline
 
 _TRUE, _FALSE = (
     frozenset(("", "true", "1", "t", "T", "TRUE", "True")),
@@ -114,11 +114,11 @@ def suggestion(word: str, known: list[str]) -> str:
 def fields(value: str, what: str) -> list[tuple[str, str, bool]]:
     """``key=value,key`` of a mount: name in small letters, value, and whether there was a ``=``."""
     try:
-        rows = list(csv.reader([value], strict=True))
-    except csv.Error as error:
+        parts = csvline.split(value) if value else []
+    except ValueError as error:
         raise DockerfileError(f"failed to parse csv {what}: {error}") from None
     found = []
-    for part in rows[0] if rows else []:
+    for part in parts:
         key, equals, text = part.partition("=")
         found.append((key.strip().lower(), text, bool(equals)))
     return found

@@ -113,6 +113,9 @@ class Mounts:
     async def _cache(self, item: Mount, target: str) -> None:
         identifier = item.id or target
         directory = self._directory(identifier, private=item.sharing == "private")
+        known = self._shop.mounts
+        known.users[directory] += 1
+        self._stack.callback(known.let_go, directory)
         if not os.path.isdir(directory):
             await self._new_cache(item, directory)
         self.binds.append(Bind(directory, target, not item.readonly))
@@ -185,6 +188,10 @@ class Mounts:
         self.binds.append(Bind(path, target or f"/run/secrets/{identifier}"))
 
     def _agent(self, item: Mount, target: str) -> None:
+        target = target or f"/run/buildkit/ssh_agent.{self._agents}"
+        if not self._agents:
+            self.env.append(f"SSH_AUTH_SOCK={target}")  # as in Docker, whether there is an agent or not
+        self._agents += 1
         socket = self._shop.options.ssh.get(item.id or "default")
         if socket is None:
             if item.required:
@@ -195,10 +202,7 @@ class Mounts:
                 raise BuildFailed(f"{socket} is no socket of an SSH agent")
         except OSError as error:
             raise BuildFailed(f"the SSH agent {socket} cannot be reached: {error.strerror}") from None
-        target = target or f"/run/buildkit/ssh_agent.{self._agents}"
-        self._agents += 1
         self.binds.append(Bind(socket, target, True))
-        self.env.append(f"SSH_AUTH_SOCK={target}")
 
 
 def _inside(tree: str, path: str) -> str:

@@ -169,7 +169,7 @@ def _script(wanted: Wanted, bundle: str) -> list[Bind]:
     return [Bind(path, wanted.words[-1])]
 
 
-def emulated(architecture: str) -> bool:
+def emulated(architecture: str, handlers: str = "/proc/sys/fs/binfmt_misc") -> bool:
     """Whether the kernel hands programs of an architecture to an emulator (binfmt_misc)."""
     names = {
         "arm64": "aarch64",
@@ -179,7 +179,7 @@ def emulated(architecture: str) -> bool:
         "loong64": "loongarch64",
     }
     name = names.get(architecture, architecture)
-    for path in (f"/proc/sys/fs/binfmt_misc/qemu-{name}", f"/proc/sys/fs/binfmt_misc/{name}"):
+    for path in (f"{handlers}/qemu-{name}", f"{handlers}/{name}"):
         try:
             with open(path, encoding="ascii", errors="replace") as file:
                 if file.readline().strip() == "enabled":

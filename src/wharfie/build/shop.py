@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from weakref import WeakValueDictionary
 
 from wharfie.build.cache import Cache
+from wharfie.build.cachemounts import CacheMounts, Locks
 from wharfie.build.options import Options
 from wharfie.build.progress import Reporter
 from wharfie.build.running import Runner
@@ -26,20 +25,6 @@ Resolve = Callable[[str, Platform], Awaitable[Image]]
 """An image by its name, pulled where it is missing."""
 
 
-Locks = WeakValueDictionary[str, asyncio.Lock]
-
-
-class MountDirectories:
-    """Cache mounts: a directory by id, and who uses it."""
-
-    def __init__(self, root: str, store: ImageStore) -> None:
-        self.root = root
-        self.db = store.catalog.db
-        self.locks: Locks = WeakValueDictionary()
-        self.busy: set[str] = set()
-        os.makedirs(root, 0o700, exist_ok=True)
-
-
 @dataclass(slots=True)
 class Shop:
     """One build's."""
@@ -48,7 +33,7 @@ class Shop:
     store: ImageStore
     cache: Cache
     runner: Runner
-    mounts: MountDirectories
+    mounts: CacheMounts
     resolve: Resolve
     reporter: Reporter
     directory: str

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 
-from wharfie.build import contexts, fetch, lint
+from wharfie.build import contexts, fetch, lint, localbase
 from wharfie.build import instructions as ins
 from wharfie.build.errors import BuildFailed, BuildNotSupported, DockerfileError
 from wharfie.build.graph import Graph
@@ -130,7 +130,9 @@ class Solver:
                 if not (fetch.is_git(value) or fetch.is_url(value)):
                     raise BuildFailed(f"the build context {known} cannot be used: {fetch.redacted(value)}")
                 place = self._shop.place("named")
-                self._shop.named[known] = await contexts.fetch_remote(value, place, "Dockerfile")
+                self._shop.named[known] = await contexts.fetch_remote(
+                    value, place, "Dockerfile", self._shop.options.agent
+                )
             return self._shop.named[known]
         return None
 
@@ -139,7 +141,7 @@ class Solver:
             return StageState.scratch(platform)
         named = await self._named(name, platform)
         if isinstance(named, str):
-            raise BuildNotSupported(f"the build context {name} is a directory: a stage cannot begin from it")
+            return await localbase.state_of(self._shop, name, named, platform)
         return named if named is not None else await self._pulled(name, platform)
 
     async def _pulled(self, name: str, platform: Platform) -> StageState:

@@ -17,6 +17,7 @@ from wharfie.support import json
 from wharfie.support.files import atomic_write
 
 _OUTSIDE = ".wharfie.Dockerfile"
+_SSH = ("git@", "ssh://")
 _REMOTE = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
 
 
@@ -39,17 +40,18 @@ def build(context: Context, arguments: list[str]) -> int:
         )
     if options.get("quiet"):
         progress = "quiet"
-    results = buildoptions.outputs(options)
-    if any(one["type"] == "registry" for one in results) and not options.get("tag"):
-        raise CommandError("tag is needed when pushing to registry")
+    results = buildoutput.outputs(options)
+    names = buildoutput.names_of(options, results)
     sent = _context(options, words[0])
     contexts = _contexts(context, options)
-    target = buildoptions.target(options, sent.dockerfile, sent.remote, contexts)
+    target = buildoptions.target(options, names, sent.dockerfile, sent.remote, contexts)
     parts = sent.parts
     if sent.key:
         target += f"&contextkey={sent.key}"
         if context.api.get(f"/wharfie/build/context?key={sent.key}")["Known"]:
             target, parts = target + "&contextkept=1", iter(())
+    if sent.remote.startswith(_SSH) and os.environ.get("SSH_AUTH_SOCK"):
+        options.setdefault("ssh", ["default"])
     headers = buildoptions.headers(context, options)
     display = shown("plain" if options.get("check") and progress == "auto" else progress)
     try:
@@ -61,29 +63,26 @@ def build(context: Context, arguments: list[str]) -> int:
         display.close()
     if options.get("check"):
         return 1 if display.found else 0
-    _finish(context, options, results, identifier, progress)
+    _finish(context, options, results, identifier, names)
+    if progress == "quiet":
+        say(identifier)
     return 0
 
 
 def _finish(
-    context: Context, options: dict[str, Any], results: list[dict[str, str]], identifier: str, progress: str
+    context: Context,
+    options: dict[str, Any],
+    results: list[buildoutput.Output],
+    identifier: str,
+    names: list[str],
 ) -> None:
-    names = options.get("tag") or []
     if options.get("iidfile"):
         atomic_write(options["iidfile"], identifier.encode(), mode=0o644, sync=False)
-    if options.get("metadata-file"):
-        found: dict[str, Any] = {
-            "containerimage.config.digest": identifier,
-            "containerimage.digest": identifier,
-        }
-        if names:
-            found["image.name"] = ",".join(names)
-        text = json.dumps(found)
-        atomic_write(options["metadata-file"], text.encode() + b"\n", mode=0o644, sync=False)
+    pushed = None
     for one in results:
-        buildoutput.put(context, one, identifier, names)
-    if progress == "quiet":
-        say(identifier)
+        pushed = buildoutput.put(context, one, identifier) or pushed
+    if options.get("metadata-file"):
+        buildoutput.metadata(context, options["metadata-file"], identifier, names, pushed)
 
 
 def _context(options: dict[str, Any], place: str) -> Sent:

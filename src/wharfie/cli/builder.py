@@ -16,7 +16,10 @@ from wharfie.support.units import ago, format_size, parse_time
 USAGE = Command(
     "builder du [OPTIONS]",
     "Show what the build cache holds",
-    (("verbose", "", "flag", "Every record with all that is known of it"),),
+    (
+        ("filter", "", "filter", "Only what matches (id=…, type=…, until=24h, inuse=true, shared=true)"),
+        ("verbose", "", "flag", "Every record with all that is known of it"),
+    ),
     most=0,
 )
 PRUNE = Command(
@@ -36,24 +39,46 @@ _ROW = "{:<24}{:<16}{:<12}{:<20}{}\n"
 def usage(context: Context, arguments: list[str]) -> int:
     """``builder du``."""
     options, _ = USAGE.parse(arguments)
-    found: list[dict[str, Any]] = context.api.get("/wharfie/build/cache")
+    asked = query(filters=filters(options.get("filter")))
+    found: list[dict[str, Any]] = context.api.get("/wharfie/build/cache" + asked)
     if options.get("verbose"):
         for item in found:
-            for name, value in item.items():
-                sys.stdout.write(f"{name + ':':<16}{value}\n")
-            sys.stdout.write("\n")
+            sys.stdout.write("".join(f"{name}:\t{value}\n" for name, value in _described(item)) + "\n")
     else:
         sys.stdout.write(_ROW.format("ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED", "DESCRIPTION"))
         for item in found:
-            used = ago(parse_time(item["LastUsedAt"])) if item.get("LastUsedAt") else ""
             size = format_size(item["Size"]) + ("*" if item["Shared"] else "")
             free = "false" if item["InUse"] else "true"
             text = ellipsis(item["Description"].replace("\n", " "), 60)
-            sys.stdout.write(_ROW.format(item["ID"][:20], free, size, used, text))
-    total = sum(item["Size"] for item in found)
-    free = sum(item["Size"] for item in found if not item["InUse"] and not item["Shared"])
-    sys.stdout.write(f"Reclaimable:\t{format_size(free)}\nTotal:\t\t{format_size(total)}\n")
+            sys.stdout.write(_ROW.format(item["ID"][:20], free, size, _used(item), text))
+    if not options.get("filter"):
+        total = sum(item["Size"] for item in found)
+        free = sum(item["Size"] for item in found if not item["InUse"] and not item["Shared"])
+        shared = sum(item["Size"] for item in found if item["Shared"])
+        if shared:
+            sys.stdout.write(f"Shared:\t\t{format_size(shared)}\nPrivate:\t{format_size(total - shared)}\n")
+        sys.stdout.write(f"Reclaimable:\t{format_size(free)}\nTotal:\t\t{format_size(total)}\n")
     return 0
+
+
+def _used(item: dict[str, Any]) -> str:
+    return ago(parse_time(item["LastUsedAt"])) if item.get("LastUsedAt") else ""
+
+
+def _described(item: dict[str, Any]) -> list[tuple[str, object]]:
+    """A record as ``docker buildx du --verbose`` has it."""
+    return [
+        ("ID", f"\t{item['ID']}"),
+        ("Created at", item["CreatedAt"].replace("T", " ").replace("Z", " +0000 UTC")),
+        ("Mutable", f"\t{str(item['Type'] == 'exec.cachemount').lower()}"),
+        ("Reclaimable", str(not item["InUse"]).lower()),
+        ("Shared", f"\t{str(item['Shared']).lower()}"),
+        ("Size", f"\t{format_size(item['Size'])}"),
+        ("Description", item["Description"]),
+        ("Usage count", item["UsageCount"]),
+        ("Last used", _used(item)),
+        ("Type", f"\t{item['Type']}"),
+    ]
 
 
 def prune(context: Context, arguments: list[str]) -> int:

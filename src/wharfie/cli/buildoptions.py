@@ -11,7 +11,7 @@ from wharfie.cli.epoch import source_date
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
 from wharfie.client.api import query
-from wharfie.support import json
+from wharfie.support import csvline, json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,11 +68,12 @@ BUILD = Command(
     aliases="image build, build, builder build",
 )
 PROGRESS = ("auto", "plain", "tty", "rawjson", "quiet", "none")
-OUTPUTS = ("local", "tar", "oci", "docker", "image", "registry")
 
 
-def target(options: dict[str, Any], dockerfile: str, remote: str, contexts: dict[str, str]) -> str:
-    """The request's address."""
+def target(
+    options: dict[str, Any], names: list[str], dockerfile: str, remote: str, contexts: dict[str, str]
+) -> str:
+    """The request's address; ``names`` the image gets."""
     get = options.get
     _check_caches(options)
     arguments = _pairs(get("build-arg") or [], take_environment=True)
@@ -80,7 +81,7 @@ def target(options: dict[str, Any], dockerfile: str, remote: str, contexts: dict
     return "/build" + query(
         dockerfile=dockerfile,
         remote=remote,
-        t=get("tag"),
+        t=names,
         buildargs=arguments or None,
         labels=_pairs(get("label") or []) or None,
         target=get("target"),
@@ -136,9 +137,13 @@ def _pairs(texts: list[str], *, take_environment: bool = False) -> dict[str, Any
 
 
 def fields(text: str, option: str) -> dict[str, str]:
-    """``a=b,c=d``; raises CommandError."""
+    """``a=b,c=d``, with quotes as in a CSV file; raises CommandError."""
     found = {}
-    for part in text.split(","):
+    try:
+        parts = csvline.split(text)
+    except ValueError as error:
+        raise CommandError(f"invalid value {text} of --{option}: {error}", 125) from None
+    for part in parts:
         name, equals, value = part.partition("=")
         if not equals:
             raise CommandError(f'invalid field "{part}" of --{option}: it must be a key=value pair', 125)
@@ -195,23 +200,3 @@ def _agent(text: str) -> tuple[str, str]:
     if not path:
         raise CommandError("invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set")
     return name or "default", os.path.abspath(path)
-
-
-def outputs(options: dict[str, Any]) -> list[dict[str, str]]:
-    """``--output``, ``--push`` and ``--load``; raises CommandError."""
-    found = []
-    for text in options.get("output") or []:
-        if "=" not in text:
-            found.append({"type": "tar" if text == "-" else "local", "dest": text})
-            continue
-        one = fields(text, "output")
-        if one.get("type") not in OUTPUTS:
-            raise CommandError(
-                f"unsupported output type {one.get('type', '')!r}: it is one of {', '.join(OUTPUTS)}", 125
-            )
-        if one["type"] == "local" and not one.get("dest"):
-            raise CommandError("dest is required for local output", 125)
-        found.append(one)
-    if options.get("push"):
-        found.append({"type": "registry"})
-    return found

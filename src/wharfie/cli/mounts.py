@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wharfie.cli.kinds import boolean, integer
+from wharfie.support import csvline
 from wharfie.support.environment import variable
 from wharfie.support.units import parse_size
 
@@ -13,35 +14,10 @@ if TYPE_CHECKING:
 _FLAGS = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src", "idmap")
 
 
-def split_fields(text: str) -> list[str]:
-    """Fields separated by commas; one in double quotes may hold commas (and quotes, doubled)."""
-    fields = [""]
-    quoted = False
-    at = 0
-    while at < len(text):
-        character = text[at]
-        if quoted:
-            if character != '"':
-                fields[-1] += character
-            elif text[at + 1 : at + 2] == '"':
-                fields[-1] += '"'
-                at += 1
-            else:
-                quoted = False
-        elif character == '"' and not fields[-1]:
-            quoted = True
-        elif character == ",":
-            fields.append("")
-        else:
-            fields[-1] += character
-        at += 1
-    return fields
-
-
 def parse_mount(text: str) -> dict[str, Any]:
     """One ``--mount``; raises ValueError in Docker's words."""
     mount: dict[str, Any] = {"Type": "volume"}
-    for field in split_fields(text):
+    for field in csvline.split(text):
         key, equals, value = field.partition("=")
         key = key.strip().lower()
         if not equals:
@@ -164,7 +140,7 @@ def parse_gpus(text: str) -> dict[str, Any]:
         "Capabilities": [["gpu"]],
         "Options": {},
     }
-    for number, field in enumerate(split_fields(text)):
+    for number, field in enumerate(csvline.split(text)):
         key, equals, value = field.partition("=")
         if not equals and number == 0:
             request["Count"] = _gpu_count(key)

@@ -201,6 +201,20 @@ def _manifest(saved: Saved, sizes: dict[str, int]) -> bytes:
     )
 
 
+def manifest_of(store: ImageStore, saved: Saved) -> tuple[bytes, str]:
+    """In a thread: the manifest an image came by, or the one that the archive has, and its type."""
+    image = saved.image
+    if image.manifest.startswith("sha256:"):
+        try:
+            with open(store.layers.blob(image.manifest), "rb") as file:
+                body = file.read(manifests.LIMIT)
+            return body, manifests.own_type(body)
+        except FileNotFoundError:
+            pass  # it went with what it came with: the archive has another
+    sizes = {row.diff: tarsplit.archive_size(store.layers.directory(row.directory)) for row in saved.layers}
+    return _manifest(saved, sizes), manifests.OCI_MANIFEST
+
+
 def _oci_index(images: list[Saved], made: list[bytes]) -> bytes:
     entries = []
     for saved, manifest in zip(images, made, strict=True):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests import ours
-from tests.peers import builds
+from tests.peers import builds, sources
 from tests.peers.record_builds import RECORDING, answer
 
 RECORDED: dict[str, Any] = json.loads(RECORDING.read_text())["cases"]
@@ -33,6 +33,12 @@ def base(engine: ours.Engine) -> dict[str, Any]:
     return builds.outcome(saved(engine, "busybox"))["whole"]
 
 
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with sources.served(tmp_path_factory.mktemp("sources"), builds.STAMP) as found:
+        yield found
+
+
 def saved(engine: ours.Engine, name: str) -> bytes:
     done = subprocess.run([ours.WHARFIE, "-H", engine.host, "save", name], capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -41,14 +47,17 @@ def saved(engine: ours.Engine, name: str) -> bytes:
 
 def test_the_recording_is_of_this_corpus() -> None:
     assert set(RECORDED) == set(CASES), "run ./check peers"
+    assert len(CASES) >= 205
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_the_image_is_dockers(engine: ours.Engine, base: dict[str, Any], tmp_path: Path, name: str) -> None:
+def test_the_image_is_dockers(
+    engine: ours.Engine, base: dict[str, Any], addresses: dict[str, str], tmp_path: Path, name: str
+) -> None:
     if name in DIFFERENT:
         pytest.xfail(DIFFERENT[name])
     case = CASES[name]
-    builds.write_context(case, tmp_path / "context")
+    builds.write_context(case, tmp_path / "context", addresses)
     words = [
         ours.WHARFIE,
         "-H",
@@ -56,7 +65,7 @@ def test_the_image_is_dockers(engine: ours.Engine, base: dict[str, Any], tmp_pat
         "build",
         "-t",
         "case",
-        *case.arguments,
+        *(sources.put_in(word, addresses) for word in case.arguments),
         str(tmp_path / "context"),
     ]
     done = subprocess.run(words, capture_output=True, timeout=60)

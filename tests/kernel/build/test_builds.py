@@ -155,25 +155,6 @@ def test_cache_mounts_keep_their_content_and_are_locked_when_asked(yard: Yard) -
     assert done.output.strip().endswith("2")
 
 
-def test_outputs_are_directories_and_archives(yard: Yard, tmp_path: Path) -> None:
-    yard.write("FROM scratch\nCOPY f /d/f", {"f": "content"})
-    assert yard.build("-o", str(tmp_path / "out")).code == 0
-    assert (tmp_path / "out/d/f").read_text() == "content"
-    assert yard.build("-o", f"type=tar,dest={tmp_path}/t.tar").code == 0
-    with tarfile.open(tmp_path / "t.tar") as archive:
-        assert "d/f" in archive.getnames()
-    assert yard.build("-t", "out:1", "-o", f"type=oci,dest={tmp_path}/oci.tar").code == 0
-    with tarfile.open(tmp_path / "oci.tar") as archive:
-        assert "oci-layout" in archive.getnames()
-
-
-def test_ids_and_metadata_are_written_to_files(yard: Yard, tmp_path: Path) -> None:
-    files = ("--iidfile", f"{tmp_path}/id", "--metadata-file", f"{tmp_path}/m")
-    done = yard.build("-t", "m:1", *files, dockerfile="FROM busybox\nENV x=1")
-    assert (tmp_path / "id").read_text() == done.image
-    assert json.loads((tmp_path / "m").read_text())["image.name"] == "m:1"
-
-
 def test_contexts_come_from_standard_input_and_have_names(yard: Yard, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:

@@ -180,5 +180,27 @@ def test_a_prune_by_type_leaves_the_other(yard: Yard) -> None:
     assert types() == {"exec.cachemount"}
 
 
+def test_what_the_cache_holds_is_shown_as_buildx_does_and_filtered(yard: Yard) -> None:
+    yard.build(dockerfile="FROM busybox\nRUN --mount=type=cache,target=/c echo 12345 > /c/x && echo 1 > /y\n")
+
+    def shown(*words: str) -> str:
+        done = yard.engine.cli("builder", "du", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    verbose = shown("--verbose", "--filter", "type=exec.cachemount")
+    lines = dict(line.split(":", 1) for line in verbose.splitlines() if line)
+    assert lines["Description"] == "\tcached mount /c"
+    assert lines["Mutable"] == "\t\ttrue"
+    assert lines["Size"] == "\t\t6B"
+    assert lines["Created at"].endswith(" +0000 UTC")
+    assert "Total" not in lines
+    assert "RUN" in shown("--filter", "type=regular")
+    assert "RUN" not in shown("--filter", "mutable=true")
+    assert "RUN" not in shown("--filter", "until=1h")
+    bad = yard.engine.cli("builder", "du", "--filter", "nonsense=1")
+    assert (bad.returncode, "invalid filter 'nonsense'" in bad.stderr) == (1, True)
+
+
 def settled(yard: Yard) -> bool:
     return all(time.time() - path.stat().st_ctime > 2.5 for path in yard.context.rglob("*"))

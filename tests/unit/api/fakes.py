@@ -467,7 +467,12 @@ class FakeBuilds:
     async def prune(self, *, all: bool, keep: int, filters: Any) -> BuildPrune:
         return BuildPrune(caches_deleted=["one"] if all else None, space_reclaimed=keep)
 
-    async def usage(self) -> list[CacheRecord]:
+    async def descriptor(self, ref: str) -> registries.Descriptor:
+        return registries.Descriptor(
+            media_type="application/vnd.oci.image.manifest.v1+json", digest=ref, size=1
+        )
+
+    async def usage(self, filters: Any) -> list[CacheRecord]:
         return [CacheRecord(id="one", size=5)]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +79,31 @@ def test_a_wrong_checksum_is_told_without_the_password() -> None:
         caught.value.message
         == "digest mismatch sha256:b: sha256:a was expected of https://xxxxx:xxxxx@host/f"
     )
+
+
+@pytest.mark.parametrize("agent", ["/run/agent.sock", ""])
+def test_a_repository_over_ssh_is_fetched_with_the_agent_of_the_build_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agent: str
+) -> None:
+    """The program ssh is stood in for by one that serves the repository, and tells how it was called."""
+    work, seen = tmp_path / "work", tmp_path / "seen"
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    git = ["git", "-C", str(work), *who]
+    subprocess.run(["git", "init", "-q", str(work)], check=True)
+    (work / "f").write_text("content")
+    subprocess.run([*git, "add", "f"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/ssh"
+    program.write_text(
+        f'#!/bin/sh\necho "${{SSH_AUTH_SOCK-none}} $*" >>{seen}\nexec git-upload-pack {work}/.git\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/the/engines/own")
+    url = "ssh://git@host.example/r.git"
+    asyncio.run(fetch.clone(url, str(tmp_path / "out"), keep_git=False, agent=agent))
+    assert (tmp_path / "out/f").read_text() == "content"
+    for line in seen.read_text().splitlines():
+        assert line.startswith(f"{agent or 'none'} -F /dev/null ")
+        assert "git@host.example" in line

@@ -63,8 +63,11 @@ def routes(builds: Builds) -> list[Route]:
     async def tree(call: Call) -> Stream:
         return await send_all(call, builds.tree(call.argument), Stream(call.request, "application/x-tar"))
 
+    async def descriptor(call: Call) -> Answer:
+        return json_answer(await builds.descriptor(call.argument))
+
     async def usage(call: Call) -> Answer:
-        return json_answer(await builds.usage())
+        return json_answer(await builds.usage(call.filters()))
 
     return [
         ("POST", "/build", build),
@@ -75,6 +78,7 @@ def routes(builds: Builds) -> list[Route]:
         ("POST", "/wharfie/build/inputs", inputs),
         ("GET", "/wharfie/build/cache", usage),
         ("GET", "/images/{}/rootfs", tree),
+        ("GET", "/images/{}/descriptor", descriptor),
     ]
 
 

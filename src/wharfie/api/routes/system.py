@@ -35,7 +35,7 @@ def routes(system: System, builds: Builds) -> list[Route]:
         kinds = call.texts("type") if call.at_least(1, 42) else []
         found = await system.disk_usage(kinds)
         if not kinds or "build-cache" in kinds:
-            found = replace(found, build_cache=[*await builds.usage()])
+            found = replace(found, build_cache=[*await builds.usage({})])
         return json_answer(versions.older(call, found, versions.USAGE))
 
     async def shutdown(call: Call) -> Answer:

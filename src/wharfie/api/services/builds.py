@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
-import time
+import hashlib
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from wharfie.api.backends import Filters, Progress
-from wharfie.build.builder import MOUNT, REGULAR, Builder
+from wharfie.build.builder import Builder
 from wharfie.build.options import Options
+from wharfie.build.selecting import Selection
 from wharfie.engine.events import EventBus
 from wharfie.errors import InvalidArgument
+from wharfie.images import saving
 from wharfie.images.distribution import Distribution
 from wharfie.images.image import Image, ImageNotFound, RegistryAuth
 from wharfie.images.platform import Platform
 from wharfie.images.reference import parse
 from wharfie.images.store import ImageStore
 from wharfie.support.ids import random_hex
-from wharfie.support.units import format_time, parse_duration
+from wharfie.support.units import format_time
 from wharfie.wire.build import BuildInputs, BuildPrune, CacheRecord
+from wharfie.wire.registries import Descriptor
 
 _WAITING = 64
 _DOCKER_HUB = ("https://index.docker.io/v1/", "docker.io", "index.docker.io")
@@ -88,6 +92,22 @@ class BuildService:
         """The files of an image."""
         return self._builder.tree(ref)
 
+    async def descriptor(self, ref: str) -> Descriptor:
+        """The manifest of an image that was built."""
+        image = self._store.get(ref)
+        saved = saving.Saved(image, self._store.catalog.layers(image.id))
+        with self._store.keeping():
+            body, kind = await asyncio.to_thread(saving.manifest_of, self._store, saved)
+        return Descriptor(
+            media_type=kind,
+            digest="sha256:" + hashlib.sha256(body).hexdigest(),
+            size=len(body),
+            annotations={
+                "config.digest": image.id,
+                "org.opencontainers.image.created": format_time(image.created_unix * 10**9),
+            },
+        )
+
     def keep_inputs(self, body: BuildInputs) -> str:
         """In memory only, for one build."""
         while len(self._inputs) >= _WAITING:
@@ -98,51 +118,28 @@ class BuildService:
 
     async def prune(self, *, all: bool, keep: int, filters: Filters) -> BuildPrune:
         """``docker builder prune``."""
-        until = 0
-        for text in filters.get("until", ()) or filters.get("unused-for", ()):
-            try:
-                until = time.time_ns() - parse_duration(text)
-            except ValueError as error:
-                raise InvalidArgument(f"invalid filter 'until={text}': {error}") from None
-        unknown = set(filters) - {"until", "unused-for", "id", "type", "keep-storage"}
-        if unknown:
-            raise InvalidArgument(f"invalid filter '{sorted(unknown)[0]}'")
-        gone, freed = await self._builder.prune(
-            all=all, keep=keep, until=until, ids=filters.get("id", ()), types=filters.get("type", ())
-        )
+        gone, freed = await self._builder.prune(Selection(filters), all=all, keep=keep)
         self._events.emit("builder", "prune", "", {"reclaimed": str(freed)})
         return BuildPrune(caches_deleted=gone or None, space_reclaimed=freed)
 
-    async def usage(self) -> list[CacheRecord]:
+    async def usage(self, filters: Filters) -> list[CacheRecord]:
         """``docker builder du``."""
-        shared = self._builder.cache.shared()
-        found = [
+        wanted = Selection(filters)
+        return [
             CacheRecord(
-                id=item.key,
-                type=REGULAR,
-                description=item.description,
-                in_use=item.key in self._builder.cache.in_use,
-                shared=item.directory in shared,
-                size=item.size,
-                created_at=format_time(item.created),
-                last_used_at=format_time(item.used),
-                usage_count=item.uses,
+                id=one.id,
+                type=one.type,
+                description=one.description,
+                in_use=one.in_use,
+                shared=one.shared,
+                size=one.size,
+                created_at=format_time(one.created),
+                last_used_at=format_time(one.used),
+                usage_count=one.uses,
             )
-            for item in self._builder.entries()
+            for one in await self._builder.records()
+            if wanted.matches(one)
         ]
-        for name, directory, created, used, uses, size in await self._builder.mount_entries():
-            found.append(
-                CacheRecord(
-                    id=directory,
-                    type=MOUNT,
-                    description=f"cached mount {name}",
-                    size=size,
-                    created_at=format_time(created),
-                    last_used_at=format_time(used),
-                    usage_count=uses,
-                )
-            )
-        return found
 
 
 def _suits(platform: Platform, image: Image) -> bool:
