@@ -352,6 +352,15 @@ class Builds(Protocol):
     async def prune(self, *, all: bool, keep: int, filters: Filters) -> building.BuildPrune:
         """Forget what was kept."""
 
+    def exported_cache(self, key: str) -> AsyncIterator[bytes]:
+        """The cache that a build left under this key, as one archive."""
+
+    def mount_archive(self, name: str) -> AsyncIterator[bytes]:
+        """What is in a cache mount, as one archive."""
+
+    async def put_mount(self, name: str, stream: AsyncIterator[bytes]) -> None:
+        """Fill a cache mount from an archive."""
+
     async def descriptor(self, ref: str) -> registries.Descriptor:
         """The manifest of an image, as it would be saved."""
 

@@ -6,12 +6,15 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from weakref import WeakValueDictionary
 
-from wharfie.build import contexts, lint
+from wharfie.build import contexts, lint, mountarchives
 from wharfie.build.cache import Cache
+from wharfie.build.cacheimport import Imports, Registries
 from wharfie.build.cachemounts import CacheMount, CacheMounts, Locks
 from wharfie.build.errors import BuildFailed, DockerfileError
+from wharfie.build.exports import Exports
 from wharfie.build.keeping import Contexts, Kept
 from wharfie.build.options import Options
 from wharfie.build.progress import Reporter, Send
@@ -20,7 +23,7 @@ from wharfie.build.selecting import MOUNT, REGULAR, Record, Selection
 from wharfie.build.shop import Resolve, Shop
 from wharfie.build.solver import Solver, unused
 from wharfie.build.stagestate import StageState
-from wharfie.build.variables import PREDEFINED
+from wharfie.build.variables import INLINE_ARGUMENT, PREDEFINED
 from wharfie.errors import InvalidArgument, WharfieError
 from wharfie.images import snapshots, squashing
 from wharfie.images.image import Image
@@ -46,12 +49,18 @@ class Builder:
         self.cache = Cache(store, budget=budget) if budget else Cache(store)
         self.mounts = CacheMounts(f"{data_root}/build-mounts", store)
         self.contexts = Contexts(f"{data_root}/build-contexts", store)
+        self.exports = Exports(store, self.cache)
         self._locks: Locks = WeakValueDictionary()
         self._uploads: dict[str, str] = {}
         self._running = 0
 
     async def build(
-        self, options: Options, context: AsyncIterator[bytes] | None, resolve: Resolve, send: Send
+        self,
+        options: Options,
+        context: AsyncIterator[bytes] | None,
+        resolve: Resolve,
+        registries: Registries,
+        send: Send,
     ) -> str:
         """Build; the image's id, empty for a mere check. Raises BuildFailed, DockerfileError, …"""
         reporter = Reporter(send, events=options.events, quiet=options.quiet)
@@ -61,7 +70,7 @@ class Builder:
         try:
             with self._store.keeping():
                 await asyncio.to_thread(_prepare, directory)
-                shop = self._shop(options, resolve, reporter, directory)
+                shop = self._shop(options, resolve, registries, reporter, directory)
                 try:
                     return await self._build(shop, context, names)
                 finally:
@@ -72,20 +81,31 @@ class Builder:
                 self.cache.in_use.clear()
                 spawn("keep the build cache to its budget", self.keep_to_budget())
 
-    def _shop(self, options: Options, resolve: Resolve, reporter: Reporter, directory: str) -> Shop:
+    def _shop(
+        self, options: Options, resolve: Resolve, registries: Registries, reporter: Reporter, directory: str
+    ) -> Shop:
         shop = Shop(
             options=options, store=self._store, cache=self.cache, runner=self._runner, mounts=self.mounts,
-            resolve=resolve, reporter=reporter, directory=directory, context=f"{directory}/context",
-            locks=self._locks, empty=f"{directory}/empty",
+            resolve=resolve, registries=registries, reporter=reporter, directory=directory,
+            context=f"{directory}/context", locks=self._locks, empty=f"{directory}/empty",
         )  # fmt: skip
         for name, value in options.contexts.items():
             if value.startswith("upload:"):
-                place = self._uploads.pop(value.removeprefix("upload:"), "")
-                if not place:
-                    raise InvalidArgument(f"the build context {name} was not sent")
-                os.rename(place, f"{directory}/named-{len(shop.named)}")
-                shop.named[name] = f"{directory}/named-{len(shop.named)}"
+                key, what = value.removeprefix("upload:"), f"the build context {name}"
+                shop.named[name] = self._taken(key, what, f"{directory}/named-{len(shop.named)}")
+        for spec in options.cache_from:
+            if spec.kind == "local":
+                place = f"{directory}/cache-{len(shop.uploads)}"
+                shop.uploads[spec.key] = self._taken(spec.key, "the cache", place)
         return shop
+
+    def _taken(self, key: str, what: str, place: str) -> str:
+        """What was uploaded before moves to ``place``; raises InvalidArgument."""
+        uploaded = self._uploads.pop(key, "")
+        if not uploaded:
+            raise InvalidArgument(f"{what} was not sent")
+        os.rename(uploaded, place)
+        return place
 
     async def _build(self, shop: Shop, context: AsyncIterator[bytes] | None, names: list[str]) -> str:
         options = shop.options
@@ -131,11 +151,12 @@ class Builder:
                 f"lint violation found for rules: {', '.join(sorted({item.rule for item in findings}))}"
             )
         try:
-            state = await solver.solve()
+            state = await self._solved(shop, solver)
         except (BuildFailed, DockerfileError) as error:
             shop.reporter.event(line=error.line, end=error.end)
             raise
-        image = await self._image(shop, state, names)
+        image = await self._image(shop, state, names, solver)
+        await self.exports.done(shop, solver)
         self._warn(shop, solver, findings)
         shop.reporter.aux(image.id)
         if not options.quiet:
@@ -145,6 +166,16 @@ class Builder:
         else:
             shop.reporter.identifier(image.id)
         return image.id
+
+    async def _solved(self, shop: Shop, solver: Solver) -> StageState:
+        """The target's state, with what steps of other caches there are."""
+        async with AsyncExitStack() as stack:
+            if shop.options.cache_from:
+                shop.imports = Imports(self._store, self.cache, shop.reporter.note)
+                await shop.imports.open(
+                    stack, shop.options.cache_from, shop.uploads, shop.registries, solver.platform
+                )
+            return await solver.solve()
 
     def _checked(self, shop: Shop, solver: Solver, findings: list[lint.Finding]) -> str:
         for item in findings:
@@ -162,18 +193,12 @@ class Builder:
     def _warn(self, shop: Shop, solver: Solver, findings: list[lint.Finding]) -> None:
         for item in findings:
             shop.reporter.event(finding=_finding(item))
-        for name in shop.options.cache_from:
-            text = f"[Warning] {name} is not used as a cache: the build cache is the daemon's own\n"
-            shop.reporter.say(text)
-            shop.reporter.event(warning=text)
-        known = set(PREDEFINED) | set(solver.given.platform)
+        known = {*PREDEFINED, *solver.given.platform, INLINE_ARGUMENT}
         left = unused(shop.options.arguments, solver.file, known)
         if left:
-            text = f"[Warning] One or more build-args [{' '.join(left)}] were not consumed\n"
-            shop.reporter.say(text)
-            shop.reporter.event(warning=text)
+            shop.reporter.note(f"[Warning] One or more build-args [{' '.join(left)}] were not consumed\n")
 
-    async def _image(self, shop: Shop, state: StageState, names: list[str]) -> Image:
+    async def _image(self, shop: Shop, state: StageState, names: list[str], solver: Solver) -> Image:
         """The image appears, with its names."""
         options = shop.options
         if options.labels:
@@ -188,7 +213,7 @@ class Builder:
             layer = await squashing.merged(self._store, state.layers, shop.latest)
             state.layers = [layer]
             state.history = squashing.history_of(state.history, made, "squashed by the build")
-        document = state.document()
+        document = self.exports.inside(shop, solver, state)
         return self._store.register(document, state.layers, names=[(name, True) for name in names])
 
     # beside builds
@@ -227,6 +252,14 @@ class Builder:
         key = random_hex(32)
         self._uploads[key] = place
         return key
+
+    def mount_archive(self, name: str) -> AsyncIterator[bytes]:
+        """What is in a cache mount."""
+        return mountarchives.export(self.mounts, name)
+
+    async def put_mount(self, name: str, stream: AsyncIterator[bytes]) -> None:
+        """Fill a cache mount."""
+        await mountarchives.put(self.mounts, self._store, name, stream)
 
     async def records(self) -> list[Record]:
         """All that is kept: steps, most recently used first, then cache mounts."""

@@ -75,6 +75,23 @@ class Cache:
         )
         return entry
 
+    def entry(self, key: str) -> Entry | None:
+        """A step as it is, which does not count as a use."""
+        row = self._db.row(f"SELECT {_COLUMNS} FROM build_cache WHERE key = ?", (key,))
+        return None if row is None else Entry(*row)
+
+    def layer(self, diff: str) -> Layer | None:
+        """A layer of this content that an image or a step has already."""
+        row = self._store.catalog.layer_by_diff(diff)
+        if row is not None:
+            found = Layer(row.diff, row.size, row.blob)
+        else:
+            step = self._db.row("SELECT diff, size FROM build_cache WHERE diff = ? LIMIT 1", (diff,))
+            if step is None:
+                return None
+            found = Layer(str(step[0]), int(step[1]))
+        return found if os.path.isdir(self._store.layers.diff(found.directory)) else None
+
     def add(self, key: str, kind: str, description: str, layer: Layer | None, created: int) -> None:
         """Remember a step whose layer was placed."""
         self.in_use.add(key)

@@ -74,6 +74,14 @@ class CacheMounts:
             for row in rows
         ]
 
+    def note(self, identifier: str, directory: str, now: int) -> None:
+        """It is used."""
+        self.db.execute(
+            "INSERT INTO build_mounts VALUES (?, ?, ?, ?, 1) "
+            "ON CONFLICT (id) DO UPDATE SET used = excluded.used, uses = uses + 1",
+            (identifier, directory, now, now),
+        )
+
     def let_go(self, path: str) -> None:
         """A step is done with a directory."""
         self.users[path] -= 1

@@ -23,7 +23,7 @@ OUTSIDE = ".wharfie.Dockerfile"
 """What our command line calls a Dockerfile that is not in the context."""
 
 
-async def receive(stream: AsyncIterator[bytes], target: str) -> int:
+async def receive(stream: AsyncIterator[bytes], target: str, rules: Rules | None = None) -> int:
     """Unpack an archive that is being sent; its bytes. Raises BadArchive, BadCompression."""
     pipe = InwardPipe()
     feeder = spawn("feed a context", pipe.feed(stream))
@@ -39,7 +39,7 @@ async def receive(stream: AsyncIterator[bytes], target: str) -> int:
         fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _, read = decompress.opened(take)
-            unpack_into(fd, read, Rules(owner=(0, 0)))
+            unpack_into(fd, read, rules or Rules(owner=(0, 0)))
         finally:
             os.close(fd)
             pipe.abandon()

@@ -15,6 +15,7 @@ from wharfie.build.stagestate import StageState
 from wharfie.images.pipe import in_thread
 from wharfie.images.platform import Platform
 
+NO_STAGE = -1
 _WHOLE = [Found("", True)]
 
 
@@ -26,7 +27,7 @@ async def state_of(shop: Shop, name: str, directory: str, platform: Platform) ->
         found = await in_thread("look at a base", lambda: content.digest(root, _WHOLE, Excluded([])))
         key = digest("local", found, shop.options.epoch)
         async with shop.locks.get(key) or shop.locks.setdefault(key, asyncio.Lock()):
-            entry = None if shop.options.no_cache else shop.cache.find(key)
+            entry = await shop.known(key, NO_STAGE, fresh=shop.options.no_cache)
             if entry is not None:
                 state.step(shown, entry.layer, entry.created)
                 return state

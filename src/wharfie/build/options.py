@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wharfie.build.cachespec import CacheSpec
 from wharfie.build.running import Limits
 from wharfie.images.image import RegistryAuth
 
@@ -33,7 +34,8 @@ class Options:
     """Names of agents and their sockets."""
     contexts: dict[str, str] = field(default_factory=dict)
     """``--build-context``: ``docker-image://…``, a URL, or ``upload:…``."""
-    cache_from: list[str] = field(default_factory=list)
+    cache_from: list[CacheSpec] = field(default_factory=list)
+    cache_to: list[CacheSpec] = field(default_factory=list)
     allow: list[str] = field(default_factory=list)
     """Entitlements: ``security.insecure``, ``network.host``."""
     epoch: int | None = None

@@ -34,6 +34,11 @@ class Reporter:
         if not self._events and not self._quiet:
             self._send({"stream": text})
 
+    def note(self, text: str) -> None:
+        """A line for a person, whoever shows it."""
+        self.say(text)
+        self.event(warning=text)
+
     def aux(self, identifier: str) -> None:
         """The image's id."""
         self._send({"aux": {"ID": identifier}})

@@ -131,13 +131,8 @@ class Mounts:
         if private:
             known.busy.add(directory)
             self._stack.callback(known.busy.discard, directory)
-        now = time.time_ns()
         name = identifier if not number else f"{identifier}#{number}"
-        known.db.execute(
-            "INSERT INTO build_mounts VALUES (?, ?, ?, ?, 1) "
-            "ON CONFLICT (id) DO UPDATE SET used = excluded.used, uses = uses + 1",
-            (name, os.path.basename(directory), now, now),
-        )
+        known.note(name, os.path.basename(directory), time.time_ns())
         return directory
 
     async def _new_cache(self, item: Mount, directory: str) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from wharfie.build.cache import Cache
+from wharfie.build.cache import Cache, Entry
+from wharfie.build.cacheimport import Imports, Registries
 from wharfie.build.cachemounts import CacheMounts, Locks
 from wharfie.build.options import Options
 from wharfie.build.progress import Reporter
@@ -35,6 +36,7 @@ class Shop:
     runner: Runner
     mounts: CacheMounts
     resolve: Resolve
+    registries: Registries
     reporter: Reporter
     directory: str
     """Temporary; gone with the build, or swept at the next start."""
@@ -43,7 +45,13 @@ class Shop:
     """By key of the cache: the same step is done once, by whoever comes first."""
     named: dict[str, str] = field(default_factory=dict)
     """Directories of ``--build-context``."""
+    uploads: dict[str, str] = field(default_factory=dict)
+    """Directories of uploaded caches, by key."""
     empty: str = ""
+    imports: Imports | None = None
+    """Steps that were done elsewhere."""
+    steps: list[tuple[int, str]] = field(default_factory=list)
+    """Keys of all that was done or taken from the cache, each with its stage."""
     digests: dict[str, str] = field(default_factory=dict)
     """Of parts of the context, which does not change while it is kept."""
 
@@ -51,6 +59,16 @@ class Shop:
     def latest(self) -> int | None:
         """No time in a layer is later than this."""
         return None if self.options.epoch is None else self.options.epoch * 10**9
+
+    async def known(self, key: str, stage: int, *, fresh: bool) -> Entry | None:
+        """A step that was done before, here or elsewhere, unless all is to be ``fresh``."""
+        self.steps.append((stage, key))
+        if fresh:
+            return None
+        found = self.cache.find(key)
+        if found is None and self.imports is not None:
+            found = await self.imports.take(key)
+        return found
 
     def lower(self, layers: list[Layer]) -> list[str]:
         """Directories of layers, topmost first; never empty."""

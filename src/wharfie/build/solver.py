@@ -53,6 +53,15 @@ class Solver:
         self._tasks: dict[int, asyncio.Task[StageState]] = {}
         self._images: dict[str, asyncio.Task[StageState]] = {}
 
+    def own_stages(self) -> set[int]:
+        """Numbers of the target and the stages it begins from."""
+        found, stage = set(), self.graph.base_stage(self.target)
+        found.add(self.target.index)
+        while stage is not None:
+            found.add(stage.index)
+            stage = self.graph.base_stage(stage)
+        return found
+
     def check(self, ignored: Matcher | None = None) -> list[lint.Finding]:
         """Docker's build checks."""
         return lint.check(self.file, given=self.given, base_env=self._base_env, ignored=ignored)

@@ -148,7 +148,7 @@ class StageBuilder:
         name = digest(*key)
         lock = self._shop.locks.get(name) or self._shop.locks.setdefault(name, asyncio.Lock())
         async with lock:
-            entry = None if self._no_cache else self._shop.cache.find(name)
+            entry = await self._shop.known(name, self._stage.index, fresh=self._no_cache)
             if entry is not None:
                 report.cached()
                 state.step(shown, entry.layer, entry.created)

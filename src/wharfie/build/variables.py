@@ -23,6 +23,8 @@ PREDEFINED = frozenset(
     for word in ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
     for name in (word, word.upper())
 )
+INLINE_ARGUMENT = "BUILDKIT_INLINE_CACHE"
+"""The build argument that puts the cache into the image."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

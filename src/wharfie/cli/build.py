@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from wharfie.cli import buildoptions, buildoutput
+from wharfie.cli import buildcaches, buildoptions, buildoutput
 from wharfie.cli.buildshow import Failure, shown
 from wharfie.cli.context import Context, say
 from wharfie.cli.contexts import fingerprint, pack, rules
@@ -44,7 +44,12 @@ def build(context: Context, arguments: list[str]) -> int:
     names = buildoutput.names_of(options, results)
     sent = _context(options, words[0])
     contexts = _contexts(context, options)
-    target = buildoptions.target(options, names, sent.dockerfile, sent.remote, contexts)
+    exports, places = buildcaches.exported(options)
+    imports = buildcaches.imported(context, options)
+    given = buildoptions.Given(
+        names, sent.dockerfile, sent.remote, contexts, buildcaches.named(options), imports, exports
+    )
+    target = buildoptions.target(options, given)
     parts = sent.parts
     if sent.key:
         target += f"&contextkey={sent.key}"
@@ -63,6 +68,7 @@ def build(context: Context, arguments: list[str]) -> int:
         display.close()
     if options.get("check"):
         return 1 if display.found else 0
+    buildcaches.fetch(context, places)
     _finish(context, options, results, identifier, names)
     if progress == "quiet":
         say(identifier)

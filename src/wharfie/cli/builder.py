@@ -1,4 +1,4 @@
-"""``builder du`` and ``builder prune``: the build cache."""
+"""``builder du``, ``prune``, ``export`` and ``import``: the build cache, and its cache mounts as archives."""
 
 from __future__ import annotations
 
@@ -32,6 +32,20 @@ PRUNE = Command(
         ("keep-storage", "", "bytes", "Leave so much"),
     ),
     most=0,
+)
+EXPORT = Command(
+    "builder export [OPTIONS] ID",
+    "Write what is in a cache mount as a tar archive",
+    (("output", "o", "string", "Write to a file instead of standard output"),),
+    needs=1,
+    most=1,
+)
+IMPORT = Command(
+    "builder import ID [FILE|-]",
+    "Let a tar archive, compressed or not, be what is in a cache mount",
+    (),
+    needs=1,
+    most=2,
 )
 _ROW = "{:<24}{:<16}{:<12}{:<20}{}\n"
 
@@ -95,4 +109,24 @@ def prune(context: Context, arguments: list[str]) -> int:
     if done.get("CachesDeleted"):
         sys.stdout.write("Deleted build cache objects:\n" + "\n".join(done["CachesDeleted"]) + "\n\n")
     sys.stdout.write(f"Total reclaimed space: {format_size(done['SpaceReclaimed'])}\n")
+    return 0
+
+
+def export(context: Context, arguments: list[str]) -> int:
+    """``builder export``."""
+    from wharfie.cli.export import fetch
+
+    options, (name,) = EXPORT.parse(arguments)
+    fetch(context, "/wharfie/build/mount" + query(id=name), options.get("output"), "cache mount")
+    return 0
+
+
+def import_mount(context: Context, arguments: list[str]) -> int:
+    """``builder import``."""
+    from wharfie.cli.pull import open_source, read_parts
+
+    _, words = IMPORT.parse(arguments)
+    source = open_source(words[1] if len(words) > 1 else "-")
+    context.api.upload("PUT", "/wharfie/build/mount" + query(id=words[0]), read_parts(source)).read()
+    sys.stdout.write(f"{words[0]}\n")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode, urlsafe_b64encode
-from typing import Any
+from typing import Any, NamedTuple
 
 from wharfie.cli.credentials import load
 from wharfie.cli.epoch import source_date
@@ -25,8 +25,8 @@ BUILD = Command(
         ("allow", "", "list", "Allow an extra privilege (network.host, security.insecure)"),
         ("build-arg", "", "env", "Set a build-time variable"),
         ("build-context", "", "list", "Further contexts (name=path, URL or docker-image://)"),
-        ("cache-from", "", "list", "Images whose layers may be used as a cache"),
-        ("cache-to", "", "list", ""),
+        ("cache-from", "", "list", "Caches to use: type=registry,ref=… or local,src=…, or an image"),
+        ("cache-to", "", "list", "Where to keep the cache: type=inline, registry,ref=… or local,dest=…"),
         ("cgroup-parent", "", "string", "Parent control group of RUN"),
         ("check", "", "flag", "Only check the Dockerfile"),
         ("compress", "", "flag", ""),
@@ -70,18 +70,29 @@ BUILD = Command(
 PROGRESS = ("auto", "plain", "tty", "rawjson", "quiet", "none")
 
 
-def target(
-    options: dict[str, Any], names: list[str], dockerfile: str, remote: str, contexts: dict[str, str]
-) -> str:
-    """The request's address; ``names`` the image gets."""
+class Given(NamedTuple):
+    """What belongs to a request beside the options."""
+
+    names: list[str]
+    """That the image gets."""
+    dockerfile: str
+    remote: str
+    contexts: dict[str, str]
+    named: list[str]
+    """Images with a cache in them."""
+    imports: list[dict[str, str]]
+    exports: list[dict[str, str]]
+
+
+def target(options: dict[str, Any], sent: Given) -> str:
+    """The request's address."""
     get = options.get
-    _check_caches(options)
     arguments = _pairs(get("build-arg") or [], take_environment=True)
     network = get("network")
     return "/build" + query(
-        dockerfile=dockerfile,
-        remote=remote,
-        t=names,
+        dockerfile=sent.dockerfile,
+        remote=sent.remote,
+        t=sent.names,
         buildargs=arguments or None,
         labels=_pairs(get("label") or []) or None,
         target=get("target"),
@@ -103,24 +114,15 @@ def target(
         cgroupparent=get("cgroup-parent"),
         securityopt=get("security-opt"),
         ulimits=json.dumps(get("ulimit")) if get("ulimit") else None,
-        cachefrom=json.dumps(get("cache-from")) if get("cache-from") else None,
-        contexts=contexts or None,
+        cachefrom=json.dumps(sent.named) if sent.named else None,
+        imports=json.dumps(sent.imports) if sent.imports else None,
+        exports=json.dumps(sent.exports) if sent.exports else None,
+        contexts=sent.contexts or None,
         allow=get("allow"),
         check=get("check"),
         epoch=source_date(),
         events="1",
     )
-
-
-def _check_caches(options: dict[str, Any]) -> None:
-    """Raises CommandError for a cache that is elsewhere."""
-    if options.get("cache-to"):
-        raise CommandError("--cache-to is not supported: the build cache is the daemon's own", 125)
-    for text in options.get("cache-from") or []:
-        if "=" in text:
-            raise CommandError(
-                f"--cache-from {text} is not supported: the build cache is the daemon's own", 125
-            )
 
 
 def _pairs(texts: list[str], *, take_environment: bool = False) -> dict[str, Any]:

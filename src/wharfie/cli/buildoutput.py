@@ -143,13 +143,13 @@ def _local(context: Context, identifier: str, place: str) -> None:
     root = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         extractor = Extractor(root, [], owners=os.geteuid() == 0, whole=True)
-        extractor.run(io.BufferedReader(_Body(response), 1 << 20))
+        extractor.run(io.BufferedReader(Body(response), 1 << 20))
     finally:
         os.close(root)
         connection.close()
 
 
-class _Body(io.RawIOBase):
+class Body(io.RawIOBase):
     """A response's body as a file."""
 
     def __init__(self, response: Response) -> None:

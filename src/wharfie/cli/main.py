@@ -118,6 +118,8 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "build": "build",
         "prune": ("builder", "prune"),
         "du": ("builder", "usage"),
+        "export": ("builder", "export"),
+        "import": ("builder", "import_mount"),
     },
     "image": {
         "build": "build",

@@ -68,7 +68,7 @@ class MadeSource:
         total, size = hashlib.sha256(), 0
 
         def work(write: Callable[[bytes], None]) -> None:
-            for piece in self._pieces():
+            for piece in self.pieces():
                 total.update(piece)
                 write(piece)
 
@@ -81,7 +81,8 @@ class MadeSource:
                     yield piece[skip:]
         self.digest, self.size = "sha256:" + total.hexdigest(), size
 
-    def _pieces(self) -> Any:
+    def pieces(self) -> Any:
+        """In a thread: the blob."""
         archive = tarsplit.assemble(self._directory)
         if not self._compressed:
             yield from archive

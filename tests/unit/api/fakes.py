@@ -467,6 +467,15 @@ class FakeBuilds:
     async def prune(self, *, all: bool, keep: int, filters: Any) -> BuildPrune:
         return BuildPrune(caches_deleted=["one"] if all else None, space_reclaimed=keep)
 
+    async def exported_cache(self, key: str) -> AsyncIterator[bytes]:
+        yield key.encode()
+
+    async def mount_archive(self, name: str) -> AsyncIterator[bytes]:
+        yield name.encode()
+
+    async def put_mount(self, name: str, stream: AsyncIterator[bytes]) -> None:
+        self.received = b"".join([piece async for piece in stream])
+
     async def descriptor(self, ref: str) -> registries.Descriptor:
         return registries.Descriptor(
             media_type="application/vnd.oci.image.manifest.v1+json", digest=ref, size=1

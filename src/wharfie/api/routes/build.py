@@ -1,7 +1,8 @@
 """``build``: the classic protocol, with what is ours beside it.
 
 Docker's parameters and stream. Ours: ``events=1`` (what happens as structured messages instead of text),
-``check``, ``nocachefilter``, ``contexts`` (JSON: name to source), ``allow`` and ``epoch``; and the header
+``check``, ``nocachefilter``, ``contexts`` (JSON: name to source), ``imports`` and ``exports`` (JSON: the
+attributes of ``--cache-from`` and ``--cache-to``), ``allow`` and ``epoch``; and the header
 ``X-Wharfie-Build``: the key of secrets and agents that were sent to ``/wharfie/build/inputs`` before, so that
 a secret is in no address and no log.
 """
@@ -23,6 +24,8 @@ from wharfie.api.errors import error_answer, message_of
 from wharfie.api.hijack import Connection
 from wharfie.api.router import Route
 from wharfie.api.streaming import send_all
+from wharfie.build import cachespec
+from wharfie.build.cachespec import CacheSpec
 from wharfie.build.options import Options
 from wharfie.build.running import Limits
 from wharfie.errors import InvalidArgument, NotSupported
@@ -32,6 +35,7 @@ from wharfie.wire.build import BuildInputs, UploadResponse
 from wharfie.wire.config import Ulimit
 from wharfie.wire.images import AuthConfig
 
+_ATTRIBUTES = list[dict[str, str]]
 _ARCHIVES = ("application/x-tar", "application/tar", "application/octet-stream", "")
 
 
@@ -66,6 +70,18 @@ def routes(builds: Builds) -> list[Route]:
     async def descriptor(call: Call) -> Answer:
         return json_answer(await builds.descriptor(call.argument))
 
+    async def cache(call: Call) -> Stream:
+        pieces = builds.exported_cache(call.text("key"))
+        return await send_all(call, pieces, Stream(call.request, "application/x-tar"))
+
+    async def mount(call: Call) -> Stream:
+        pieces = builds.mount_archive(call.text("id"))
+        return await send_all(call, pieces, Stream(call.request, "application/x-tar"))
+
+    async def put_mount(call: Call) -> Answer:
+        await builds.put_mount(call.text("id"), call.upload())
+        return Answer(200)
+
     async def usage(call: Call) -> Answer:
         return json_answer(await builds.usage(call.filters()))
 
@@ -77,6 +93,9 @@ def routes(builds: Builds) -> list[Route]:
         ("GET", "/wharfie/build/context", known),
         ("POST", "/wharfie/build/inputs", inputs),
         ("GET", "/wharfie/build/cache", usage),
+        ("GET", "/wharfie/build/cache/archive", cache),
+        ("GET", "/wharfie/build/mount", mount),
+        ("PUT", "/wharfie/build/mount", put_mount),
         ("GET", "/images/{}/rootfs", tree),
         ("GET", "/images/{}/descriptor", descriptor),
     ]
@@ -106,7 +125,8 @@ def read(call: Call) -> Options:
         squash=call.flag("squash"),
         network=call.text("networkmode"),
         hosts=_hosts(call),
-        cache_from=_json(call, "cachefrom", list[str]) or [],
+        cache_from=_imports(call),
+        cache_to=[cachespec.exported(one) for one in _json(call, "exports", _ATTRIBUTES) or []],
         contexts=_json(call, "contexts", dict[str, str]) or {},
         allow=call.texts("allow"),
         epoch=call.number("epoch"),
@@ -119,6 +139,13 @@ def read(call: Call) -> Options:
         auths=registry_config(call.request.headers.get("X-Registry-Config", "")),
         limits=_limits(call),
     )
+
+
+def _imports(call: Call) -> list[CacheSpec]:
+    """``cachefrom``: names of images, as in Docker's API; ``imports``: all that ``--cache-from`` says."""
+    named = _json(call, "cachefrom", list[str]) or []
+    given = _json(call, "imports", _ATTRIBUTES) or []
+    return [*(CacheSpec("image", name) for name in named), *(cachespec.imported(one) for one in given)]
 
 
 def _key(text: str) -> str:

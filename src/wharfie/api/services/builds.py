@@ -7,6 +7,7 @@ import binascii
 import hashlib
 from base64 import b64decode
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from wharfie.api.backends import Filters, Progress
@@ -19,7 +20,9 @@ from wharfie.images import saving
 from wharfie.images.distribution import Distribution
 from wharfie.images.image import Image, ImageNotFound, RegistryAuth
 from wharfie.images.platform import Platform
-from wharfie.images.reference import parse
+from wharfie.images.reference import Reference, parse
+from wharfie.images.registry.repository import Repository
+from wharfie.images.registry.upload import Upload
 from wharfie.images.store import ImageStore
 from wharfie.support.ids import random_hex
 from wharfie.support.units import format_time
@@ -50,7 +53,8 @@ class BuildService:
         async def resolve(name: str, platform: Platform) -> Image:
             return await self._base(name, platform, options, progress)
 
-        identifier = await self._builder.build(options, context, resolve, progress)
+        reach = _Registries(self._distribution, options.auths)
+        identifier = await self._builder.build(options, context, resolve, reach, progress)
         for tag in options.tags if identifier else ():
             name = parse(tag).with_default_tag().familiar
             self._events.emit("image", "tag", identifier, {"name": name})
@@ -91,6 +95,18 @@ class BuildService:
     def tree(self, ref: str) -> AsyncIterator[bytes]:
         """The files of an image."""
         return self._builder.tree(ref)
+
+    def exported_cache(self, key: str) -> AsyncIterator[bytes]:
+        """``--cache-to type=local``."""
+        return self._builder.exports.take(key)
+
+    def mount_archive(self, name: str) -> AsyncIterator[bytes]:
+        """``builder export``."""
+        return self._builder.mount_archive(name)
+
+    async def put_mount(self, name: str, stream: AsyncIterator[bytes]) -> None:
+        """``builder import``."""
+        await self._builder.put_mount(name, stream)
 
     async def descriptor(self, ref: str) -> Descriptor:
         """The manifest of an image that was built."""
@@ -140,6 +156,22 @@ class BuildService:
             for one in await self._builder.records()
             if wanted.matches(one)
         ]
+
+
+class _Registries:
+    """Registries with the credentials that a build was sent."""
+
+    def __init__(self, distribution: Distribution, auths: dict[str, RegistryAuth]) -> None:
+        self._distribution = distribution
+        self._auths = auths
+
+    def repository(self, name: Reference) -> AbstractAsyncContextManager[Repository]:
+        """To read from."""
+        return self._distribution.repository(name, _credentials(name.canonical, self._auths))
+
+    def upload(self, name: Reference) -> AbstractAsyncContextManager[Upload]:
+        """To write to."""
+        return self._distribution.upload(name, _credentials(name.canonical, self._auths))
 
 
 def _suits(platform: Platform, image: Image) -> bool:
