@@ -7,6 +7,10 @@ sentence that says what is wrong and, where somebody can act on it, what to do.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class WharfieError(Exception):
     """Base of every error that is meant to be read by a person."""
@@ -17,6 +21,11 @@ class WharfieError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def listed(problems: Sequence[str]) -> str:
+    """Several problems as one text, as Docker joins them: a line each, with a mark where there are more."""
+    return "\n".join(f"* {one}" for one in problems) if len(problems) > 1 else "".join(problems)
 
 
 class InvalidArgument(WharfieError):

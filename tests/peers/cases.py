@@ -11,6 +11,7 @@ from tests.peers import (
     steps_inside,
     steps_life,
     steps_looking,
+    steps_networks,
     steps_options,
     steps_refused,
     steps_volumes,
@@ -45,6 +46,7 @@ GROUPS = {
     "tmpfs": steps_volumes.TMPFS,
     "drivers": steps_volumes.DRIVERS,
     "volume mounts": steps_volumes.VOLUME_MOUNTS,
+    "networks": steps_networks.NETWORKS,
 }
 
 _PAGES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

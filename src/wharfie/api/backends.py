@@ -402,8 +402,8 @@ class Networks(Protocol):
     def list(self, filters: Filters) -> Sequence[networks.Network]:
         """All of them."""
 
-    def inspect(self, ref: str) -> networks.Network:
-        """Everything about one."""
+    def inspect(self, ref: str, scope: str = "") -> networks.Network:
+        """Everything about one, if it is of this scope."""
 
     def create(self, body: networks.NetworkCreate) -> networks.NetworkCreated:
         """Make one."""

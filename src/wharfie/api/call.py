@@ -18,6 +18,10 @@ from wharfie.wire.base import Wire, decode
 
 BODY_LIMIT = 8 << 20
 _FALSE = frozenset({"", "0", "no", "false", "none"})
+_STRICT = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
 W = TypeVar("W", bound=Wire)
 Version = tuple[int, int]
 
@@ -59,6 +63,15 @@ class Call:
         """A parameter as yes or no."""
         values = self.query.get(name)
         return values[0].strip().lower() not in _FALSE if values else default
+
+    def strict_flag(self, name: str) -> bool:
+        """A parameter that is yes or no and nothing else; raises InvalidArgument."""
+        value = self.text(name)
+        if value and value not in _STRICT:
+            raise InvalidArgument(
+                f'invalid value for {name}: {value}: strconv.ParseBool: parsing "{value}": invalid syntax'
+            )
+        return _STRICT.get(value, False)
 
     def number(self, name: str) -> int | None:
         """A parameter as a whole number; None when it is not given.

@@ -209,11 +209,19 @@ def _health(options: dict[str, Any], body: dict[str, Any]) -> None:
 def _networks(options: dict[str, Any], body: dict[str, Any], host: dict[str, Any]) -> None:
     endpoints: dict[str, Any] = {}
     for text in options.get("networks", []):
-        name, settings = _network(text)
+        try:
+            name, settings = parse_network(text)
+        except ValueError as error:
+            raise InvalidArgument(str(error)) from None
+        if name in endpoints:
+            raise InvalidArgument(f'network "{name}" is specified multiple times')
         host.setdefault("NetworkMode", name)
         endpoints[name] = settings
     mine: dict[str, Any] = {}
     aliases = options.get("network-alias", []) + options.get("net-alias", [])
+    mode = host.get("NetworkMode", "default")
+    if aliases and (mode in ("default", "bridge", "host", "none") or mode.startswith("container:")):
+        raise InvalidArgument("network-scoped aliases are only supported for user-defined networks")
     if aliases:
         mine["Aliases"] = aliases
     addresses = {
@@ -234,15 +242,15 @@ def _networks(options: dict[str, Any], body: dict[str, Any], host: dict[str, Any
         body["MacAddress"] = options["mac-address"]
         mine["MacAddress"] = options["mac-address"]
     if mine:
-        endpoints.setdefault(host.get("NetworkMode", "default"), {}).update(mine)
+        endpoints.setdefault(mode, {}).update(mine)
     if endpoints:
         body["NetworkingConfig"] = {"EndpointsConfig": endpoints}
 
 
-def _network(text: str) -> tuple[str, dict[str, Any]]:
-    """A network by its name, or in fields: ``name=x,alias=y,ip=…``."""
+def parse_network(text: str) -> tuple[str, dict[str, Any]]:
+    """A network by its name, or in fields: ``name=x,alias=y,ip=…``; raises ValueError."""
     if not text:
-        raise InvalidArgument("no name set for network")
+        raise ValueError("no name set for network")
     if "=" not in text:
         return text, {}
     name, settings = "", dict[str, "Any"]()
@@ -258,7 +266,7 @@ def _network(text: str) -> tuple[str, dict[str, Any]]:
             settings["MacAddress"] = value
         elif key == "gw-priority":
             if not value.removeprefix("-").isdigit():
-                raise InvalidArgument(f"invalid gw-priority: {value} is no number")
+                raise ValueError(f"invalid gw-priority: {value} is no number")
             settings["GwPriority"] = int(value)
         elif key == "link-local-ip":
             settings.setdefault("IPAMConfig", {}).setdefault("LinkLocalIPs", []).append(value)
@@ -266,9 +274,9 @@ def _network(text: str) -> tuple[str, dict[str, Any]]:
             option, _, setting = value.partition("=")
             settings.setdefault("DriverOpts", {})[option] = setting
         else:
-            raise InvalidArgument(f"invalid field key {key}")
+            raise ValueError(f"invalid field key {key}")
     if not name:
-        raise InvalidArgument("no name set for network")
+        raise ValueError("network name/id is not specified")
     return name, settings
 
 

@@ -234,6 +234,24 @@ def pair(text: str) -> str:
     return text
 
 
+def network(text: str) -> str:
+    """A network by its name, or in fields."""
+    if "=" in text:
+        from wharfie.cli.create_parts import parse_network
+
+        parse_network(text)
+    return text
+
+
+def link(text: str) -> str:
+    """``container[:alias]``."""
+    if not text:
+        raise ValueError("empty string specified for links")
+    if text.count(":") > 1:
+        raise ValueError(f"bad format for links: {text}")
+    return text
+
+
 def mount(text: str) -> dict[str, Any]:
     """``type=bind,source=…,target=…``."""
     from wharfie.cli.mounts import parse_mount
@@ -274,7 +292,8 @@ KINDS: dict[str, tuple[Callable[[str], Any], bool, str]] = {
     "device-rule": (device_rule, True, "list"),
     "mount": (mount, True, "mount"),
     "gpus": (gpus, True, "gpu-request"),
-    "network": (str, True, "network"),
+    "network": (network, True, "network"),
+    "link": (link, True, "list"),
     "filter": (pair, True, "filter"),
 }
 

@@ -58,7 +58,7 @@ CONNECT = Command(
         ("gw-priority", "", "int", "The network with the highest one has the default route"),
         ("ip", "", "string", "IPv4 address"),
         ("ip6", "", "string", "IPv6 address"),
-        ("link", "", "list", "Know another container by a name (container:alias)"),
+        ("link", "", "link", "Know another container by a name (container:alias)"),
         ("link-local-ip", "", "list", "Link-local address"),
     ),
     needs=2,
@@ -144,9 +144,12 @@ def create(context: Context, arguments: list[str]) -> int:
 
 def _pools(options: dict[str, Any]) -> list[dict[str, Any]]:
     """Each range, gateway and auxiliary address belongs to the subnet that holds it; raises ValueError."""
-    from ipaddress import ip_address, ip_network
+    from ipaddress import ip_network
 
     subnets = options.get("subnet", [])
+    ranges, gateways = options.get("ip-range", []), options.get("gateway", [])
+    if len(subnets) < max(len(ranges), len(gateways)):
+        raise ValueError("every ip-range or gateway must have a corresponding subnet")
     pools: dict[str, dict[str, Any]] = {subnet: {"Subnet": subnet} for subnet in subnets}
     known = []
     for subnet in subnets:
@@ -157,26 +160,35 @@ def _pools(options: dict[str, Any]) -> list[dict[str, Any]]:
     for place, (one, _) in enumerate(known):
         if any(one.version == other.version and one.overlaps(other) for other, _ in known[:place]):
             raise ValueError("multiple overlapping subnet configuration is not supported")
-
-    def home(text: str, what: str) -> dict[str, Any]:
-        if not subnets:
-            raise ValueError(f"{what} {text} needs a subnet: every {what} must have a corresponding subnet")
-        try:
-            first = ip_address(text.partition("/")[0])
-        except ValueError:
-            return pools[subnets[0]]
-        for network, pool in known:
-            if first in network:
-                return pool
-        raise ValueError(f"no matching subnet for {what} {text}")
-
-    for text in options.get("ip-range", []):
-        home(text, "range")["IPRange"] = text
-    for text in options.get("gateway", []):
-        home(text, "gateway")["Gateway"] = text
+    for texts, what, field in ((ranges, "range", "IPRange"), (gateways, "gateway", "Gateway")):
+        for text in texts:
+            pool = _home(text, what, known)
+            if field in pool:
+                raise ValueError(
+                    f"cannot configure multiple {what}s ({text}, {pool[field]}) on the same subnet "
+                    f"({pool['Subnet']})"
+                )
+            pool[field] = text
     for name, text in pairs(options.get("aux-address", [])).items():
-        home(text, "aux-address").setdefault("AuxiliaryAddresses", {})[name] = text
+        _home(text, "aux-address", known).setdefault("AuxiliaryAddresses", {})[name] = text
     return list(pools.values())
+
+
+def _home(text: str, what: str, known: list[tuple[Any, dict[str, Any]]]) -> dict[str, Any]:
+    """The subnet that holds an address or a range; raises ValueError."""
+    from ipaddress import ip_address
+
+    address, slash, _length = text.partition("/")
+    try:
+        first = ip_address(address)
+    except ValueError:
+        first = None
+    if what == "range" and (first is None or not slash):
+        raise ValueError(f"invalid CIDR address: {text}")
+    for network, pool in known:
+        if first is not None and first in network:
+            return pool
+    raise ValueError(f"no matching subnet for {what} {text}")
 
 
 def connect(context: Context, arguments: list[str]) -> int:

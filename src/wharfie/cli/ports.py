@@ -11,6 +11,13 @@ if TYPE_CHECKING:
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
+def _port(text: str) -> int:
+    value = unsigned(text)
+    if value > 65535:
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": value out of range')
+    return value
+
+
 def _range(text: str, what: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     try:
@@ -103,8 +110,10 @@ def exposed(texts: list[str]) -> dict[str, Any]:
         rest, protocol = _protocol(text)
         first, dash, last = rest.partition("-")
         try:
-            low = unsigned(first)
-            high = unsigned(last) if dash else low
+            low = _port(first)
+            high = _port(last) if dash else low
+            if high < low:
+                raise ValueError(f"invalid range specified for port: {rest}")
         except ValueError as error:
             raise ValueError(f"invalid range format for --expose: {text}, error: {error}") from None
         ports.update((f"{port}/{protocol}", {}) for port in range(low, high + 1))

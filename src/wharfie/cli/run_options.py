@@ -64,7 +64,7 @@ _SHARED = (
     ("kernel-memory", "", "bytes", ""),
     ("label", "l", "label", "Attach a label (name=value)"),
     ("label-file", "", "list", "Read labels from a file, one per line"),
-    ("link", "", "list", "Link to another container"),
+    ("link", "", "link", "Link to another container"),
     ("link-local-ip", "", "list", "Link-local address"),
     ("log-driver", "", "string", "Where the output is logged"),
     ("log-opt", "", "list", "Option of the log driver"),

@@ -166,9 +166,11 @@ class Creation:
             raise InvalidArgument(
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
             )
-        for name, settings in found.items():
-            _check_mac(settings.mac_address)
-            networks.check(name, seating.wish_of(settings))
+        for name, settings in (found or {own: EndpointSettings(mac_address=body.mac_address)}).items():
+            try:
+                networks.check(name, seating.wish_of(settings))
+            except InvalidArgument as error:
+                raise InvalidArgument(f"invalid config for network {name}: {error}") from None
         return found
 
     def _user_namespace(self, asked: HostConfig) -> int:
@@ -339,11 +341,3 @@ def _plain(asked: EndpointSettings) -> EndpointSettings:
         driver_opts=asked.driver_opts,
         gw_priority=asked.gw_priority,
     )
-
-
-def _check_mac(text: str) -> None:
-    parts = text.replace("-", ":").split(":")
-    if text and (
-        len(parts) != 6 or any(len(part) != 2 or part.strip("0123456789abcdefABCDEF") for part in parts)
-    ):
-        raise InvalidArgument(f"invalid MAC address: {text}")

@@ -150,7 +150,7 @@ def until(given: Given) -> int | None:
         seconds, _, fraction = timestamp(values[0], time.time_ns()).partition(".")
         return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9])
     except ValueError as error:
-        raise InvalidArgument(f"invalid until filter: {error}") from None
+        raise InvalidArgument(str(error)) from None
 
 
 def events(given: Given) -> Callable[[Event], bool]:

@@ -16,7 +16,7 @@ def parse(text: str) -> tuple[str, str]:
     """``container[:alias]``; raises InvalidArgument."""
     name, colon, alias = text.partition(":")
     name, alias = name.lstrip("/"), alias.rpartition("/")[2]
-    if not name or (colon and not alias):
+    if not name or (colon and not alias) or ":" in alias:
         raise InvalidArgument(f"bad format for links: {text}")
     return name, alias or name
 
@@ -33,7 +33,7 @@ def check(context: Context, texts: list[str], network_mode: str) -> None:
         try:
             other = context.registry.get(name)
         except NotFound:
-            raise InvalidArgument(f"could not get container for {name}") from None
+            raise InvalidArgument(f"could not get container for {name}: No such container: {name}") from None
         if other.host_config.network_mode == "host":
             raise _conflict("host type networking")
 

@@ -125,12 +125,12 @@ class Networking:
         async with container.lock:
             if Mode.parse(container.host_config.network_mode).kind in (ModeKind.HOST, ModeKind.CONTAINER):
                 raise InvalidArgument(
-                    "conflicting options: container cannot be disconnected from host network or connected to "
-                    "host network"
+                    "container cannot be disconnected from host network or connected to host network"
                 )
             known = [name for name, _ in seating.wished(container) if name in (network.name, network.id)]
             if not known:
-                raise Forbidden(f"container {container.id} is not connected to network {network.name}")
+                the = "" if container.status.running else "the "
+                raise Forbidden(f"container {container.id} is not connected to {the}network {network.name}")
             networks = self._context.networks
             seat = next(
                 (one for one in networks.endpoints(container.id) if one.network_id == network.id), None
@@ -162,12 +162,11 @@ class Networking:
 
     def _check(self, network: Network, container: Container) -> None:
         mode = Mode.parse(container.host_config.network_mode)
-        if mode.kind is ModeKind.HOST or network.name == "host":
+        if network.name == "host":
             raise InvalidArgument(
-                "conflicting options: container cannot be disconnected from host network or connected to "
-                "host network"
+                "container cannot be disconnected from host network or connected to host network"
             )
-        if mode.kind is ModeKind.CONTAINER:
+        if mode.kind in (ModeKind.CONTAINER, ModeKind.HOST):
             raise InvalidArgument(
                 "container sharing network namespace with another container or host cannot be connected to "
                 "any other network"

@@ -28,6 +28,7 @@ def wish(container: Container, asked: EndpointSettings | None, *, first: bool) -
         aliases=asked.aliases or (),
         ip=(ipam.ipv4_address if ipam else "") or "",
         ip6=(ipam.ipv6_address if ipam else "") or "",
+        link_local=(ipam.link_local_ips if ipam else None) or (),
         mac=asked.mac_address or (config.mac_address if first else ""),
         priority=asked.gw_priority,
         options=asked.driver_opts or {},
@@ -44,6 +45,8 @@ def wish_of(asked: EndpointSettings) -> SeatWish:
         aliases=asked.aliases or (),
         ip=(ipam.ipv4_address if ipam else "") or "",
         ip6=(ipam.ipv6_address if ipam else "") or "",
+        link_local=(ipam.link_local_ips if ipam else None) or (),
+        mac=asked.mac_address,
         options=asked.driver_opts or {},
     )
 

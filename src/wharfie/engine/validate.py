@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from ipaddress import ip_address
 from typing import TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ from wharfie.engine.publishing import bindings
 from wharfie.engine.signals import parse_signal
 from wharfie.errors import InvalidArgument
 from wharfie.network import egress, ports, rates
+from wharfie.network.files import parse_extra_hosts
 from wharfie.network.model import Mode, ModeKind
 from wharfie.wire.config import Config, HostConfig, Resources
 
@@ -80,7 +82,7 @@ def host_config(asked: HostConfig, host: Host) -> list[str]:
         raise InvalidArgument(f"invalid isolation '{asked.isolation}' on linux")
     for option in asked.storage_opt or ():
         if option.lower() != "size":
-            raise InvalidArgument(f"unknown option {option}")
+            raise InvalidArgument(f"Unknown option {option}")
     writable.asked_size(asked.storage_opt)
     _unsupported(asked)
     ports.parse(bindings(asked))
@@ -133,6 +135,14 @@ def network(asked: Config, host: HostConfig) -> None:
     mode = Mode.parse(host.network_mode)
     if host.uts_mode == "host" and asked.hostname:
         raise InvalidArgument("conflicting options: hostname and the UTS mode")
+    for server in host.dns or ():
+        try:
+            ip_address(server.partition("%")[0])
+        except ValueError:
+            raise InvalidArgument(
+                f'bad nameserver address {server}: ParseAddr("{server}"): unable to parse IP'
+            ) from None
+    parse_extra_hosts(host.extra_hosts or (), "0.0.0.0")
     if mode.kind is not ModeKind.CONTAINER:
         return
     for problem, conflicts in (

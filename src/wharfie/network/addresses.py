@@ -19,7 +19,7 @@ from ipaddress import (
 )
 
 from wharfie.errors import InvalidArgument
-from wharfie.network.model import AddressUnavailable, Subnet
+from wharfie.network.model import AddressTaken, AddressUnavailable, Subnet
 
 AnyNetwork = IPv4Network | IPv6Network
 DEFAULT_POOLS = tuple(IPv4Network(f"172.{second}.0.0/16") for second in range(17, 32)) + tuple(
@@ -164,13 +164,13 @@ class Pool:
         return self._give(number)
 
     def claim(self, address: str) -> str:
-        """Take this very address; raises AddressUnavailable."""
+        """Take this very address; raises AddressUnavailable, AddressTaken."""
         found = ip_address(address)
         number = int(found)
-        if found not in self.network or not self._lowest <= number <= self._highest:
+        if found not in self.network:
             raise AddressUnavailable(f"no configured subnet contains the address {address}")
-        if number in self._used:
-            raise AddressUnavailable("Address already in use")
+        if number in self._used or not self._lowest <= number <= self._highest:
+            raise AddressTaken
         return self._give(number)
 
     def release(self, address: str, container: str) -> None:

@@ -9,12 +9,12 @@ import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from wharfie.errors import Forbidden, InvalidArgument, NotFound, NotSupported
+from wharfie.errors import Forbidden, InvalidArgument, NotFound, NotSupported, listed
 from wharfie.network.addresses import AnyNetwork, choose_small
 from wharfie.network.driveroptions import DriverOptions
-from wharfie.network.model import BUILT_IN, Network, Subnet
+from wharfie.network.model import BUILT_IN, DEFAULT_GATEWAYS, Network, Subnet
 from wharfie.support.ids import new_id
 
 DRIVERS = ("bridge", "host", "null", "macvlan")
@@ -36,7 +36,7 @@ class Wish:
     attachable: bool = False
     scope: str = ""
     ipam_driver: str = ""
-    ipam_options: Mapping[str, str] = field(default_factory=dict)
+    ipam_options: Mapping[str, str] | None = None
 
 
 class PoolOverlap(Forbidden):
@@ -60,6 +60,11 @@ def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], po
     identifier = new_id()
     wished = [one for one in wish.subnets if one.subnet and (ipv6 if one.ipv6 else ipv4)]
     _check_subnets(wish.subnets, ipv6=ipv6)
+    for name, address in ((name, address) for one in wished for name, address in one.auxiliary.items()):
+        if not address:
+            raise InvalidArgument(
+                f"non parsable secondary ip address ({name}:) passed for network {wish.name}"
+            )
     used = [_known(one.subnet) for other in others for one in other.subnets]
     for one in wished:
         if driver != "macvlan" and any(ip_network(one.subnet).overlaps(other) for other in used):
@@ -82,7 +87,7 @@ def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], po
         ipv6=ipv6,
         internal=wish.internal,
         attachable=wish.attachable,
-        ipam_options=dict(wish.ipam_options),
+        ipam_options=None if wish.ipam_options is None else dict(wish.ipam_options),
     )
     if driver == "bridge":
         _check_bridge(made, others)
@@ -142,10 +147,10 @@ def _check_subnets(subnets: Sequence[Subnet], *, ipv6: bool) -> None:
         seen.append(masked)
         _check_range(one.range, masked, problems)
         _check_inside(one.gateway, masked, "gateway", problems)
-        for address in one.auxiliary.values():
-            _check_inside(address, masked, "auxiliary address", problems)
+        for name, address in one.auxiliary.items():
+            _check_inside(address, masked, "auxiliary address", problems, name)
     if problems:
-        raise InvalidArgument("invalid network config:\n" + "\n".join(problems))
+        raise InvalidArgument("invalid network config:\n" + listed(problems))
 
 
 def _prefix(text: str) -> IPv4Network | IPv6Network:
@@ -164,44 +169,61 @@ def _check_range(text: str, subnet: AnyNetwork, problems: list[str]) -> None:
         return
     if found.version != subnet.version:
         problems.append(f"invalid ip-range {text}: parent subnet is an IPv{subnet.version} block")
-    elif found.prefixlen < subnet.prefixlen:
+        return
+    if found.prefixlen < subnet.prefixlen:
         problems.append(f"invalid ip-range {text}: CIDR block is bigger than its parent subnet {subnet}")
-    elif str(found.network_address) != text.partition("/")[0]:
+    if ip_address(text.partition("/")[0]) != found.network_address:
         problems.append(f"invalid ip-range {text}: it should be {found}")
     elif found.network_address not in subnet:
         problems.append(f"invalid ip-range {text}: parent subnet {subnet} doesn't contain ip-range")
 
 
-def _check_inside(text: str, subnet: AnyNetwork, what: str, problems: list[str]) -> None:
+def _check_inside(text: str, subnet: AnyNetwork, what: str, problems: list[str], name: str = "") -> None:
     if not text:
         return
+    shown = name or text
     try:
         found = ip_address(text)
     except ValueError:
-        problems.append(f"invalid {what} {text}: invalid address")
+        problems.append(f"invalid {what} {shown}: invalid address")
         return
     if found.version != subnet.version:
-        problems.append(f"invalid {what} {text}: parent subnet is an IPv{subnet.version} block")
+        problems.append(f"invalid {what} {shown}: parent subnet is an IPv{subnet.version} block")
     elif found not in subnet:
-        problems.append(f"invalid {what} {text}: parent subnet {subnet} doesn't contain this address")
+        problems.append(f"invalid {what} {shown}: parent subnet {subnet} doesn't contain this address")
 
 
 def _with_gateway(one: Subnet) -> Subnet:
     """The first address of the subnet (of the range, if there is one) is the gateway's, if none is given."""
     subnet = ip_network(one.subnet)
+    taken: set[IPv4Address | IPv6Address] = set()
+    if subnet.version == 4 and subnet.prefixlen < subnet.max_prefixlen - 1:
+        taken = {subnet.network_address, subnet.broadcast_address}
     if one.gateway:
-        return Subnet(str(subnet), str(ip_address(one.gateway)), one.range, one.auxiliary)
-    part = ip_network(one.range) if one.range else subnet
+        gateway = ip_address(one.gateway)
+        if gateway in taken:
+            raise Forbidden(f"failed to allocate gateway ({gateway}): Address already in use")
+    else:
+        gateway = _first(subnet, ip_network(one.range) if one.range else subnet)
+    taken.add(gateway)
+    for name, text in one.auxiliary.items():
+        address = ip_address(text)
+        if address in taken and name not in DEFAULT_GATEWAYS:
+            raise Forbidden(
+                f"failed to allocate secondary ip address ({name}:{address}): Address already in use"
+            )
+        taken.add(address)
+    return Subnet(str(subnet), str(gateway), one.range, one.auxiliary)
+
+
+def _first(subnet: AnyNetwork, part: AnyNetwork) -> IPv4Address | IPv6Address:
     number = int(part.network_address)
     if part.network_address == subnet.network_address:
         number += 1
-    taken = {ip_address(address) for address in one.auxiliary.values()}
-    kind = type(subnet.network_address)
-    while kind(number) in taken:
-        number += 1
-    if kind(number) not in subnet or subnet.prefixlen == subnet.max_prefixlen:
+    found = type(subnet.network_address)(number)
+    if found not in subnet or subnet.prefixlen == subnet.max_prefixlen:
         raise InvalidArgument(f"failed to allocate gateway (): no available addresses in {subnet}")
-    return Subnet(str(subnet), str(kind(number)), one.range, one.auxiliary)
+    return found
 
 
 def _check_bridge(made: Network, others: Sequence[Network]) -> None:

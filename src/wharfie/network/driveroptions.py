@@ -109,4 +109,4 @@ def _address(options: Mapping[str, str], name: str) -> str:
     try:
         return str(ipaddress.IPv4Address(value))
     except ValueError:
-        raise InvalidArgument(f"failed to parse {name} value: {value} (invalid ip: {value})") from None
+        raise InvalidArgument(f"failed to parse {name} value: {value} (nil ip)") from None

@@ -24,6 +24,13 @@ class AddressUnavailable(Unavailable):
     """A network has no free address, or not the one that was asked for."""
 
 
+class AddressTaken(Forbidden):
+    """Somebody has it, or it is nobody's to have."""
+
+    def __init__(self) -> None:
+        super().__init__("Address already in use")
+
+
 class NetworkExists(Conflict):
     """The name is taken."""
 
@@ -62,7 +69,7 @@ class Mode:
         head, colon, rest = text.partition(":")
         if head == "container" and colon:
             if not rest:
-                raise InvalidArgument("invalid container format container:<name|id>")
+                raise InvalidArgument("Invalid network mode: invalid container format container:<name|id>")
             return cls(ModeKind.CONTAINER, rest)
         if text in ("", "default", "bridge"):
             return cls(ModeKind.BRIDGE, "bridge")
@@ -124,6 +131,8 @@ class Endpoint:
     names: tuple[str, ...] = ()
     """What the embedded DNS knows it by."""
     published: tuple[Published, ...] = ()
+    link_local: tuple[str, ...] = ()
+    """Further addresses of its interface, which nobody gives out (RFC 3927)."""
     rate: str = ""
     egress: str = ""
     phase: str = ""
@@ -141,8 +150,9 @@ class Endpoint:
 
     @property
     def cidrs(self) -> list[str]:
-        """Both addresses, where there are two."""
-        return [cidr for cidr in (self.cidr, self.cidr6) if cidr]
+        """All of its interface's."""
+        local = [f"{address}/{64 if ':' in address else 16}" for address in self.link_local]
+        return [*(cidr for cidr in (self.cidr, self.cidr6) if cidr), *local]
 
     def interface(self, *, gateway: bool = True, gateway6: bool = True) -> dict[str, Any] | None:
         """The entry of ``Launch.interfaces`` for it; None when the network has no interfaces.
@@ -209,7 +219,7 @@ class Network:
     internal: bool = False
     attachable: bool = False
     ipam_driver: str = "default"
-    ipam_options: dict[str, str] = field(default_factory=dict)
+    ipam_options: dict[str, str] | None = None
 
     @property
     def user_defined(self) -> bool:

@@ -65,12 +65,11 @@ def parse(bindings: Mapping[str, Sequence[tuple[str, str, str]]]) -> list[PortRe
 def parse_port(name: str) -> tuple[int, str]:
     """``80/tcp``; raises InvalidArgument."""
     match = _KEY.fullmatch(name)
-    if match is None:
-        raise InvalidArgument(f'invalid port specification: "{name}"')
-    number, protocol = int(match[1]), (match[2] or "tcp").lower()
-    if not 0 < number < 65536:
-        raise InvalidArgument(f'invalid port specification: "{name}"')
-    if protocol not in _PROTOCOLS:
+    digits = name.partition("/")[0]
+    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits) < 65536:
+        raise InvalidArgument(f'invalid port specification: "{digits}"')
+    number, protocol = int(digits), (match[2] if match and match[2] else "tcp").lower()
+    if match is None or protocol not in _PROTOCOLS:
         raise InvalidArgument(f'invalid port specification: "{name}"')
     return number, protocol
 

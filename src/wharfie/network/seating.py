@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wharfie.errors import InvalidArgument
+from wharfie.errors import InvalidArgument, listed
 from wharfie.network.addresses import Pool, mac_for, mac_of
 from wharfie.network.driveroptions import EGRESS, RATE, DriverOptions
 from wharfie.network.model import AddressUnavailable, Endpoint, Network
@@ -30,6 +30,7 @@ class SeatWish:
     aliases: Sequence[str] = ()
     ip: str = ""
     ip6: str = ""
+    link_local: Sequence[str] = ()
     mac: str = ""
     priority: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
@@ -37,38 +38,49 @@ class SeatWish:
     egress: str = ""
 
 
+def check_mac(text: str) -> None:
+    """Whether it is a hardware address, if there is one; raises InvalidArgument."""
+    parts = text.replace("-", ":").split(":")
+    digits = set("0123456789abcdefABCDEF")
+    if text and (len(parts) != 6 or any(len(part) != 2 or set(part) - digits for part in parts)):
+        raise InvalidArgument(f"invalid MAC address {text}")
+
+
 def check(network: Network, wish: SeatWish) -> None:
     """Whether the network can give what is wished; raises InvalidArgument in Docker's words."""
-    for text, kind, what in (
-        (wish.ip, ipaddress.IPv4Address, "IPv4"),
-        (wish.ip6, ipaddress.IPv6Address, "IPv6"),
+    check_mac(wish.mac)
+    problems = []
+    if wish.aliases and not network.user_defined:
+        problems.append("network-scoped alias is supported only for containers in user defined networks")
+    if (wish.ip or wish.ip6) and not network.user_defined:
+        problems.append("user specified IP address is supported on user defined networks only")
+    for text, kind, ipv6 in (
+        (wish.ip, ipaddress.IPv4Address, False),
+        (wish.ip6, ipaddress.IPv6Address, True),
     ):
-        if text:
-            try:
-                kind(text)
-            except ValueError:
-                raise _refusal(network, f"invalid {what} address: {text}") from None
-    if not network.user_defined:
-        if wish.ip or wish.ip6:
-            raise InvalidArgument(
-                f"invalid config for network {network.name}: invalid endpoint settings:\n"
-                "user specified IP address is supported on user defined networks only"
+        if not text:
+            continue
+        try:
+            kind(text)
+            valid = True
+        except ValueError:
+            valid = False
+            problems.append(f"invalid IPv{6 if ipv6 else 4} address: {text}")
+        subnets = [one.subnet for one in network.subnets if one.ipv6 == ipv6]
+        if not subnets:
+            problems.append(
+                "user specified IP address is supported only when connecting to networks with user "
+                "configured subnets"
             )
-        if wish.aliases:
-            raise InvalidArgument(
-                f"invalid config for network {network.name}: invalid endpoint settings:\n"
-                "network-scoped aliases are only supported for user-defined networks"
-            )
-        return
-    for text in (wish.ip, wish.ip6):
-        if text and not any(_contains(one.subnet, text) for one in network.subnets):
-            raise _refusal(network, f"no configured subnet or ip-range contain the IP address {text}")
-
-
-def _refusal(network: Network, problem: str) -> InvalidArgument:
-    return InvalidArgument(
-        f"invalid config for network {network.name}: invalid endpoint settings:\n{problem}"
-    )
+        elif not valid or not any(_contains(subnet, text) for subnet in subnets):
+            problems.append(f"no configured subnet or ip-range contain the IP address {text}")
+    for text in wish.link_local:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            problems.append(f"invalid link-local IP address: {text}")
+    if problems:
+        raise InvalidArgument(f"invalid endpoint settings:\n{listed(problems)}")
 
 
 def _contains(subnet: str, address: str) -> bool:
@@ -165,6 +177,7 @@ class Seating:
             user_defined=network.user_defined,
             priority=wish.priority,
             names=tuple(dict.fromkeys(filter(None, names))),
+            link_local=tuple(wish.link_local),
             rate=wish.options.get(RATE) or wish.rate or options.rate,
             egress=";".join(filter(None, (wish.options.get(EGRESS) or wish.egress, options.egress))),
         )
@@ -186,8 +199,6 @@ class Seating:
     ) -> tuple[str, Pool] | None:
         pools = [pool for pool in self._of(network) if pool.network.version == version]
         if not pools:
-            if wished:
-                raise _refusal(network, f"no configured subnet or ip-range contain the IP address {wished}")
             return None
         if wished:
             pool = next(one for one in pools if ipaddress.ip_address(wished) in one.network)

@@ -123,7 +123,7 @@ def _network(identifier: str, name: str, data: dict[str, Any]) -> Network:
 
 
 def _endpoint(data: dict[str, Any]) -> Endpoint:
-    for name in ("aliases", "names"):
+    for name in ("aliases", "link_local", "names"):
         data[name] = tuple(data.get(name, ()))
     data["published"] = tuple(Published(*one) for one in data.get("published", ()))
     return Endpoint(**data)

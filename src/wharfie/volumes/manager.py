@@ -273,13 +273,14 @@ def _adopted(directory: str) -> dict[str, str]:
 
 
 def _check_name(name: str) -> None:
-    if len(name) == 1:
+    if len(name.encode(errors="surrogateescape")) == 1:
         raise InvalidVolume(
             f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
         )
     if not _NAME.fullmatch(name) or len(name) > 255:
+        shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
         raise InvalidVolume(
-            f'create {name}: "{name}" includes invalid characters for a local volume name, only '
+            f'create {name}: "{shown}" includes invalid characters for a local volume name, only '
             '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute '
             "path"
         )

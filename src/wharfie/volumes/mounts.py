@@ -124,10 +124,10 @@ def _check_destination(kind: str, destination: str) -> None:
         raise wrong("field Target must not be empty")
     if "\0" in destination:
         raise wrong("field Target must not contain a NUL character")
-    if posixpath.normpath(destination) in _ROOTS:
-        raise wrong("invalid specification: destination can't be '/'")
     if not destination.startswith("/"):
         raise wrong(f"invalid mount path: '{destination}' mount path must be absolute")
+    if posixpath.normpath(destination) in _ROOTS:
+        raise wrong("invalid specification: destination can't be '/'")
 
 
 def _check_subpath(kind: str, subpath: str) -> None:
@@ -141,7 +141,7 @@ def from_mount(mount: Mount, exists: Callable[[str], bool] = os.path.lexists) ->
     """One ``--mount``; raises InvalidMount."""
     readers = {"bind": _bind_of, "volume": _volume_of, "tmpfs": _tmpfs_of, "image": _image_of}
     kind = mount.type
-    if kind not in readers:
+    if kind not in readers and mount.target:
         raise InvalidMount(f'invalid mount config for type "{kind}": mount type unknown')
     _check_destination(kind, mount.target)
     for name, value, wanted in (
@@ -151,7 +151,7 @@ def from_mount(mount: Mount, exists: Callable[[str], bool] = os.path.lexists) ->
         ("ImageOptions", mount.image_options, "image"),
     ):
         if value is not None and kind != wanted:
-            raise InvalidMount(f'invalid mount config for type "{kind}": field {name} must not be specified')
+            raise InvalidMount(f'{name} must not be specified on mount type "{kind}"')
     return readers[kind](mount, exists)
 
 
@@ -166,12 +166,22 @@ def _bind_of(mount: Mount, exists: Callable[[str], bool]) -> MountPoint:
         raise wrong(f"invalid propagation mode: {options.propagation}")
     if not mount.source.startswith("/"):
         raise wrong(f"invalid mount path: '{mount.source}' mount path must be absolute")
-    if options.read_only_non_recursive and not mount.read_only:
-        raise wrong("mount must be read-only for ReadOnlyNonRecursive")
-    if options.read_only_force_recursive and not mount.read_only:
-        raise wrong("mount must be read-only for ReadOnlyForceRecursive")
-    if options.read_only_non_recursive and options.read_only_force_recursive:
-        raise wrong("ReadOnlyNonRecursive and ReadOnlyForceRecursive are mutually exclusive")
+    for conflict, both in (
+        (
+            "!ReadOnly && BindOptions.ReadOnlyNonRecursive",
+            options.read_only_non_recursive and not mount.read_only,
+        ),
+        (
+            "!ReadOnly && BindOptions.ReadOnlyForceRecursive",
+            options.read_only_force_recursive and not mount.read_only,
+        ),
+        (
+            "ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive",
+            options.read_only_non_recursive and options.read_only_force_recursive,
+        ),
+    ):
+        if both:
+            raise InvalidMount(f"mount options conflict: {conflict}")
     if not options.create_mountpoint and not exists(mount.source):
         raise wrong(f"bind source path does not exist: {mount.source}")
     readonly = "no" if options.read_only_non_recursive else "if-possible"
@@ -246,13 +256,13 @@ def _image_of(mount: Mount, _exists: Callable[[str], bool]) -> MountPoint:
 
 def from_tmpfs(destination: str, options: str) -> MountPoint:
     """One ``--tmpfs destination[:options]``; raises InvalidMount."""
-    if destination and not destination.startswith("/"):
+    if not destination.startswith("/"):
         # Docker names no kind of mount here
         raise InvalidMount(f"invalid mount path: '{destination}' mount path must be absolute")
-    if destination and posixpath.normpath(destination) in _ROOTS:
+    if posixpath.normpath(destination) in _ROOTS:
         raise InvalidMount("invalid specification: destination can't be '/'")
     _check_destination("tmpfs", destination)
-    words = tuple(word for word in options.split(",") if word)
+    words = tuple(options.split(",")) if options else ()
     validate_tmpfs(words)
     return MountPoint(type="tmpfs", destination=_clean(destination), rw="ro" not in words, options=words)
 

@@ -426,7 +426,7 @@ class FakeNetworks:
     def list(self, filters: Any) -> Sequence[networks.Network]:
         return [networks.Network(name="bridge", id="b" * 64)]
 
-    def inspect(self, ref: str) -> networks.Network:
+    def inspect(self, ref: str, scope: str = "") -> networks.Network:
         return networks.Network(name=ref, id="b" * 64)
 
 

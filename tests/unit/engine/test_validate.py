@@ -91,7 +91,7 @@ def test_host_configurations_that_cannot_be(asked: dict[str, Any], message: str)
         ("80/tcp", PortBinding(host_port="9-8"), 'invalid port specification: "9-8"'),
         ("80/tcp", PortBinding(host_ip="1.2.3"), "invalid IP address: 1.2.3"),
         ("80/icmp", PortBinding(), 'invalid port specification: "80/icmp"'),
-        ("0/tcp", PortBinding(), 'invalid port specification: "0/tcp"'),
+        ("0/tcp", PortBinding(), 'invalid port specification: "0"'),
         ("80/tcp", PortBinding(firewall="none"), "invalid firewall none of port 80/tcp: it is own or host"),
     ],
 )

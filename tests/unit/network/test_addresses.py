@@ -8,7 +8,7 @@ import pytest
 
 from wharfie.errors import InvalidArgument
 from wharfie.network.addresses import REST_SECONDS, Pool, choose_subnet, mac_of, parse_bip
-from wharfie.network.model import AddressUnavailable, Subnet
+from wharfie.network.model import AddressTaken, AddressUnavailable, Subnet
 
 
 class Clock:
@@ -95,8 +95,8 @@ def test_reset_believes_what_it_is_told() -> None:
 def test_an_asked_for_address_must_be_free_and_inside() -> None:
     pool, _ = _pool()
     pool.claim("172.17.9.9")
-    with pytest.raises(AddressUnavailable, match="Address already in use"):
-        pool.claim("172.17.9.9")
-    for outside in ("172.18.0.1", "172.17.0.0", "172.17.255.255"):
-        with pytest.raises(AddressUnavailable, match="no configured subnet"):
-            pool.claim(outside)
+    for taken in ("172.17.9.9", "172.17.0.1", "172.17.0.0", "172.17.255.255"):
+        with pytest.raises(AddressTaken, match="Address already in use"):
+            pool.claim(taken)
+    with pytest.raises(AddressUnavailable, match="no configured subnet"):
+        pool.claim("172.18.0.1")

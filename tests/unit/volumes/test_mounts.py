@@ -179,11 +179,11 @@ def test_a_tmpfs_mount() -> None:
                 target="/x",
                 bind_options=BindOptions(read_only_non_recursive=True),
             ),
-            "mount must be read-only",
+            "mount options conflict: !ReadOnly && BindOptions.ReadOnlyNonRecursive",
         ),
         (
             Mount(type="bind", source="/there", target="/x", volume_options=VolumeOptions()),
-            "field VolumeOptions must not be specified",
+            'VolumeOptions must not be specified on mount type "bind"',
         ),
         (
             Mount(type="volume", target="/x", read_only=True),
@@ -191,7 +191,7 @@ def test_a_tmpfs_mount() -> None:
         ),
         (
             Mount(type="volume", source="v", target="/x", bind_options=BindOptions()),
-            "field BindOptions must not be specified",
+            'BindOptions must not be specified on mount type "volume"',
         ),
         (
             Mount(type="volume", source="v", target="/x", volume_options=VolumeOptions(subpath="../up")),

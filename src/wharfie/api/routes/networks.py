@@ -21,7 +21,8 @@ def routes(networks: Networks) -> list[Route]:
         return json_answer(found)
 
     async def inspect(call: Call) -> Answer:
-        return json_answer(networks.inspect(call.argument))
+        call.strict_flag("verbose")
+        return json_answer(networks.inspect(call.argument, call.text("scope")))
 
     async def create(call: Call) -> Answer:
         return json_answer(networks.create(requests.network(call, await call.read(NetworkCreate))), 201)

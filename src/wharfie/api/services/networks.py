@@ -10,7 +10,7 @@ from wharfie.engine.containers import Containers
 from wharfie.errors import InvalidArgument, NotFound, WharfieError
 from wharfie.network.creating import Wish
 from wharfie.network.manager import NetworkManager
-from wharfie.network.model import Endpoint, Subnet
+from wharfie.network.model import Endpoint, NetworkNotFound, Subnet
 from wharfie.network.model import Network as Domain
 from wharfie.support.units import format_time
 from wharfie.wire.config import EndpointSettings
@@ -43,17 +43,19 @@ class NetworkService:
         for name in filters:
             if name not in _FILTERS:
                 raise InvalidArgument(f"invalid filter '{name}'")
-        if filters.get("dangling"):
-            engine_filters.boolean("dangling", filters["dangling"])
+        _dangling(filters)
         return [
             self._wire(network, members=False)
             for network in sorted(self._manager.list(), key=lambda network: network.name)
             if self._listed(network, filters)
         ]
 
-    def inspect(self, ref: str) -> Network:
-        """``docker network inspect``."""
-        return self._wire(self._manager.get(ref), members=True)
+    def inspect(self, ref: str, scope: str = "") -> Network:
+        """``docker network inspect``; in another scope than that of this machine there are none."""
+        network = self._manager.get(ref)
+        if scope and scope != network.scope:
+            raise NetworkNotFound(ref)
+        return self._wire(network, members=True)
 
     def create(self, body: NetworkCreate) -> NetworkCreated:
         """``docker network create``."""
@@ -76,7 +78,7 @@ class NetworkService:
                 attachable=body.attachable,
                 scope=body.scope,
                 ipam_driver=ipam.driver,
-                ipam_options=ipam.options or {},
+                ipam_options=ipam.options,
             )
         )
         self._emit("create", made)
@@ -88,8 +90,8 @@ class NetworkService:
 
     async def connect(self, ref: str, body: NetworkConnect) -> None:
         """``docker network connect``."""
+        container = self._containers.get(_named(body.container))
         network = self._manager.get(ref)
-        container = self._containers.get(body.container)
         asked = body.endpoint_config or EndpointSettings()
         await self._engine.connect(network, container, asked)
 
@@ -97,11 +99,12 @@ class NetworkService:
         """``docker network disconnect``."""
         network = self._manager.get(ref)
         try:
-            container = self._containers.get(body.container)
+            container = self._containers.get(_named(body.container))
         except NotFound:
             if not body.force:
                 raise
-            return
+            # what is gone has given its seats up
+            raise NotFound(f"endpoint {body.container} not found") from None
         await self._engine.disconnect(network, container, force=body.force)
 
     def prune(self, filters: Filters) -> NetworkPrune:
@@ -146,7 +149,7 @@ class NetworkService:
             driver=network.driver,
             enable_ipv4=network.ipv4,
             enable_ipv6=network.ipv6,
-            ipam=IPAM(driver=network.ipam_driver, options=network.ipam_options or None, config=pools or None),
+            ipam=IPAM(driver=network.ipam_driver, options=network.ipam_options, config=pools or None),
             internal=network.internal,
             attachable=network.attachable,
             containers=self._members(network.members) if members else {},
@@ -173,10 +176,10 @@ class NetworkService:
 
     def _listed(self, network: Domain, filters: Filters) -> bool:
         """Every filter must hold; of several values of one, one must."""
-        dangling = filters.get("dangling")
-        if dangling:
+        dangling = _dangling(filters)
+        if dangling is not None:
             unused = network.user_defined and not self._engine.users(network)
-            if unused is not engine_filters.boolean("dangling", dangling):
+            if unused is not dangling:
                 return False
         for value in filters.get("type", ()):
             if value not in ("builtin", "custom"):
@@ -191,6 +194,23 @@ class NetworkService:
         if not all(_labelled(network, value) for value in filters.get("label", ())):
             return False
         return all(any(map(check, filters[name])) for name, check in checks if filters.get(name))
+
+
+def _named(ref: str) -> str:
+    if not ref:
+        raise InvalidArgument('invalid name or ID supplied: ""')
+    return ref
+
+
+def _dangling(filters: Filters) -> bool | None:
+    values = filters.get("dangling", [])
+    if len(values) > 1:
+        raise InvalidArgument('got more than one value for filter key "dangling"')
+    if values and values[0] not in ("true", "1", "false", "0"):
+        raise InvalidArgument(
+            'invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")'
+        )
+    return values[0] in ("true", "1") if values else None
 
 
 def _has_labels(network: Domain, filters: Filters) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from wharfie.api.backends import Filters
@@ -79,7 +79,7 @@ class VolumeService:
     async def prune(self, filters: Filters) -> VolumePrune:
         """``docker volume prune``: anonymous volumes nobody uses, or all of those whose files are ours."""
         _check(filters, _PRUNING)
-        everything = [value.lower() for value in filters.get("all", ())] in (["1"], ["true"])
+        everything = _every(filters.get("all", ()))
         candidates = [
             volume.name
             for volume in self._manager.list()
@@ -116,6 +116,15 @@ def _matches(pattern: str, name: str) -> bool:
         return re.search(pattern, name) is not None
     except re.error:
         return pattern == name
+
+
+def _every(values: Sequence[str]) -> bool:
+    for value in values:
+        if value.lower() not in ("0", "1", "t", "f", "true", "false"):
+            raise InvalidArgument(
+                f"invalid filter 'all': strconv.ParseBool: parsing \"{value}\": invalid syntax"
+            )
+    return [value.lower() for value in values] in (["1"], ["t"], ["true"])
 
 
 def _check(filters: Filters, known: frozenset[str]) -> None:
