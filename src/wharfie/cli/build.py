@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from wharfie.cli import buildcaches, buildoptions, buildoutput
 from wharfie.cli.buildshow import Failure, shown
 from wharfie.cli.context import Context, say
-from wharfie.cli.contexts import fingerprint, pack, rules
 from wharfie.cli.errors import CommandError
 from wharfie.cli.pull import read_parts
+from wharfie.client.packing import fingerprint, pack, rules
 from wharfie.support import json
 from wharfie.support.files import atomic_write
 

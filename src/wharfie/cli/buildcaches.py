@@ -12,9 +12,9 @@ from typing import Any
 from wharfie.cli.buildoptions import fields
 from wharfie.cli.buildoutput import Body
 from wharfie.cli.context import Context, warn
-from wharfie.cli.contexts import pack
 from wharfie.cli.errors import CommandError
 from wharfie.client.api import query
+from wharfie.client.packing import pack
 from wharfie.support import json
 from wharfie.support.files import atomic_write
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode
 from typing import Any, NamedTuple
 
-from wharfie.cli.credentials import load
 from wharfie.cli.epoch import source_date
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
+from wharfie.client import credentials
 from wharfie.client.api import query
 from wharfie.support import csvline, json
 
@@ -155,13 +155,7 @@ def fields(text: str, option: str) -> dict[str, str]:
 
 def headers(context: Context, options: dict[str, Any]) -> dict[str, str]:
     """Credentials, and the key under which secrets and agents wait."""
-    found = {}
-    settings = context.settings
-    registries = {*(settings.get("auths") or {}), *(settings.get("credHelpers") or {})}
-    auths = {name: load(context, name).config(name) for name in sorted(registries)}
-    auths = {name: auth for name, auth in auths.items() if len(auth) > 1}
-    if auths:
-        found["X-Registry-Config"] = urlsafe_b64encode(json.dumps(auths).encode()).decode()
+    found = credentials.registry_config(context.user)
     secrets = dict(_secret(text) for text in options.get("secret") or [])
     agents = dict(_agent(text) for text in options.get("ssh") or [])
     if secrets or agents:

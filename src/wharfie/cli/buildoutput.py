@@ -8,15 +8,15 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from wharfie.cli import credentials
 from wharfie.cli.buildoptions import fields
 from wharfie.cli.context import Context
 from wharfie.cli.errors import CommandError
 from wharfie.cli.outfile import put as write
 from wharfie.cli.pulling import follow, full_name
-from wharfie.cli.references import split, with_tag
+from wharfie.client import credentials
 from wharfie.client.api import query, quote
 from wharfie.client.http import Response
+from wharfie.client.references import split, with_tag
 from wharfie.support import csvline, json
 from wharfie.support.files import atomic_write
 
@@ -100,7 +100,7 @@ def _push(context: Context, names: tuple[str, ...]) -> dict[str, Any] | None:
     for name in names:
         repository, tag, _ = split(name)
         target = f"/images/{quote(repository, '/')}/push" + query(tag=tag or "latest")
-        headers = credentials.header(context, name)
+        headers = credentials.header(context.user, name)
         follow(context, "POST", target, fd=2, quiet=False, headers=headers)
         found = context.api.call("GET", f"/distribution/{quote(with_tag(name), '/')}/json", headers=headers)
         described = found["Descriptor"]
@@ -136,7 +136,7 @@ def _stream(context: Context, target: str, place: str) -> None:
 
 
 def _local(context: Context, identifier: str, place: str) -> None:
-    from wharfie.cli.extract import Extractor
+    from wharfie.client.extract import Extractor
 
     os.makedirs(place, exist_ok=True)
     connection, response = context.api.stream("GET", f"/images/{quote(identifier)}/rootfs")

@@ -200,7 +200,7 @@ def _values(context: Context, option: Any) -> list[Candidate]:
 def _named(context: Context, place: str) -> list[Candidate]:
     """Names of what a word of the usage line stands for."""
     if "CONTEXT" in place:
-        from wharfie.cli.contextstore import ContextStore
+        from wharfie.client.contextstore import ContextStore
 
         return [(name, "") for name in ("default", *ContextStore(context.config_directory).names())]
     found: list[Candidate] = []

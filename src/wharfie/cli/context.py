@@ -5,6 +5,8 @@ from __future__ import annotations
 import posix
 
 from wharfie.client.api import Api
+from wharfie.client.endpoint import DEFAULT
+from wharfie.client.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,26 +15,10 @@ if TYPE_CHECKING:
     from wharfie.client.address import Address
 
 
-DEFAULT = "default"
-"""The context that is no other: the daemon of this machine, or the one of -H and WHARFIE_HOST."""
-CURRENT = "wharfie-context"
-
-
-def current_name(directory: str) -> str:
-    """The context that ``context use`` made the current one of these settings."""
-    try:
-        fd = posix.open(f"{directory}/{CURRENT}", posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return DEFAULT
-    data = posix.read(fd, 4096)
-    posix.close(fd)
-    return data.decode("utf-8", "replace").strip() or DEFAULT
-
-
 class Context:
     """One invocation."""
 
-    __slots__ = ("_settings", "api", "config_directory", "debug", "name")
+    __slots__ = ("api", "config_directory", "debug", "name", "user")
 
     def __init__(
         self, address: Address, config_directory: str, debug: bool, *, name: str = DEFAULT, may_start: bool
@@ -42,7 +28,7 @@ class Context:
         self.api = Api(address, self._start_daemon if may_start and address.is_default else None)
         self.config_directory = config_directory
         self.debug = debug
-        self._settings: dict[str, Any] | None = None
+        self.user = Settings(config_directory)
 
     def _start_daemon(self) -> None:
         from wharfie.client.autostart import ensure
@@ -53,22 +39,12 @@ class Context:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The user's ``config.json``; empty when there is none, or when it cannot be read."""
-        if self._settings is None:
-            self._settings = {}
-            try:
-                with open(f"{self.config_directory}/config.json", "rb", 0) as file:
-                    data = file.read()
-            except OSError:
-                return self._settings
-            from wharfie.support import json
-
-            try:
-                value = json.loads(data)
-                self._settings = value if isinstance(value, dict) else {}
-            except ValueError as error:
-                warn(f"WARNING: Error loading config file: {self.config_directory}/config.json: {error}")
-        return self._settings
+        """The user's ``config.json``; a file that cannot be read is told of once."""
+        values = self.user.values
+        if self.user.problem:
+            warn(f"WARNING: {self.user.problem}")
+            self.user.problem = ""
+        return values
 
     def detach_keys(self, options: dict[str, Any]) -> str:
         """The keys that detach: the option's, else the settings', else empty (Docker's ctrl-p,ctrl-q)."""

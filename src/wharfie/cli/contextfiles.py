@@ -8,11 +8,11 @@ import os
 import sys
 import tarfile
 
-from wharfie.cli import contextstore
 from wharfie.cli.context import Context, say, warn
-from wharfie.cli.contextstore import FILES, LIMIT, ContextStore, Named
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
+from wharfie.client import contextstore
+from wharfie.client.contextstore import FILES, LIMIT, ContextStore, Named
 
 EXPORT = Command(
     "context export [OPTIONS] CONTEXT [FILE|-]",

@@ -25,10 +25,10 @@ from typing import IO, Any, cast
 
 from wharfie.cli.context import Context, warn, write
 from wharfie.cli.errors import CommandError
-from wharfie.cli.extract import Extractor
 from wharfie.cli.options import Command
 from wharfie.cli.pull import read_parts
 from wharfie.client.api import check, query, quote
+from wharfie.client.extract import Extractor
 from wharfie.client.http import Response
 from wharfie.support.units import format_size
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import getpass
 import sys
 
-from wharfie.cli import credentials
 from wharfie.cli.context import Context, warn
-from wharfie.cli.credentials import HUB, Credentials
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
+from wharfie.client import credentials
+from wharfie.client.credentials import HUB, Credentials
 from wharfie.client.errors import ApiError
 
 LOGIN = Command(
@@ -40,7 +40,7 @@ def login(context: Context, arguments: list[str]) -> int:
         password = sys.stdin.read().rstrip("\r\n")
         if not password:
             raise CommandError("password is empty")
-    known = credentials.load(context, registry)
+    known = credentials.load(context.user, registry)
     if not user and not password and known != Credentials():
         warn("Authenticating with existing credentials...")
         try:
@@ -77,7 +77,7 @@ def _finish(context: Context, registry: str, given: Credentials) -> int:
     answer = context.api.post("/auth", given.config(registry))
     token = answer.get("IdentityToken") or ""
     kept = Credentials(given.username, "", token) if token else given
-    if credentials.save(context, registry, kept):
+    if credentials.save(context.user, registry, kept):
         warn(
             f"\nWARNING! Your credentials are stored unencrypted in "
             f"'{context.config_directory}/config.json'.\n"
@@ -94,6 +94,6 @@ def logout(context: Context, arguments: list[str]) -> int:
     registry = credentials.key_of(words[0] if words else "")
     shown = registry if registry != HUB else HUB
     sys.stdout.write(f"Removing login credentials for {shown}\n")
-    if not credentials.erase(context, registry):
+    if not credentials.erase(context.user, registry):
         warn(f"Not logged in to {shown}")
     return 0

@@ -14,7 +14,6 @@ import sys
 from wharfie.cli.errors import PROGRAM, CommandError, NeedsHelp
 from wharfie.cli.options import Command
 from wharfie.errors import WharfieError
-from wharfie.support.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,18 +220,17 @@ def find(words: list[str]) -> tuple[str, str, list[str]]:
 
 
 def _context(options: dict[str, Any], module: str, function: str) -> Context:
-    from wharfie.cli.context import DEFAULT, Context, current_name
+    from wharfie.cli.context import Context
     from wharfie.client.address import Address
+    from wharfie.client.endpoint import DEFAULT, chosen, settings_directory
 
     host, name = options.get("host"), options.get("context")
     if host and name:
         raise CommandError("conflicting options: cannot specify both --host and --context")
-    directory = options.get("config") or variable("DOCKER_CONFIG") or (variable("HOME") or "") + "/.docker"
-    if not name:
-        host = host or variable("WHARFIE_HOST")
-        name = DEFAULT if host else variable("WHARFIE_CONTEXT") or current_name(directory)
+    directory = options.get("config") or settings_directory()
+    host, name = chosen(host, name, directory)
     if name != DEFAULT and module not in ("named", "contextfiles"):
-        from wharfie.cli.contextstore import host_of
+        from wharfie.client.contextstore import host_of
 
         host = host_of(directory, name)
     return Context(

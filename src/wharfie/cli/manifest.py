@@ -11,12 +11,12 @@ import json
 import sys
 from typing import Any
 
-from wharfie.cli import credentials
 from wharfie.cli.context import Context, warn
 from wharfie.cli.errors import CommandError
 from wharfie.cli.listing import FORMAT, show
 from wharfie.cli.manifestfiles import DOCKER_LIST, Lists, full, index_of, with_details
 from wharfie.cli.options import Command
+from wharfie.client import credentials
 from wharfie.client.api import query
 from wharfie.client.errors import ApiError
 from wharfie.support.units import format_size
@@ -105,7 +105,7 @@ def fetch(context: Context, name: str, *, children: bool, insecure: bool) -> Ite
     """A manifest from its registry; raises CommandError."""
     target = "/wharfie/manifests" + query(name=name, children=children, insecure=insecure)
     try:
-        found: Item = context.api.call("GET", target, headers=credentials.header(context, name))
+        found: Item = context.api.call("GET", target, headers=credentials.header(context.user, name))
     except ApiError as error:
         if error.status == 404:
             raise CommandError(f"no such manifest: {full(name)}") from None
@@ -173,7 +173,7 @@ def push(context: Context, arguments: list[str]) -> int:
         "Sources": [_by_digest(item) for item in items],
     }
     target = "/wharfie/manifests" + query(name=name, insecure=options.get("insecure", False))
-    answer = context.api.post(target, body, headers=credentials.header(context, name))
+    answer = context.api.post(target, body, headers=credentials.header(context.user, name))
     sys.stdout.write(f"{answer['Digest']}\n")
     if options.get("purge"):
         lists.remove(name)
@@ -202,7 +202,7 @@ def referrers(context: Context, arguments: list[str]) -> int:
     """``manifest referrers``."""
     options, (name,) = REFERRERS.parse(arguments)
     target = "/wharfie/referrers" + query(name=name, artifactType=options.get("artifact-type"))
-    found = context.api.call("GET", target, headers=credentials.header(context, name))
+    found = context.api.call("GET", target, headers=credentials.header(context.user, name))
     rows = [
         {
             "Annotations": one.get("annotations") or {},

@@ -7,14 +7,15 @@ import os
 import sys
 from typing import Any
 
-from wharfie.cli import contextstore
-from wharfie.cli.context import DEFAULT, Context, say, warn
-from wharfie.cli.contextstore import FILES, LIMIT, ContextStore, Named
+from wharfie.cli.context import Context, say, warn
 from wharfie.cli.errors import CommandError
 from wharfie.cli.listing import FORMAT, show
 from wharfie.cli.options import Command
+from wharfie.client import contextstore
 from wharfie.client.address import Address, default_socket
-from wharfie.client.errors import InvalidHost
+from wharfie.client.contextstore import FILES, LIMIT, ContextStore, Named
+from wharfie.client.endpoint import DEFAULT
+from wharfie.client.errors import BadContext, InvalidHost
 
 _DESCRIPTION = ("description", "", "string", "What the context is for")
 _ENDPOINT = (
@@ -204,7 +205,7 @@ def inspect(context: Context, arguments: list[str]) -> int:
     for name in words or [context.name]:
         try:
             found.append(_described(store, _find(store, name)))
-        except CommandError as error:
+        except BadContext as error:
             problem = problem or str(error)
     form = options.get("format")
     if form and form != "json":

@@ -50,9 +50,9 @@ def pull(
     if not all_tags and not tag and not digest:
         tag = "latest"
     target = "/images/create" + query(fromImage=name, tag=digest or tag, platform=platform)
-    from wharfie.cli import credentials
+    from wharfie.client import credentials
 
-    follow(context, "POST", target, fd=fd, quiet=quiet, headers=credentials.header(context, name))
+    follow(context, "POST", target, fd=fd, quiet=quiet, headers=credentials.header(context.user, name))
 
 
 def full_name(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from wharfie.cli import credentials
 from wharfie.cli.context import Context
 from wharfie.cli.errors import CommandError
 from wharfie.cli.listing import FORMAT, filters, show
@@ -12,6 +11,7 @@ from wharfie.cli.options import Command
 from wharfie.cli.pulling import follow, full_name
 from wharfie.cli.references import split, validate
 from wharfie.cli.table import ellipsis
+from wharfie.client import credentials
 from wharfie.client.api import query, quote
 
 PUSH = Command(
@@ -66,7 +66,7 @@ def push(context: Context, arguments: list[str]) -> int:
         tag="" if every else tag, platform=options.get("platform")
     )
     # the daemon wants the header even from those who have nothing to say, as Docker's does
-    headers = credentials.header(context, name) or {"X-Registry-Auth": "e30="}
+    headers = credentials.header(context.user, name) or {"X-Registry-Auth": "e30="}
     follow(context, "POST", target, fd=1, quiet=quiet, headers=headers)
     if quiet:
         sys.stdout.write(full_name(name if every else f"{name}:{tag}") + "\n")
@@ -79,7 +79,7 @@ def search(context: Context, arguments: list[str]) -> int:
     target = "/images/search" + query(
         term=words[0], limit=options.get("limit"), filters=filters(options.get("filter"))
     )
-    found = context.api.call("GET", target, headers=credentials.header(context, words[0])) or []
+    found = context.api.call("GET", target, headers=credentials.header(context.user, words[0])) or []
     found.sort(key=lambda one: -one["star_count"])
     whole = options.get("no-trunc", False)
     rows = []

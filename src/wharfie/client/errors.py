@@ -21,6 +21,26 @@ class BrokenAnswer(InternalError):
     """The other side does not speak HTTP, or hung up in the middle of an answer."""
 
 
+class BadContext(InvalidArgument):
+    """A named daemon that is not there, or cannot be read or made."""
+
+
+class BadSettings(InvalidArgument):
+    """The user's settings say something that cannot be meant."""
+
+
+class BadCredentials(BadSettings):
+    """The credentials for a registry cannot be read, or the program that keeps them fails."""
+
+
+class BadBuildContext(InvalidArgument):
+    """A directory to build from cannot be read."""
+
+
+class BadArchive(InvalidArgument):
+    """A tar stream that cannot be extracted."""
+
+
 class ApiError(WharfieError):
     """The daemon refused a request; ``message`` is the daemon's own sentence."""
 

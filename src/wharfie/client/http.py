@@ -25,18 +25,56 @@ if TYPE_CHECKING:
 HEAD_LIMIT = 1 << 16
 READ_SIZE = 1 << 20
 _SENDFILE = 1 << 30
+LAST_CHUNK = b"0\r\n\r\n"
 _UPGRADE = "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+
+
+def request(
+    method: str,
+    target: str,
+    body: bytes | None,
+    headers: dict[str, str] | None,
+    content_type: str,
+    *,
+    upgrade: bool = False,
+) -> bytes:
+    """A whole request."""
+    head = _begin(method, target, headers)
+    if upgrade:
+        head += _UPGRADE
+    if body is not None:
+        head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+    elif method != "GET":
+        head += "Content-Length: 0\r\n"
+    return head.encode() + b"\r\n" + (body or b"")
+
+
+def upload(method: str, target: str, content_type: str, headers: dict[str, str] | None = None) -> bytes:
+    """The head of a request whose body comes in chunks."""
+    head = _begin(method, target, headers)
+    return f"{head}Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+
+
+def chunk(part: bytes) -> bytes:
+    """A part of such a body."""
+    return b"%x\r\n%s\r\n" % (len(part), part)
+
+
+def _begin(method: str, target: str, headers: dict[str, str] | None) -> str:
+    head = f"{method} {target} HTTP/1.1\r\nHost: wharfie\r\nUser-Agent: wharfie\r\n"
+    for name, value in (headers or {}).items():
+        head += f"{name}: {value}\r\n"
+    return head
 
 
 class Connection:
     """One connection to the daemon."""
 
-    __slots__ = ("_at", "_buffer", "reusable", "sock")
+    __slots__ = ("incoming", "reusable", "sock")
 
     def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
-        self._buffer = b""
-        self._at = 0
+        self.incoming = Incoming()
         self.reusable = True
 
     def send(
@@ -50,16 +88,7 @@ class Connection:
         content_type: str = "application/json",
     ) -> None:
         """Write a request in one piece; raises BrokenAnswer when the other side is gone."""
-        head = f"{method} {target} HTTP/1.1\r\nHost: wharfie\r\nUser-Agent: wharfie\r\n"
-        if upgrade:
-            head += _UPGRADE
-        for name, value in (headers or {}).items():
-            head += f"{name}: {value}\r\n"
-        if body is not None:
-            head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
-        elif method != "GET":
-            head += "Content-Length: 0\r\n"
-        self._send(head.encode() + b"\r\n" + (body or b""))
+        self._send(request(method, target, body, headers, content_type, upgrade=upgrade))
 
     def send_stream(
         self,
@@ -70,22 +99,15 @@ class Connection:
         headers: dict[str, str] | None = None,
     ) -> None:
         """Write a request whose body's length is not known beforehand, chunked."""
-        more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-        self._send(
-            f"{method} {target} HTTP/1.1\r\nHost: wharfie\r\nUser-Agent: wharfie\r\n"
-            f"Content-Type: {content_type}\r\n{more}Transfer-Encoding: chunked\r\n\r\n".encode()
-        )
+        self._send(upload(method, target, content_type, headers))
         for part in parts:
             if part:
-                self._send(b"%x\r\n" % len(part) + part + b"\r\n")
-        self._send(b"0\r\n\r\n")
+                self._send(chunk(part))
+        self._send(LAST_CHUNK)
 
     def send_file(self, method: str, target: str, fd: int, size: int, content_type: str) -> None:
         """Write a request whose body is a file's next ``size`` bytes: one chunk, never copied by us."""
-        self._send(
-            f"{method} {target} HTTP/1.1\r\nHost: wharfie\r\nUser-Agent: wharfie\r\n"
-            f"Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n".encode()
-        )
+        self._send(upload(method, target, content_type) + b"%x\r\n" % size)
         left = size
         while left:
             try:
@@ -97,7 +119,7 @@ class Connection:
                 self.reusable = False
                 raise BrokenAnswer("the file became shorter while it was sent")
             left -= done
-        self._send(b"\r\n0\r\n\r\n")
+        self._send(b"\r\n" + LAST_CHUNK)
 
     def _send(self, data: bytes) -> None:
         try:
@@ -108,60 +130,28 @@ class Connection:
 
     def response(self) -> Response:
         """Read the head of the answer; raises BrokenAnswer."""
-        while (end := self._buffer.find(b"\r\n\r\n", self._at)) < 0:
-            self._fill("the wharfie daemon closed the connection before it answered")
-        lines = self._buffer[self._at : end].decode("latin-1").split("\r\n")
-        self._at = end + 4
-        words = lines[0].split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
-            self.reusable = False
-            raise BrokenAnswer(f"what answers is not a wharfie daemon: {lines[0][:80]!r}")
-        status = int(words[1])
-        if status == 100:
-            return self.response()
-        headers = {}
-        for line in lines[1:]:
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        return Response(self, status, headers)
-
-    def _fill(self, complaint: str) -> None:
-        part = b""
-        if len(self._buffer) - self._at <= HEAD_LIMIT:
-            try:
-                part = self.sock.recv(READ_SIZE)
-            except ConnectionError:
-                part = b""
-        if not part:
-            self.reusable = False
-            raise BrokenAnswer(complaint)
-        self._buffer = self._buffer[self._at :] + part
-        self._at = 0
-
-    def receive(self, size: int = READ_SIZE) -> bytes:
-        """Raw bytes; empty at the end of the stream."""
-        if self._at < len(self._buffer):
-            data = self._buffer[self._at : self._at + size]
-            self._at += len(data)
-            return data
         try:
-            return self.sock.recv(size)
-        except ConnectionError:
-            return b""
+            while (head := self.incoming.head()) is None:
+                if not self.fill():
+                    raise BrokenAnswer("the wharfie daemon closed the connection before it answered")
+        except BrokenAnswer:
+            self.reusable = False
+            raise
+        return Response(self, *head)
 
-    def receive_line(self) -> bytes:
-        """A line without its end; raises BrokenAnswer."""
-        while (end := self._buffer.find(b"\n", self._at)) < 0:
-            self._fill("the wharfie daemon closed the connection in the middle of an answer")
-        line = self._buffer[self._at : end]
-        self._at = end + 1
-        return line.rstrip(b"\r")
+    def fill(self) -> bool:
+        """Wait for more to arrive; False at the end of the stream."""
+        try:
+            data = self.sock.recv(READ_SIZE)
+        except ConnectionError:
+            return False
+        self.incoming.feed(data)
+        return bool(data)
 
     def hijack(self) -> tuple[_socket.socket, bytes]:
         """The socket, from now on the caller's own, and the bytes that are read already."""
         self.reusable = False
-        rest, self._buffer = self._buffer[self._at :], b""
-        return self.sock, rest
+        return self.sock, self.incoming.take(HEAD_LIMIT + READ_SIZE)
 
     def close(self) -> None:
         """End the connection."""
@@ -169,57 +159,148 @@ class Connection:
         self.sock.close()
 
 
+class Incoming:
+    """What has arrived on a connection and is not read yet; knows nothing of how it arrives."""
+
+    __slots__ = ("_at", "_buffer")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._at = 0
+
+    def feed(self, data: bytes) -> None:
+        """More has arrived."""
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+
+    def head(self) -> tuple[int, dict[str, str]] | None:
+        """Status and headers of an answer; None while they are not whole. Raises BrokenAnswer."""
+        text = self._before(b"\r\n\r\n")
+        if text is None:
+            return None
+        lines = text.decode("latin-1").split("\r\n")
+        words = lines[0].split(" ", 2)
+        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
+            raise BrokenAnswer(f"what answers is not a wharfie daemon: {lines[0][:80]!r}")
+        if words[1] == "100":
+            return self.head()
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        return int(words[1]), headers
+
+    def line(self) -> bytes | None:
+        """A line without its end; None while it is not whole. Raises BrokenAnswer."""
+        line = self._before(b"\n")
+        return None if line is None else line.rstrip(b"\r")
+
+    def _before(self, mark: bytes) -> bytes | None:
+        end = self._buffer.find(mark, self._at)
+        if end < 0:
+            if len(self._buffer) - self._at > HEAD_LIMIT:
+                raise BrokenAnswer("the wharfie daemon's answer has a line or a head without an end")
+            return None
+        text = self._buffer[self._at : end]
+        self._at = end + len(mark)
+        return text
+
+    def take(self, size: int) -> bytes:
+        """Up to ``size`` bytes as they are; empty when none have arrived."""
+        data = self._buffer[self._at : self._at + size]
+        self._at += len(data)
+        return data
+
+
+class Body:
+    """The body of an answer, taken out of what arrives."""
+
+    __slots__ = ("_chunked", "_incoming", "_left", "done", "keeps")
+
+    def __init__(self, incoming: Incoming, status: int, headers: dict[str, str]) -> None:
+        self._incoming = incoming
+        self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        # -1: up to the end of the stream; -2: the end of a chunk is to come; -3: the last chunk was there
+        self._left = 0 if self._chunked or status in (204, 304) else int(headers.get("content-length", "-1"))
+        self.done = not self._chunked and self._left == 0
+        self.keeps = headers.get("connection", "").lower() != "close" and (self._chunked or self._left >= 0)
+        """Whether the connection can be used again behind it."""
+
+    def part(self, size: int) -> bytes | None:
+        """The next part, empty at the end; None when more has to arrive first. Raises BrokenAnswer."""
+        while not self.done:
+            if self._chunked and self._left <= 0:
+                if not self._next_chunk():
+                    return None
+                continue
+            data = self._incoming.take(size if self._left < 0 else min(size, self._left))
+            if not data:
+                return None
+            if self._left > 0:
+                self._left -= len(data)
+                if self._left == 0:
+                    if self._chunked:
+                        self._left = -2
+                    else:
+                        self.done = True
+            return data
+        return b""
+
+    def _next_chunk(self) -> bool:
+        """Go past the line between two chunks; whether it was there."""
+        line = self._incoming.line()
+        if line is None:
+            return False
+        if self._left == -2:
+            self._left = 0
+        elif self._left == -3:
+            # behind the last chunk: trailers, up to an empty line
+            self.done = not line
+        else:
+            try:
+                size = int(line.partition(b";")[0].strip(), 16)
+                if size < 0:
+                    raise ValueError
+                self._left = size or -3
+            except ValueError:
+                raise BrokenAnswer("the wharfie daemon sent a chunk without a length") from None
+        return True
+
+    def ended(self) -> None:
+        """Nothing more will arrive; raises BrokenAnswer where that is too early."""
+        if self._chunked or self._left > 0:
+            raise BrokenAnswer("the wharfie daemon closed the connection in the middle of an answer")
+        self.done = True
+
+
 class Response:
     """An answer: its head, and its body as it comes in."""
 
-    __slots__ = ("_chunked", "_connection", "_left", "done", "headers", "status")
+    __slots__ = ("_body", "_connection", "headers", "status")
 
     def __init__(self, connection: Connection, status: int, headers: dict[str, str]) -> None:
         self._connection = connection
         self.status = status
         self.headers = headers
-        self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
-        # -1: up to the end of the stream
-        self._left = 0 if self._chunked or status in (204, 304) else int(headers.get("content-length", "-1"))
-        self.done = not self._chunked and self._left == 0
-        if headers.get("connection", "").lower() == "close" or (not self._chunked and self._left < 0):
+        self._body = Body(connection.incoming, status, headers)
+        if not self._body.keeps:
             connection.reusable = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the body is read to its end."""
+        return self._body.done
 
     def read_some(self, size: int = READ_SIZE) -> bytes:
         """The next part of the body; empty at its end. Raises BrokenAnswer when it ends too early."""
-        if self.done:
-            return b""
-        if self._chunked and self._left == 0:
-            self._next_chunk()
-            if self.done:
-                return b""
-        data = self._connection.receive(size if self._left < 0 else min(size, self._left))
-        if not data:
-            self.done = True
-            if self._left < 0:
-                return b""
-            self._connection.reusable = False
-            raise BrokenAnswer("the wharfie daemon closed the connection in the middle of an answer")
-        if self._left > 0:
-            self._left -= len(data)
-            if self._left == 0:
-                if self._chunked:
-                    self._connection.receive_line()
-                else:
-                    self.done = True
-        return data
-
-    def _next_chunk(self) -> None:
-        line = self._connection.receive_line().partition(b";")[0].strip()
         try:
-            self._left = int(line, 16)
-        except ValueError:
+            while (part := self._body.part(size)) is None:
+                if not self._connection.fill():
+                    self._body.ended()
+        except BrokenAnswer:
             self._connection.reusable = False
-            raise BrokenAnswer("the wharfie daemon sent a chunk without a length") from None
-        if self._left == 0:
-            while self._connection.receive_line():
-                continue
-            self.done = True
+            raise
+        return part
 
     def parts(self) -> Iterator[bytes]:
         """The body in parts, as they come."""
@@ -228,10 +309,7 @@ class Response:
 
     def read(self) -> bytes:
         """The whole body."""
-        first = self.read_some()
-        if self.done:
-            return first
-        return b"".join([first, *self.parts()])
+        return b"".join(self.parts())
 
     def lines(self) -> Iterator[Any]:
         """JSON documents, one per line, of a stream."""

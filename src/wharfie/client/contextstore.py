@@ -20,8 +20,8 @@ import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
-from wharfie.cli.context import CURRENT, DEFAULT, current_name
-from wharfie.cli.errors import CommandError
+from wharfie.client.endpoint import CURRENT, DEFAULT, current_name
+from wharfie.client.errors import BadContext
 from wharfie.support.files import atomic_write
 
 FILES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
@@ -44,22 +44,22 @@ class Named:
 
 
 def validate(name: str) -> None:
-    """Raises CommandError."""
+    """Raises BadContext."""
     if name == DEFAULT:
-        raise CommandError('"default" is a reserved context name')
+        raise BadContext('"default" is a reserved context name')
     if not _NAME.match(name):
-        raise CommandError(
+        raise BadContext(
             f'context name "{name}" is invalid, names are validated against regexp '
             '"^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$"'
         )
 
 
 def host_of(directory: str, name: str) -> str:
-    """Where the daemon of a context is; raises CommandError."""
+    """Where the daemon of a context is; raises BadContext."""
     store = ContextStore(directory)
     found = store.get(name)
     if store.files(name):
-        raise CommandError(
+        raise BadContext(
             f'context "{name}" is for a connection with TLS, which this command line does not have: '
             "give the context an ssh:// host, or use the docker command line for it"
         )
@@ -90,10 +90,10 @@ class ContextStore:
         return sorted(document["Name"] for document in read if document)
 
     def get(self, name: str) -> Named:
-        """Raises CommandError if there is none of this name."""
+        """Raises BadContext if there is none of this name."""
         document = self._document(self.meta(name))
         if document is None:
-            raise CommandError(f'context "{name}": context not found: open {self.meta(name)}/meta.json: '
+            raise BadContext(f'context "{name}": context not found: open {self.meta(name)}/meta.json: '
                                "no such file or directory")  # fmt: skip
         endpoint = (document.get("Endpoints") or {}).get("docker") or {}
         return Named(
@@ -116,7 +116,7 @@ class ContextStore:
         atomic_write(f"{self.meta(context.name)}/meta.json", data, mode=0o644)
 
     def remove(self, name: str) -> None:
-        """Raises CommandError if there is none."""
+        """Raises BadContext if there is none."""
         self.get(name)
         shutil.rmtree(self.meta(name))
         if os.path.isdir(self.tls(name)):
@@ -151,7 +151,7 @@ class ContextStore:
         return current_name(self._directory)
 
     def use(self, name: str) -> None:
-        """Make it current; raises CommandError if there is none."""
+        """Make it current; raises BadContext if there is none."""
         place = f"{self._directory}/{CURRENT}"
         if name == DEFAULT:
             if os.path.exists(place):
@@ -168,5 +168,5 @@ class ContextStore:
         except FileNotFoundError:
             return None
         except (ValueError, OSError) as error:
-            raise CommandError(f"the context in {directory} cannot be read: {error}") from None
+            raise BadContext(f"the context in {directory} cannot be read: {error}") from None
         return value if isinstance(value, dict) and isinstance(value.get("Name"), str) else None

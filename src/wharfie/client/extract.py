@@ -13,13 +13,13 @@ import stat
 import tarfile
 from typing import IO
 
-from wharfie.cli.errors import CommandError
+from wharfie.client.errors import BadArchive
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY = 1 << 20
 
 
-class UnsafeArchive(CommandError):
+class UnsafeArchive(BadArchive):
     """The stream tries to leave its directory."""
 
 
@@ -48,13 +48,13 @@ class Extractor:
         self.size = 0
 
     def run(self, stream: IO[bytes]) -> None:
-        """Extract everything; raises UnsafeArchive or CommandError."""
+        """Extract everything; raises UnsafeArchive or BadArchive."""
         try:
             with tarfile.open(fileobj=stream, mode="r|", bufsize=_COPY) as archive:
                 for entry in archive:
                     self._entry(archive, entry)
         except tarfile.TarError as error:
-            raise CommandError(f"the archive cannot be read: {error}") from None
+            raise BadArchive(f"the archive cannot be read: {error}") from None
         # the times of directories last: making files in them changes them
         for path, entry in reversed(self._directories):
             self._finish_directory(path, entry)
@@ -77,7 +77,7 @@ class Extractor:
                 self._clear(parent, path)
                 self._make(archive, entry, parent, path)
         except OSError as error:
-            raise CommandError(f"cannot extract {'/'.join(path)}: {error.strerror}") from None
+            raise BadArchive(f"cannot extract {'/'.join(path)}: {error.strerror}") from None
         finally:
             os.close(parent)
 
@@ -106,7 +106,7 @@ class Extractor:
         except FileNotFoundError:
             return
         except IsADirectoryError:
-            raise CommandError(f"cannot overwrite directory {'/'.join(path)!r} with non-directory") from None
+            raise BadArchive(f"cannot overwrite directory {'/'.join(path)!r} with non-directory") from None
 
     def _directory(self, parent: int, path: list[str], entry: tarfile.TarInfo) -> None:
         try:
@@ -114,7 +114,7 @@ class Extractor:
             os.mkdir(path[-1], 0o700, dir_fd=parent)
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(path[-1], dir_fd=parent, follow_symlinks=False).st_mode):
-                raise CommandError(
+                raise BadArchive(
                     f"cannot overwrite non-directory {'/'.join(path)!r} with directory"
                 ) from None
         self._directories.append((path, entry))
@@ -169,6 +169,6 @@ class Extractor:
                 name, kind | (entry.mode & 0o777), os.makedev(entry.devmajor, entry.devminor), dir_fd=parent
             )
         else:
-            raise CommandError(f"cannot extract {'/'.join(path)}: unknown kind of file")
+            raise BadArchive(f"cannot extract {'/'.join(path)}: unknown kind of file")
         if self._owners:
             os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)

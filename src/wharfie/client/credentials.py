@@ -14,8 +14,8 @@ import os
 import subprocess
 from typing import Any, NamedTuple
 
-from wharfie.cli.context import Context
-from wharfie.cli.errors import CommandError
+from wharfie.client.errors import BadCredentials
+from wharfie.client.settings import Settings
 from wharfie.support.files import atomic_write
 
 HUB = "https://index.docker.io/v1/"
@@ -58,18 +58,28 @@ def key_of(server: str) -> str:
     return HUB if host in ("", "docker.io", "index.docker.io", "registry-1.docker.io") else host
 
 
-def header(context: Context, name: str) -> dict[str, str]:
+def header(settings: Settings, name: str) -> dict[str, str]:
     """The header with the credentials for the registry that the image ``name`` is in; empty without any."""
     registry = registry_of(name)
-    return load(context, registry).header(registry)
+    return load(settings, registry).header(registry)
 
 
-def load(context: Context, registry: str) -> Credentials:
-    """The credentials for a registry; empty ones when there are none. Raises CommandError."""
-    helper = _helper(context, registry)
+def registry_config(settings: Settings) -> dict[str, str]:
+    """The header with all credentials, for a build; empty without any."""
+    registries = {*(settings.values.get("auths") or {}), *(settings.values.get("credHelpers") or {})}
+    auths = {name: load(settings, name).config(name) for name in sorted(registries)}
+    auths = {name: auth for name, auth in auths.items() if len(auth) > 1}
+    if not auths:
+        return {}
+    return {"X-Registry-Config": base64.urlsafe_b64encode(json.dumps(auths).encode()).decode()}
+
+
+def load(settings: Settings, registry: str) -> Credentials:
+    """The credentials for a registry; empty ones when there are none. Raises BadCredentials."""
+    helper = _helper(settings, registry)
     if helper:
         return _ask_helper(helper, registry)
-    auths = context.settings.get("auths") or {}
+    auths = settings.values.get("auths") or {}
     found = [auths[key] for key in _spellings(registry) if isinstance(auths.get(key), dict)]
     entry: dict[str, Any] = found[0] if found else {}
     user, password = str(entry.get("username") or ""), str(entry.get("password") or "")
@@ -77,10 +87,10 @@ def load(context: Context, registry: str) -> Credentials:
         try:
             text = base64.b64decode(entry["auth"], validate=True).decode()
         except (binascii.Error, ValueError) as error:
-            raise CommandError(f"invalid auth configuration file: {registry}: {error}") from None
+            raise BadCredentials(f"invalid auth configuration file: {registry}: {error}") from None
         user, colon, password = text.partition(":")
         if not colon:
-            raise CommandError("invalid auth configuration file")
+            raise BadCredentials("invalid auth configuration file")
     return Credentials(user, password.rstrip("\0"), str(entry.get("identitytoken") or ""))
 
 
@@ -89,23 +99,23 @@ def _spellings(registry: str) -> list[str]:
             f"https://{registry}/v1/", f"https://{registry}/v2/"]  # fmt: skip
 
 
-def _helper(context: Context, registry: str) -> str:
-    helpers = context.settings.get("credHelpers") or {}
-    return str(helpers.get(registry) or context.settings.get("credsStore") or "")
+def _helper(settings: Settings, registry: str) -> str:
+    helpers = settings.values.get("credHelpers") or {}
+    return str(helpers.get(registry) or settings.values.get("credsStore") or "")
 
 
 def _run(helper: str, verb: str, given: str) -> str:
-    """One word with a helper; raises CommandError with what it says."""
+    """One word with a helper; raises BadCredentials with what it says."""
     program = f"docker-credential-{helper}"
     try:
         done = subprocess.run([program, verb], input=given.encode(), capture_output=True, check=False)
     except FileNotFoundError:
-        raise CommandError(
+        raise BadCredentials(
             f'error getting credentials - err: exec: "{program}": executable file not found in $PATH'
         ) from None
     said = done.stdout.decode(errors="replace").strip()
     if done.returncode:
-        raise CommandError(f"error {verb} credentials - err: exit status {done.returncode}, out: `{said}`")
+        raise BadCredentials(f"error {verb} credentials - err: exit status {done.returncode}, out: `{said}`")
     return said
 
 
@@ -113,18 +123,18 @@ def _ask_helper(helper: str, registry: str) -> Credentials:
     try:
         found = json.loads(_run(helper, "get", registry))
         user, secret = str(found["Username"]), str(found["Secret"])
-    except CommandError as error:
+    except BadCredentials as error:
         if _NOT_FOUND in error.message:
             return Credentials()
         raise
     except (ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"docker-credential-{helper} answers with something else: {error}") from None
+        raise BadCredentials(f"docker-credential-{helper} answers with something else: {error}") from None
     return Credentials(identity_token=secret) if user == _TOKEN_USER else Credentials(user, secret)
 
 
-def save(context: Context, registry: str, found: Credentials) -> bool:
+def save(settings: Settings, registry: str, found: Credentials) -> bool:
     """Keep credentials; whether they are in the file, unencrypted."""
-    helper = _helper(context, registry)
+    helper = _helper(settings, registry)
     if helper:
         user, secret = found.username, found.password
         if found.identity_token:
@@ -136,39 +146,39 @@ def save(context: Context, registry: str, found: Credentials) -> bool:
         entry = {"auth": base64.b64encode(pair).decode()}
         if found.identity_token:
             entry["identitytoken"] = found.identity_token
-    _change(context, registry, entry)
+    _change(settings, registry, entry)
     return not helper
 
 
-def erase(context: Context, registry: str) -> bool:
+def erase(settings: Settings, registry: str) -> bool:
     """Forget credentials; whether there were any."""
-    helper = _helper(context, registry)
-    known = any(key in (context.settings.get("auths") or {}) for key in _spellings(registry))
+    helper = _helper(settings, registry)
+    known = any(key in (settings.values.get("auths") or {}) for key in _spellings(registry))
     if helper:
         try:
             _run(helper, "erase", registry)
-        except CommandError as error:
+        except BadCredentials as error:
             if _NOT_FOUND not in error.message:
                 raise
     if known:
-        _change(context, registry, None)
+        _change(settings, registry, None)
     return known or bool(helper)
 
 
-def _change(context: Context, registry: str, entry: dict[str, str] | None) -> None:
+def _change(settings: Settings, registry: str, entry: dict[str, str] | None) -> None:
     """Write ``config.json`` with one entry changed, and everything else in it as it was."""
-    path = os.path.realpath(f"{context.config_directory}/config.json")
+    path = os.path.realpath(f"{settings.directory}/config.json")
     try:
         with open(path, encoding="utf-8") as file:
-            settings: dict[str, Any] = json.load(file)
+            values: dict[str, Any] = json.load(file)
     except FileNotFoundError:
-        settings = {}
+        values = {}
     except ValueError as error:
-        raise CommandError(f"{path} cannot be changed: it is not JSON: {error}") from None
-    auths = settings.setdefault("auths", {})
+        raise BadCredentials(f"{path} cannot be changed: it is not JSON: {error}") from None
+    auths = values.setdefault("auths", {})
     for key in _spellings(registry):
         auths.pop(key, None)
     if entry is not None:
         auths[registry] = entry
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    atomic_write(path, json.dumps(settings, indent="\t").encode(), mode=0o600)
+    atomic_write(path, json.dumps(values, indent="\t").encode(), mode=0o600)

@@ -12,7 +12,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 
-from wharfie.cli.errors import CommandError
+from wharfie.client.errors import BadBuildContext
 from wharfie.support.ignore import BadPattern, Matcher, read_patterns
 
 _CHUNK = 1 << 20
@@ -35,7 +35,7 @@ def rules(directory: str, dockerfile: str) -> Matcher | None:
         try:
             return Matcher(read_patterns(text))
         except BadPattern as error:
-            raise CommandError(f"error reading {path}: {error}") from None
+            raise BadBuildContext(f"error reading {path}: {error}") from None
     return None
 
 
@@ -86,7 +86,7 @@ def _walk(
             with os.scandir(place) as listed:
                 entries = sorted(listed, key=lambda entry: entry.name)
         except OSError as error:
-            raise CommandError(f"checking context: {error.strerror}: '{place}'") from None
+            raise BadBuildContext(f"checking context: {error.strerror}: '{place}'") from None
         for entry in entries:
             name = prefix + entry.name
             is_directory = entry.is_dir(follow_symlinks=False)
@@ -123,7 +123,7 @@ def _file(path: str, name: str, mode: int, when: int) -> Iterator[bytes]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
-        raise CommandError(f"error checking context: can't read '{path}': {error.strerror}") from None
+        raise BadBuildContext(f"error checking context: can't read '{path}': {error.strerror}") from None
     try:
         left = size = os.fstat(fd).st_size
         yield _header(name, mode, size, when, b"0")
