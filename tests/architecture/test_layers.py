@@ -175,5 +175,9 @@ def test_an_init_holds_a_docstring_and_re_exports(path: Path) -> None:
         return
     for node in ast.parse(path.read_text()).body:
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        version = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("__version__", "__all__")
-        assert docstring or version or isinstance(node, ast.Import | ast.ImportFrom), ast.unparse(node)
+        names = ("__version__", "__all__", "TYPE_CHECKING")
+        version = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in names
+        imported = isinstance(node, ast.Import | ast.ImportFrom)
+        # what the package offers to programs: for type checkers, and else the door to it
+        offered = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        assert docstring or version or imported or (offered and path.parent == SOURCE), ast.unparse(node)

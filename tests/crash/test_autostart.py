@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 
 from tests import ours
 
@@ -25,18 +26,34 @@ count() {
     done 2>/dev/null
     echo $found
 }
+PYTHONPATH="$SOURCE" "$PYTHON" -c 'import wharfie; wharfie.Client().system.ping()'
 echo daemons $(count wharfie.daemon.main)
 echo told $(cat /run/err.* | grep -c .)
 "$WHARFIE" system stop
 echo left $(count wharfie)
 echo socket $(ls /run/wharfie | grep -c sock || true)
+PYTHONPATH="$SOURCE" "$PYTHON" -c '
+import wharfie
+try:
+    wharfie.Client(start=False).system.ping()
+except wharfie.DaemonUnreachable:
+    print("not there")
+with wharfie.Client() as client:
+    print("started", client.system.ping())'
+"$WHARFIE" system stop
+echo left $(count wharfie)
 """
 
 
 def test_four_commands_at_once_end_with_one_daemon() -> None:
     done = subprocess.run(
         ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", SCRIPT],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "WHARFIE": ours.WHARFIE},
+        env={
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "WHARFIE": ours.WHARFIE,
+            "PYTHON": sys.executable,
+            "SOURCE": f"{ours.ROOT}/src",
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -44,3 +61,5 @@ def test_four_commands_at_once_end_with_one_daemon() -> None:
     assert done.returncode == 0, done.stderr
     # who started it says so, once
     assert done.stdout.split("\n")[:4] == ["daemons 1", "told 1", "left 0", "socket 0"], done.stdout
+    # and so does a program
+    assert done.stdout.split("\n")[4:7] == ["not there", "started 1.51", "left 0"], done.stdout

@@ -8,8 +8,8 @@ from typing import Any
 from wharfie.cli.context import Context
 from wharfie.cli.listing import FORMAT, show
 from wharfie.cli.options import Command
-from wharfie.cli.references import split
 from wharfie.cli.table import table
+from wharfie.client.references import split
 from wharfie.support import units
 
 DF = Command(

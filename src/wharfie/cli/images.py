@@ -10,10 +10,11 @@ from wharfie.cli.errors import CommandError
 from wharfie.cli.listing import FORMAT, filters, show
 from wharfie.cli.options import Command
 from wharfie.cli.ps import local_time
-from wharfie.cli.references import InvalidReference, split, validate
+from wharfie.cli.references import InvalidReference, validate
 from wharfie.cli.table import ellipsis
 from wharfie.client.api import query, quote
 from wharfie.client.errors import ApiError
+from wharfie.client.references import split
 from wharfie.support import units
 
 _WHOLE = ("no-trunc", "", "flag", "Do not shorten")

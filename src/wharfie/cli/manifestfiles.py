@@ -17,7 +17,8 @@ from typing import Any
 
 from wharfie.cli.errors import CommandError
 from wharfie.cli.pulling import full_name
-from wharfie.cli.references import validate, with_tag
+from wharfie.cli.references import validate
+from wharfie.client.references import with_tag
 from wharfie.support.files import atomic_write
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

@@ -13,8 +13,9 @@ from wharfie.cli.options import Command
 from wharfie.cli.pulling import bootstrap as make
 from wharfie.cli.pulling import full_name
 from wharfie.cli.pulling import pull as fetch
-from wharfie.cli.references import split, validate, with_tag
+from wharfie.cli.references import validate
 from wharfie.client.api import query
+from wharfie.client.references import split, with_tag
 
 _PLATFORM = ("platform", "", "string", "Platform of the image (os/arch)")
 _QUIET = ("quiet", "q", "flag", "Do not show progress")

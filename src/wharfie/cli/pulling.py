@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wharfie.cli.context import Context, warn
-from wharfie.cli.references import split, with_tag
 from wharfie.client.api import query
 from wharfie.client.errors import ApiError
+from wharfie.client.references import split, with_tag
 from wharfie.errors import Unavailable
 
 TYPE_CHECKING = False

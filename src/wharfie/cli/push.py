@@ -9,10 +9,11 @@ from wharfie.cli.errors import CommandError
 from wharfie.cli.listing import FORMAT, filters, show
 from wharfie.cli.options import Command
 from wharfie.cli.pulling import follow, full_name
-from wharfie.cli.references import split, validate
+from wharfie.cli.references import validate
 from wharfie.cli.table import ellipsis
 from wharfie.client import credentials
 from wharfie.client.api import query, quote
+from wharfie.client.references import split
 
 PUSH = Command(
     "push [OPTIONS] NAME[:TAG]",

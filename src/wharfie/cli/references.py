@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wharfie.cli.errors import CommandError
+from wharfie.client.references import split
 from wharfie.errors import InvalidArgument
 
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
@@ -11,16 +12,6 @@ _TAG = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 
 class InvalidReference(InvalidArgument):
     """This names no image."""
-
-
-def split(text: str) -> tuple[str, str, str]:
-    """Name, tag and digest; the last two may be empty."""
-    name, _, digest = text.partition("@")
-    slash = name.rfind("/")
-    colon = name.rfind(":")
-    if colon > slash:
-        return name[:colon], name[colon + 1 :], digest
-    return name, "", digest
 
 
 def target(words: list[str]) -> tuple[str, str]:
@@ -33,12 +24,6 @@ def target(words: list[str]) -> tuple[str, str]:
         raise CommandError(str(error)) from None
     name, tag, _ = split(words[1])
     return name, tag
-
-
-def with_tag(text: str) -> str:
-    """The reference with ``:latest`` when it has neither tag nor digest."""
-    _, tag, digest = split(text)
-    return text if tag or digest else f"{text}:latest"
 
 
 def validate(text: str) -> None:

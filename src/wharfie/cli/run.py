@@ -113,7 +113,7 @@ def _create(context: Context, options: dict[str, Any], body: dict[str, Any]) -> 
     except ApiError as error:
         if error.status != 404 or "No such image" not in error.message or pull != "missing":
             raise
-        from wharfie.cli.references import with_tag
+        from wharfie.client.references import with_tag
 
         warn(f"Unable to find image '{with_tag(body['Image'])}' locally")
         _pull(context, options, body["Image"])

@@ -34,10 +34,19 @@ class Started:
         self.log = log
 
 
+def module_path() -> list[str]:
+    """Where the daemon finds its modules: as this process, but for what lies beside somebody's program."""
+    own = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    program = getattr(sys.modules["__main__"], "__file__", None)
+    beside = os.path.dirname(os.path.abspath(program)) if program else ""
+    found = [path for path in sys.path if path.startswith("/") and (path == own or path != beside)]
+    return found if own in found else [*found, own]
+
+
 def daemon_command() -> list[str]:
-    """The command line of a daemon with this interpreter and this process's module path."""
+    """The command line of a daemon with this interpreter."""
     program = (
-        f"import sys; sys.path[:] = {sys.path!r}; sys.argv[0] = 'wharfie'; "
+        f"import sys; sys.path[:] = {module_path()!r}; sys.argv[0] = 'wharfie'; "
         "from wharfie.daemon.main import main; main()"
     )
     return [sys.executable, "-I", "-S", "-c", program]

@@ -21,6 +21,10 @@ class BrokenAnswer(InternalError):
     """The other side does not speak HTTP, or hung up in the middle of an answer."""
 
 
+class EngineTimeout(Unavailable):
+    """The engine took longer for an answer than the client waits."""
+
+
 class BadContext(InvalidArgument):
     """A named daemon that is not there, or cannot be read or made."""
 

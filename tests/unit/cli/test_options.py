@@ -10,9 +10,10 @@ from wharfie.cli.create_body import build
 from wharfie.cli.errors import CommandError, FlagError
 from wharfie.cli.lifecycle import REMOVE
 from wharfie.cli.ps import PS
-from wharfie.cli.references import split, validate
+from wharfie.cli.references import validate
 from wharfie.cli.run import _prepare
 from wharfie.cli.run_options import RUN
+from wharfie.client.references import split
 from wharfie.errors import WharfieError
 
 

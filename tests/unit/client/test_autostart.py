@@ -55,7 +55,14 @@ def test_a_daemon_that_dies_leaves_its_last_words(tmp_path: Path, monkeypatch: p
         autostart.ensure(Address(f"unix://{tmp_path}/d/w.sock"))
 
 
-def test_the_daemon_gets_this_process_s_module_path() -> None:
+def test_the_daemon_gets_this_process_s_module_path_and_nothing_beside_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", f"{tmp_path}/program.py")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), "", "relative", *sys.path])
+    assert autostart.module_path() == [path for path in sys.path[3:] if path.startswith("/")]
+    monkeypatch.setattr(sys, "path", ["src"])
+    assert Path(autostart.module_path()[0], "wharfie", "client", "autostart.py").exists()
     command = autostart.daemon_command()
     assert command[1:4] == ["-I", "-S", "-c"]
-    assert repr(sys.path) in command[4]
+    assert repr(autostart.module_path()) in command[4]
