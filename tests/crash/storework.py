@@ -101,7 +101,12 @@ class Work:
         if name:
             await getattr(self, name)(argument)
         await settled()
-        sys.stdout.write(json.dumps({"problems": problems, "files": self.files(), "names": self.names()}))
+        found_now = {"problems": problems, "files": self.files(), "names": self.names(), **self.more()}
+        sys.stdout.write(json.dumps(found_now))
+
+    def more(self) -> dict[str, object]:
+        """What else there is to be told."""
+        return {}
 
     def files(self) -> dict[str, int]:
         """Every file of the store but the database, with its size."""
@@ -124,16 +129,16 @@ async def settled() -> None:
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})  # type: ignore[arg-type]
 
 
-async def work(root: Path, command: str, argument: str, fault: str) -> None:
+async def work(kind: type[Work], root: Path, command: str, argument: str, fault: str) -> None:
     """In a child: one command."""
-    done = Work(root)
+    done = kind(root)
     faults.arm(fault)
     await getattr(done, command)(argument)
     await settled()
     await tasks.cancel_all()
 
 
-def main() -> None:
+def main(kind: type[Work] = Work) -> None:
     """Serve: a line of JSON names the work, a child does it, a line of JSON tells its wait status."""
     for line in sys.stdin:
         order = json.loads(line)
@@ -144,9 +149,8 @@ def main() -> None:
                 with open(order["output"], "w") as output:
                     sys.stdout = sys.stderr = output
                     try:
-                        asyncio.run(
-                            work(Path(order["root"]), order["command"], order["argument"], order["fault"])
-                        )
+                        root = Path(order["root"])
+                        asyncio.run(work(kind, root, order["command"], order["argument"], order["fault"]))
                         code = 0
                     except BaseException:
                         traceback.print_exc()

@@ -58,11 +58,9 @@ def test_the_power_plug_at_points_of_a_build(engine: ours.Engine, tmp_path: Path
     (context / "f").write_text("content")
     names = points(engine, context, tmp_path / "trace")
     assert "a step is in the cache" in names
-    wanted = [number for number, name in enumerate(names, 1) if name in (
-        "a step's command has ended", "a draft is adopted", "a layer is placed", "a step is in the cache",
-        "an image's rows are written",
-    )]  # fmt: skip
-    for number in wanted[:: max(1, len(wanted) // 5)]:
+    # every step is in test_build_power; here the commands run in containers
+    for name in ("a step's command has ended", "a step is in the cache"):
+        number = len(names) - names[::-1].index(name)
         process = engine.start()
         engine.cli("rmi", "-f", "broken", "whole")
         engine.cli("builder", "prune", "-af")

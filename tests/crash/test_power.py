@@ -54,13 +54,13 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 class Bench:
     """Stores below one directory, and a process whose children work on them."""
 
-    def __init__(self, top: Path, registry: str) -> None:
+    def __init__(self, top: Path, registry: str, module: str = "storework") -> None:
         self.top = top
         self.argument = registry
         (top / "upper" / "etc").mkdir(parents=True)
         (top / "upper" / "etc" / "written").write_bytes(b"by a container")
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.storework"],
+            [sys.executable, "-m", f"tests.crash.{module}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -172,6 +172,7 @@ class _Layout:
                 for piece in source.pieces():
                     whole.update(piece)
                     file.write(piece)
+            point("a layer of a cache is packed")
             found = Descriptor("sha256:" + whole.hexdigest(), os.path.getsize(place), _media(self._spec))
             self._head(_blob_name(found.digest), found.size)
             with open(place, "rb") as file:

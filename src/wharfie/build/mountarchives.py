@@ -76,8 +76,10 @@ async def put(mounts: CacheMounts, store: ImageStore, name: str, stream: AsyncIt
         point("a cache mount is unpacked")
         if path in mounts.users:
             raise Conflict(f"the cache mount {name} is in use by a build")
+        # the row is first: a directory without one would be nobody's after a crash
+        mounts.note(name, directory, time.time_ns())
         store.discard_paths(store.layers.hide_paths([path]))
         os.rename(place, path)
-        mounts.note(name, directory, time.time_ns())
+        point("a cache mount is replaced")
     finally:
         await asyncio.to_thread(remove_tree, place)

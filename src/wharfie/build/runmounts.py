@@ -28,6 +28,7 @@ from wharfie.build.stagestate import StageState
 from wharfie.images.pipe import in_thread
 from wharfie.images.written import Below
 from wharfie.linux import path as paths
+from wharfie.support.faults import point
 from wharfie.support.files import remove_tree
 
 Origin = Callable[[str], Awaitable[StageState | str]]
@@ -154,6 +155,7 @@ class Mounts:
             os.rename(temporary, directory)
         except OSError:  # another step was first
             remove_tree(temporary)
+        point("a cache mount is made")
 
     def _secret(self, item: Mount, target: str) -> None:
         identifier = item.id or posixpath.basename(target)
