@@ -24,7 +24,12 @@ def docker_cli() -> str:
 
 @contextmanager
 def dockerd(
-    state: Path, *, bridge: str = "none", own_network: bool = True, options: Sequence[str] = ()
+    state: Path,
+    *,
+    bridge: str = "none",
+    address: str = "172.29.77.1/24",
+    own_network: bool = True,
+    options: Sequence[str] = (),
 ) -> Iterator[str]:
     """Run dockerd (the newer one when bench/peers.sh has fetched it) below ``state``; yields its -H address.
 
@@ -53,7 +58,7 @@ def dockerd(
     prepare = "ip link set lo up"
     if bridge != "none":
         prepare += f"; ip link add {bridge} type bridge; ip link set {bridge} up"
-        prepare += f"; ip addr add 172.29.77.1/24 dev {bridge}"
+        prepare += f"; ip addr add {address} dev {bridge}"
     with (state / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(
             ["unshare", *namespaces, "sh", "-c", f'{prepare}; exec "$@"', "sh", *words],
