@@ -13,7 +13,7 @@ takes the connection over (the held bytes become the stream's prefix, the socket
 and the transport closed: close(2) of one of two descriptors sends no FIN), or the request was answered like
 any other and the held bytes go to the parser.
 
-A connection with TLS has no descriptor whose bytes are plain; a socketpair and a small relay stand in for it.
+A connection with TLS is plain here as any other: :mod:`wharfie.api.terminator` is before it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import socket
 from typing import Any, cast
 
 from aiohttp.web import BaseRequest
@@ -31,7 +30,6 @@ from wharfie.api.answers import head, json_answer
 from wharfie.api.errors import encodable
 from wharfie.api.threadbody import ThreadBody
 from wharfie.errors import InvalidArgument
-from wharfie.support.tasks import spawn
 
 _TURNING = re.compile(
     rb"POST (?:http://[^/ ]*)?(?:/v\d+\.\d+)?/+(?:containers/[^/ ?]+/attach|exec/[^/ ?]+/start)[? ]"
@@ -65,6 +63,7 @@ class Connection(RequestHandler):
         "_partial",
         "_taken",
         "_watcher",
+        "remote",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -78,6 +77,8 @@ class Connection(RequestHandler):
         self._asked: BaseRequest | None = None
         self._body: ThreadBody | None = None
         self._watcher: asyncio.Task[Any] | None = None
+        self.remote = False
+        """It comes by TLS over TCP, whatever socket that is here."""
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the parser, except for what follows a request that may turn."""
@@ -119,8 +120,7 @@ class Connection(RequestHandler):
             return None if len(data) < _HEAD_LIMIT else 0
         headers = data[: stop + 4].lower()
         if large:
-            plain = self.transport is not None and self.transport.get_extra_info("sslcontext") is None
-            self._large = bool(plain and _CHUNKED.search(headers))
+            self._large = self.transport is not None and bool(_CHUNKED.search(headers))
             return stop + 4 if self._large else 0
         end = _body_end(data, stop + 4, headers)
         if end is None and _EXPECT.search(headers) and not self._continued and self.transport is not None:
@@ -152,13 +152,12 @@ class Connection(RequestHandler):
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more (a half-close): what it asked for in full it still gets.
 
-        A stream ends, for one that has left looks the same; asyncio has no half-open TLS.
+        A stream ends, for one that has left looks the same.
         """
         payloads = [payload for _, payload in self._messages]
         if self._asked is not None:
             payloads.append(self._asked.content)
-        secure = self.transport is None or self.transport.get_extra_info("sslcontext") is not None
-        if secure or self._watcher is not None or not (payloads or self._request_in_progress):
+        if self.transport is None or self._watcher is not None or not (payloads or self._request_in_progress):
             return False
         self._ended = True
         for payload in payloads:
@@ -237,11 +236,6 @@ class Connection(RequestHandler):
         held, self._held = self._held, b""
         return held or b""
 
-    def forget(self) -> None:
-        """Let go of a transport that lives on in other hands."""
-        self.transport = None
-        self.connection_lost(None)
-
 
 def _body_end(data: bytes, start: int, headers: bytes) -> int | None:
     if _CHUNKED.search(headers):
@@ -293,82 +287,13 @@ async def take_over(request: BaseRequest, content_type: str) -> Taken:
     headers = {"Content-Type": content_type}
     if upgrade:
         headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
-    secure = transport.get_extra_info("sslcontext") is not None
-    if not secure:
-        # then drained means that the head has left for the kernel
-        transport.set_write_buffer_limits(0)
+    # then drained means that the head has left for the kernel
+    transport.set_write_buffer_limits(0)
     transport.write(head(101, headers, phrase="UPGRADED") if upgrade else head(200, headers))
     await connection._drain_helper()
     if transport.is_closing():
         raise ConnectionResetError("the client is gone")
     prefix = connection.take()
-    if secure:
-        fd = relay(transport, prefix)
-        connection.forget()
-        return Taken(fd, b"")
     fd = os.dup(transport.get_extra_info("socket").fileno())
     transport.abort()
     return Taken(fd, prefix)
-
-
-def relay(transport: asyncio.Transport, prefix: bytes) -> int:
-    """Tie ``transport`` to a socketpair; the descriptor of its far end."""
-    near, far = socket.socketpair()
-    near.setblocking(False)
-    far.setblocking(False)
-    loop = asyncio.get_running_loop()
-    outer = _Relay(transport)
-    inner = _Relay(None)
-    outer.peer, inner.peer = inner, outer
-    transport.set_protocol(outer)
-
-    async def connect() -> None:
-        await loop.create_connection(lambda: inner, sock=near)
-        outer.forward(prefix)
-        transport.resume_reading()
-
-    spawn("relay of a TLS stream", connect())
-    return far.detach()
-
-
-class _Relay(asyncio.Protocol):
-    """One side of a relay: what it receives the other side sends, at the pace of the slower."""
-
-    def __init__(self, transport: asyncio.Transport | None) -> None:
-        self.transport = transport
-        self.peer: _Relay
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The local side is there."""
-        self.transport = cast(asyncio.Transport, transport)
-
-    def forward(self, data: bytes) -> None:
-        """Send what this side received out of the other."""
-        if data and self.peer.transport is not None:
-            self.peer.transport.write(data)
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes from this side's client."""
-        self.forward(data)
-
-    def pause_writing(self) -> None:
-        """This side is slow: stop reading the other."""
-        if self.peer.transport is not None:
-            self.peer.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """This side has caught up."""
-        if self.peer.transport is not None:
-            self.peer.transport.resume_reading()
-
-    def eof_received(self) -> bool:
-        """End of input: passed on as a half-close where the other side can do that."""
-        if self.peer.transport is not None and self.peer.transport.can_write_eof():
-            self.peer.transport.write_eof()
-            return True
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """This side is gone, so the other ends when it has sent everything."""
-        if self.peer.transport is not None:
-            self.peer.transport.close()

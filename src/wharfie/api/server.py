@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -23,6 +23,7 @@ from wharfie.api.call import Call
 from wharfie.api.errors import error_answer
 from wharfie.api.hijack import Connection
 from wharfie.api.router import Response, Route, Router
+from wharfie.api.terminator import Terminator
 from wharfie.errors import Forbidden
 
 _log = logging.getLogger(__name__)
@@ -63,10 +64,22 @@ class Server:
             self._connections = _Connections(cast(Any, self._handle), **options)
         loop = asyncio.get_running_loop()
         if sock.family == socket.AF_UNIX:
-            listener = await loop.create_unix_server(self._connections, sock=sock, ssl=tls, backlog=512)
+            listener = await loop.create_unix_server(self._protocols(tls), sock=sock, backlog=512)
         else:
-            listener = await loop.create_server(self._connections, sock=sock, ssl=tls, backlog=512)
+            listener = await loop.create_server(self._protocols(tls), sock=sock, backlog=512)
         self._listeners.append(listener)
+
+    def _protocols(self, tls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
+        connections = cast(Any, self._connections)
+        if tls is None:
+            return cast(Callable[[], asyncio.Protocol], connections)
+
+        def serve() -> asyncio.Protocol:
+            connection: Connection = connections()
+            connection.remote = True
+            return connection
+
+        return lambda: Terminator(tls, serve)
 
     async def close(self, grace: float = 2.0) -> None:
         """Stop listening, let requests end for ``grace`` seconds, then cut what is left."""
@@ -82,7 +95,8 @@ class Server:
         connection = cast(Connection, request.protocol)
         try:
             headers = request.headers
-            if self._guarded and connection.sockname and not isinstance(connection.sockname, (str, bytes)):
+            network = connection.sockname and not isinstance(connection.sockname, (str, bytes))
+            if self._guarded and (network or connection.remote):
                 self._refuse_browsers(request)
             if "Expect" in headers and request.transport is not None:
                 request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
