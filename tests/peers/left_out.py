@@ -7,9 +7,6 @@ from __future__ import annotations
 
 _SWARM = "there is no swarm"
 _CLUSTER = "volumes of a cluster need a swarm"
-_TLS = (
-    "not there yet: this command line speaks no TLS; an ssh:// host, or docker's command line, does instead"
-)
 
 GROUPS = {
     "config": _SWARM,
@@ -24,7 +21,6 @@ GROUPS = {
 }
 
 OPTIONS = {
-    "": dict.fromkeys(("tls", "tlscacert", "tlscert", "tlskey", "tlsverify"), _TLS),
     "create": {
         "use-api-socket": "not there yet: the engine's socket and the client's credentials in a container"
     },

@@ -24,6 +24,10 @@ from wharfie.support.tls import TlsEnd
 _HANDSHAKE = 30.0
 _LINGER = 5.0
 """Seconds for a client to take what it has been sent, before its connection is cut."""
+_NOT_TLS = (
+    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n"
+    b"Client sent an HTTP request to an HTTPS server.\n"
+)
 
 
 class Terminator(asyncio.Protocol):
@@ -35,6 +39,8 @@ class Terminator(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle
         self._inner: _Inner | None = None
+        self._begun = False
+        self._leaving = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there; the handshake has to be over soon."""
@@ -45,11 +51,18 @@ class Terminator(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of TLS."""
         before = self._end.ready
+        if not self._begun:
+            self._begun = True
+            if data[:1].isalpha():
+                self._transport.write(_NOT_TLS)
+                self._leave()
+        if self._leaving:
+            return
         try:
             plain = self._end.receive(data)
         except ssl.SSLError:
             self.flush()  # the alert that says why
-            self._transport.close()
+            self._leave()
             return
         self.flush()
         if self._end.ready and not before:
@@ -84,12 +97,18 @@ class Terminator(asyncio.Protocol):
         """There is no more for the client; ``whole``: and nobody listens to it any more."""
         self._end.end()
         self.flush()
-        if self._transport.is_closing():
-            return
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
         if whole:
-            # a close with bytes unread would be a reset, and what was sent lost with it
+            self._leave()
+        elif not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def _leave(self) -> None:
+        """No more either way. A close with bytes unread is a reset, and what was sent is lost with it."""
+        self._leaving = True
+        self._timer.cancel()
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+            self._transport.resume_reading()
             self._timer = asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
 
     def eof_received(self) -> bool:

@@ -49,7 +49,7 @@ def build(context: Context, arguments: list[str]) -> int:
     given = buildoptions.Given(
         names, sent.dockerfile, sent.remote, contexts, buildcaches.named(options), imports, exports
     )
-    target = buildoptions.target(options, given)
+    target = buildoptions.target(context, options, given)
     parts = sent.parts
     if sent.key:
         target += f"&contextkey={sent.key}"

@@ -84,10 +84,11 @@ class Given(NamedTuple):
     exports: list[dict[str, str]]
 
 
-def target(options: dict[str, Any], sent: Given) -> str:
+def target(context: Context, options: dict[str, Any], sent: Given) -> str:
     """The request's address."""
     get = options.get
-    arguments = _pairs(get("build-arg") or [], take_environment=True)
+    arguments: dict[str, Any] = {**context.user.proxies(context.api.address.text)}
+    arguments |= _pairs(get("build-arg") or [], take_environment=True)
     network = get("network")
     return "/build" + query(
         dockerfile=sent.dockerfile,

@@ -25,10 +25,14 @@ class Context:
     ) -> None:
         """``may_start``: a daemon is started when nobody listens at the default socket."""
         self.name = name
-        self.api = Api(address, self._start_daemon if may_start and address.is_default else None)
+        starter = self._start_daemon if may_start and address.is_default else None
+        self.api = Api(address, starter, self._headers)
         self.config_directory = config_directory
         self.debug = debug
         self.user = Settings(config_directory)
+
+    def _headers(self) -> dict[str, str]:
+        return self.user.headers
 
     def _start_daemon(self) -> None:
         from wharfie.client.autostart import ensure

@@ -109,7 +109,7 @@ class Foreground:
     def _post(self, target: str) -> None:
         # it may be gone already, or not be there yet: then there is nobody to tell
         try:
-            Api(self._api.address).post(target)
+            Api(self._api.address, headers=self._api.headers).post(target)
         except (WharfieError, OSError):
             return
 

@@ -33,6 +33,11 @@ GLOBAL = Command(
         ("debug", "D", "flag", "Show where an unexpected failure happened"),
         ("host", "H", "string", "Where the daemon is (unix:///path, tcp://host:port or ssh://user@host)"),
         ("log-level", "l", "string", ""),
+        ("tls", "", "flag", "Use TLS; implied by --tlsverify"),
+        ("tlscacert", "", "string", "Certificates that the daemon's is signed with (default ca.pem)"),
+        ("tlscert", "", "string", "The client's certificate (default cert.pem)"),
+        ("tlskey", "", "string", "The client's key (default key.pem)"),
+        ("tlsverify", "", "flag", "Use TLS and verify the daemon's certificate"),
         ("version", "v", "flag", "Print the version"),
     ),
     mixes=False,
@@ -222,19 +227,16 @@ def find(words: list[str]) -> tuple[str, str, list[str]]:
 def _context(options: dict[str, Any], module: str, function: str) -> Context:
     from wharfie.cli.context import Context
     from wharfie.client.address import Address
-    from wharfie.client.endpoint import DEFAULT, chosen, settings_directory
+    from wharfie.client.endpoint import chosen, located, settings_directory
 
     host, name = options.get("host"), options.get("context")
     if host and name:
         raise CommandError("conflicting options: cannot specify both --host and --context")
     directory = options.get("config") or settings_directory()
     host, name = chosen(host, name, directory)
-    if name != DEFAULT and module not in ("named", "contextfiles"):
-        from wharfie.client.contextstore import host_of
-
-        host = host_of(directory, name)
+    of_contexts = module in ("named", "contextfiles")
     return Context(
-        Address(host or None),
+        Address(host) if of_contexts else located(host, name, directory, options),
         directory,
         bool(options.get("debug")),
         name=name,

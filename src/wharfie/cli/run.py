@@ -104,6 +104,8 @@ def _create(context: Context, options: dict[str, Any], body: dict[str, Any]) -> 
         raise InvalidArgument(
             "container ID file found, make sure the other container isn't running or delete " + cidfile
         )
+    if context.user.values.get("proxies"):
+        body["Env"] = context.user.with_proxies(context.api.address.text, body.get("Env") or [])
     target = "/containers/create" + query(name=options.get("name"), platform=options.get("platform"))
     pull = options.get("pull", "missing")
     if pull == "always":

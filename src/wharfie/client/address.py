@@ -11,6 +11,10 @@ import posix
 from wharfie.client.errors import DaemonUnreachable, InvalidHost
 from wharfie.support.environment import variable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wharfie.client.tls import Tls
+
 ROOT_SOCKET = "/run/wharfie/wharfie.sock"
 
 
@@ -25,7 +29,7 @@ def default_socket() -> str:
 class Address:
     """A daemon's address: ``unix:///path``, ``tcp://host:port`` or ``ssh://user@host``."""
 
-    __slots__ = ("is_default", "path", "port", "remote", "text")
+    __slots__ = ("is_default", "path", "port", "remote", "text", "tls")
 
     def __init__(self, text: str | None) -> None:
         """Read ``text`` (None: the default socket); raises InvalidHost."""
@@ -34,6 +38,8 @@ class Address:
         self.path = ""
         self.port = 0
         self.remote = False
+        self.tls: Tls | None = None
+        """Certificates, for a daemon on TCP."""
         scheme, separator, rest = self.text.partition("://")
         if not separator:
             scheme, rest = ("unix", self.text) if self.text.startswith("/") else ("tcp", self.text)
@@ -55,6 +61,12 @@ class Address:
                 f'unable to parse daemon host "{self.text}": want unix:///PATH, tcp://HOST:PORT '
                 "or ssh://USER@HOST"
             )
+
+    @property
+    def host(self) -> str:
+        """What a request calls the daemon: its address, where there may be a choice."""
+        name = f"[{self.path}]" if ":" in self.path else self.path
+        return f"{name}:{self.port}" if self.port else "wharfie"
 
     def connect(self) -> _socket.socket:
         """A new connection; raises DaemonUnreachable."""
@@ -83,8 +95,12 @@ class Address:
             except OSError as error:
                 sock.close()
                 problem = error
-            else:
+                continue
+            if self.tls is None:
                 return sock
+            from wharfie.client import tls
+
+            return tls.connect(f"{self.path}:{self.port}", sock, self.path, self.tls)
         raise self.unreachable(problem) from problem
 
     def unreachable(self, error: OSError | None) -> DaemonUnreachable:

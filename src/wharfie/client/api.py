@@ -53,10 +53,16 @@ def check(response: Response) -> Response:
 class Api:
     """The Engine API of the daemon at one address."""
 
-    __slots__ = ("_idle", "address", "starter")
+    __slots__ = ("_idle", "address", "headers", "starter")
 
-    def __init__(self, address: Address, starter: Callable[[], None] | None = None) -> None:
-        """``starter`` is called once when nobody listens, to start a daemon."""
+    def __init__(
+        self,
+        address: Address,
+        starter: Callable[[], None] | None = None,
+        headers: Callable[[], dict[str, str]] = dict,
+    ) -> None:
+        """``starter`` is called once when nobody listens, to start one; ``headers`` go with everything."""
+        self.headers = headers
         self.address = address
         self.starter = starter
         self._idle: Connection | None = None
@@ -69,13 +75,16 @@ class Api:
         from wharfie.client.errors import DaemonUnreachable
 
         try:
-            return Connection(self.address.connect())
+            return self._connected()
         except DaemonUnreachable:
             if self.starter is None:
                 raise
             starter, self.starter = self.starter, None
             starter()
-            return Connection(self.address.connect())
+            return self._connected()
+
+    def _connected(self) -> Connection:
+        return Connection(self.address.connect(), {"Host": self.address.host, **self.headers()})
 
     def release(self, connection: Connection) -> None:
         """Keep a connection whose answer is read for the next request."""

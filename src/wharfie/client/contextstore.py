@@ -20,6 +20,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
+from wharfie.client.address import Address
 from wharfie.client.endpoint import CURRENT, DEFAULT, current_name
 from wharfie.client.errors import BadContext
 from wharfie.support.files import atomic_write
@@ -54,16 +55,19 @@ def validate(name: str) -> None:
         )
 
 
-def host_of(directory: str, name: str) -> str:
-    """Where the daemon of a context is; raises BadContext."""
+def address_of(directory: str, name: str) -> Address:
+    """Where the daemon of a context is, and how; raises BadContext, InvalidHost."""
     store = ContextStore(directory)
     found = store.get(name)
-    if store.files(name):
-        raise BadContext(
-            f'context "{name}" is for a connection with TLS, which this command line does not have: '
-            "give the context an ssh:// host, or use the docker command line for it"
-        )
-    return found.host
+    address = Address(found.host or None)
+    files = store.files(name)
+    if address.port and (files or found.skip_verify):
+        from wharfie.client.tls import Tls
+
+        place = f"{store.tls(name)}/docker"
+        paths = [f"{place}/{file}" if file in files else "" for file in FILES.values()]
+        address.tls = Tls(*paths, verify=not found.skip_verify)
+    return address
 
 
 class ContextStore:

@@ -7,9 +7,14 @@ import posix
 from wharfie.client.address import Address
 from wharfie.support.environment import variable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 DEFAULT = "default"
 """The context that is no other: the daemon of this machine, or the one of -H and WHARFIE_HOST."""
 CURRENT = "wharfie-context"
+_TLS = frozenset(("tls", "tlsverify", "tlscacert", "tlscert", "tlskey"))
 
 
 def settings_directory() -> str:
@@ -36,14 +41,25 @@ def chosen(host: str | None, context: str | None, directory: str) -> tuple[str |
     return host or None, context
 
 
+def located(host: str | None, context: str, directory: str, options: dict[str, Any]) -> Address:
+    """The address of what was :func:`chosen`; ``options``: those for TLS. Raises InvalidHost, BadContext."""
+    if context != DEFAULT:
+        from wharfie.client.contextstore import address_of
+
+        return address_of(directory, context)
+    address = Address(host)
+    asked = not _TLS.isdisjoint(options) or variable("DOCKER_TLS_VERIFY") or variable("DOCKER_TLS")
+    if address.port and asked:
+        from wharfie.client.tls import of_options
+
+        address.tls = of_options(options, directory)
+    return address
+
+
 def endpoint(host: str | None, context: str | None, directory: str) -> Address:
-    """The daemon for a program: as :func:`chosen`, and where nothing of ours is said ``DOCKER_HOST`` holds.
+    """The daemon for a program, and where nothing of ours is said ``DOCKER_HOST`` holds.
 
     Raises InvalidHost, BadContext.
     """
     host, context = chosen(host, context, directory)
-    if context != DEFAULT:
-        from wharfie.client.contextstore import host_of
-
-        host = host_of(directory, context)
-    return Address(host or variable("DOCKER_HOST") or None)
+    return located(host or variable("DOCKER_HOST") or None, context, directory, {})

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HEAD_LIMIT = 1 << 16
 READ_SIZE = 1 << 20
 _SENDFILE = 1 << 30
+# send(2), MSG_NOSIGNAL
+_NO_SIGNAL = 0x4000
 LAST_CHUNK = b"0\r\n\r\n"
 _UPGRADE = "Connection: Upgrade\r\nUpgrade: tcp\r\n"
 
@@ -61,8 +63,8 @@ def chunk(part: bytes) -> bytes:
 
 
 def _begin(method: str, target: str, headers: dict[str, str] | None) -> str:
-    head = f"{method} {target} HTTP/1.1\r\nHost: wharfie\r\nUser-Agent: wharfie\r\n"
-    for name, value in (headers or {}).items():
+    head = f"{method} {target} HTTP/1.1\r\nUser-Agent: wharfie\r\n"
+    for name, value in {"Host": "wharfie", **(headers or {})}.items():
         head += f"{name}: {value}\r\n"
     return head
 
@@ -70,9 +72,11 @@ def _begin(method: str, target: str, headers: dict[str, str] | None) -> str:
 class Connection:
     """One connection to the daemon."""
 
-    __slots__ = ("incoming", "reusable", "sock")
+    __slots__ = ("_headers", "incoming", "reusable", "sock")
 
-    def __init__(self, sock: _socket.socket) -> None:
+    def __init__(self, sock: _socket.socket, headers: dict[str, str] | None = None) -> None:
+        """``headers`` go with every request."""
+        self._headers = headers or {}
         self.sock = sock
         self.incoming = Incoming()
         self.reusable = True
@@ -88,6 +92,7 @@ class Connection:
         content_type: str = "application/json",
     ) -> None:
         """Write a request in one piece; raises BrokenAnswer when the other side is gone."""
+        headers = {**self._headers, **headers} if headers else self._headers
         self._send(request(method, target, body, headers, content_type, upgrade=upgrade))
 
     def send_stream(
@@ -99,7 +104,7 @@ class Connection:
         headers: dict[str, str] | None = None,
     ) -> None:
         """Write a request whose body's length is not known beforehand, chunked."""
-        self._send(upload(method, target, content_type, headers))
+        self._send(upload(method, target, content_type, {**self._headers, **(headers or {})}))
         for part in parts:
             if part:
                 self._send(chunk(part))
@@ -107,7 +112,7 @@ class Connection:
 
     def send_file(self, method: str, target: str, fd: int, size: int, content_type: str) -> None:
         """Write a request whose body is a file's next ``size`` bytes: one chunk, never copied by us."""
-        self._send(upload(method, target, content_type) + b"%x\r\n" % size)
+        self._send(upload(method, target, content_type, self._headers) + b"%x\r\n" % size)
         left = size
         while left:
             try:
@@ -123,17 +128,22 @@ class Connection:
 
     def _send(self, data: bytes) -> None:
         try:
-            self.sock.sendall(data)
+            # a daemon that hangs up is an error to be told, and no signal
+            self.sock.sendall(data, _NO_SIGNAL)
         except OSError as error:
             self.reusable = False
-            raise BrokenAnswer("the wharfie daemon hung up before it took the request") from error
+            raise self._broken("hung up before it took the request") from error
+
+    def _broken(self, what: str) -> BrokenAnswer:
+        # TLS may know why
+        return BrokenAnswer(getattr(self.sock, "problem", "") or f"the wharfie daemon {what}")
 
     def response(self) -> Response:
         """Read the head of the answer; raises BrokenAnswer."""
         try:
             while (head := self.incoming.head()) is None:
                 if not self.fill():
-                    raise BrokenAnswer("the wharfie daemon closed the connection before it answered")
+                    raise self._broken("closed the connection before it answered")
         except BrokenAnswer:
             self.reusable = False
             raise

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from wharfie.client.errors import BadSettings
 from wharfie.support import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+_PROXIES = (
+    ("httpProxy", "HTTP_PROXY"),
+    ("httpsProxy", "HTTPS_PROXY"),
+    ("noProxy", "NO_PROXY"),
+    ("ftpProxy", "FTP_PROXY"),
+    ("allProxy", "ALL_PROXY"),
+)
+_UNFIT = frozenset("\r\n\0")
 
 
 class Settings:
@@ -37,3 +47,31 @@ class Settings:
             except ValueError as error:
                 self.problem = f"Error loading config file: {path}: {error}"
         return self._values
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """``HttpHeaders``: what goes with every request, but for who is asking. Raises BadSettings."""
+        given = self.values.get("HttpHeaders")
+        if not isinstance(given, dict):
+            return {}
+        for name, value in given.items():
+            if not isinstance(value, str) or not _UNFIT.isdisjoint(name + value) or ":" in name:
+                raise BadSettings(f"HttpHeaders: {name!r} with {value!r} is no header")
+        return {name: value for name, value in given.items() if name.lower() != "user-agent"}
+
+    def proxies(self, host: str) -> dict[str, str]:
+        """Variables for what runs at a daemon: of its own ``proxies``, or of those by default."""
+        every = self.values.get("proxies")
+        found = (every.get(host) or every.get("default")) if isinstance(every, dict) else None
+        variables: dict[str, str] = {}
+        for key, name in _PROXIES:
+            value = found.get(key) if isinstance(found, dict) else None
+            if isinstance(value, str) and value:
+                variables |= {name: value, name.lower(): value}
+        return variables
+
+    def with_proxies(self, host: str, given: list[str]) -> list[str]:
+        """``NAME=value`` of an environment, with the variables that it does not have."""
+        names = {one.partition("=")[0] for one in given}
+        found = self.proxies(host)
+        return [*given, *(f"{name}={value}" for name, value in found.items() if name not in names)]

@@ -12,7 +12,6 @@ from wharfie.client.library import trees
 from wharfie.client.library.engine import Engine, Source
 from wharfie.client.library.errors import BuildFailed, TransferFailed
 from wharfie.client.library.pulling import Told
-from wharfie.client.settings import Settings
 from wharfie.wire.build import UploadResponse
 
 _OUTSIDE = ".wharfie.Dockerfile"
@@ -33,8 +32,7 @@ async def build(
     told: Told | None,
 ) -> str:
     """The id of the image that was built; raises BuildFailed, BadBuildContext."""
-    settings = Settings(engine.settings_directory)
-    headers = await engine.transport.apart(lambda: credentials.registry_config(settings))
+    headers = await engine.transport.apart(lambda: credentials.registry_config(engine.settings))
     if secrets:
         body = await engine.transport.apart(lambda: {"Secrets": _contents(secrets)})
         sent = await engine.call("POST", "/wharfie/build/inputs", UploadResponse, body=body)

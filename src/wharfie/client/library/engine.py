@@ -11,6 +11,7 @@ from wharfie.client.errors import BrokenAnswer, DaemonUnreachable
 from wharfie.client.library import decoding
 from wharfie.client.library.errors import TransferFailed, refusal
 from wharfie.client.library.transport import Awaiting, Channel, Transport
+from wharfie.client.settings import Settings
 from wharfie.support import json
 
 V = TypeVar("V")
@@ -81,7 +82,8 @@ class Engine:
         self.transport = transport
         self.address = address
         self.awaits = isinstance(transport, Awaiting)
-        self.settings_directory = settings_directory
+        self.settings = Settings(settings_directory)
+        self._headers = {"Host": address.host, **self.settings.headers}
         self._starter = starter
         self._timeout = timeout
         self._idle: list[Exchange] = []
@@ -129,6 +131,7 @@ class Engine:
     ) -> tuple[Exchange, int, dict[str, str]]:
         """A request and the head of its answer, which is none of the refusals."""
         target = path + api.query(**(query or {}))
+        headers = {**self._headers, **(headers or {})}
         exchange = await self._connect()
         exchange.channel.limit = None if patient else self._timeout
         try:

@@ -9,7 +9,6 @@ from typing import Any
 
 from wharfie.client import credentials, references
 from wharfie.client.library.engine import Engine
-from wharfie.client.settings import Settings
 
 Told = Callable[[dict[str, Any]], object]
 
@@ -19,8 +18,7 @@ async def authorization(engine: Engine, name: str, auth: tuple[str, str] | None)
     if auth is not None:
         given = {"username": auth[0], "password": auth[1], "serveraddress": credentials.registry_of(name)}
         return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(given).encode()).decode()}
-    settings = Settings(engine.settings_directory)
-    return await engine.transport.apart(lambda: credentials.header(settings, name))
+    return await engine.transport.apart(lambda: credentials.header(engine.settings, name))
 
 
 async def pull(
