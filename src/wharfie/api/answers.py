@@ -9,6 +9,7 @@ comes. aiohttp's connection handler asks three things of a response: ``prepare``
 
 from __future__ import annotations
 
+import os
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +18,7 @@ from aiohttp.http import HttpVersion11
 from aiohttp.web import BaseRequest
 
 import wharfie
+from wharfie.api.threadsink import ThreadSink
 from wharfie.wire.base import encode
 
 API_VERSION = "1.51"
@@ -92,13 +94,26 @@ class Stream:
 
     async def start(self) -> None:
         """Send the head."""
+        await self._send(self._head())
+
+    def _head(self) -> bytes:
         self.started = True
         headers = {"Content-Type": self._content_type, **self._headers}
         if self._chunked:
             headers["Transfer-Encoding"] = "chunked"
         if not self.keep_alive:
             headers["Connection"] = "close"
-        await self._send(head(200, headers))
+        return head(200, headers)
+
+    def sink(self) -> ThreadSink | None:
+        """Through which a thread can send the body itself; None where only the event loop can."""
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        secure = transport.get_extra_info("sslcontext") is not None
+        if secure or self.started or not self._chunked or transport.get_write_buffer_size():
+            return None
+        return ThreadSink(os.dup(transport.get_extra_info("socket").fileno()), self._head)
 
     async def write(self, data: bytes) -> None:
         """Send a piece, and wait while the client is slow. Raises ConnectionError when it is gone."""

@@ -265,8 +265,10 @@ class Images(Protocol):
 class Store(Protocol):
     """The image store as a whole."""
 
-    def save(self, refs: Sequence[str], *, platform: str) -> AsyncIterator[bytes]:
-        """An archive of these images; raises before the first piece for one that is not there."""
+    def save(
+        self, refs: Sequence[str], *, platform: str
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """An archive of these images; raises when it is entered for one that is not there."""
 
     async def load(
         self, stream: AsyncIterator[bytes] | ThreadBody, *, platform: str, quiet: bool, progress: Progress
@@ -343,7 +345,7 @@ class Builds(Protocol):
     def knows_context(self, key: str) -> bool:
         """Whether a context of this fingerprint need not be sent."""
 
-    def tree(self, ref: str) -> AsyncIterator[bytes]:
+    def tree(self, ref: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The files of an image as one archive."""
 
     def keep_inputs(self, body: building.BuildInputs) -> str:

@@ -17,6 +17,7 @@ from wharfie.api.answers import JSON, Answer, Stream
 from wharfie.api.call import Call
 from wharfie.api.errors import error_answer, message_of
 from wharfie.api.hijack import Connection
+from wharfie.images.pipe import PipeBroken, Produced
 from wharfie.wire.base import encode
 
 _log = logging.getLogger(__name__)
@@ -30,19 +31,27 @@ async def send_all(
     Errors that ``pieces`` raises instead of its first piece are raised from here, unless ``early``.
     """
     cast(Connection, call.request.protocol).cancel_when_lost()
+    sink = stream.sink() if isinstance(pieces, Produced) else None
     try:
-        if early:
-            await stream.start()
-        async for piece in pieces:
-            await stream.write(piece)
+        if isinstance(pieces, Produced) and sink is not None:
+            await pieces.into(sink)
+        else:
+            if early:
+                await stream.start()
+            async for piece in pieces:
+                await stream.write(piece)
     except ConnectionError:
         raise
+    except PipeBroken as error:
+        raise ConnectionResetError(str(error)) from error
     except Exception as error:
         if not stream.started:
             raise
         _log.warning("a stream broke off: %s", message_of(error))
         stream.abort()
     finally:
+        if sink is not None:
+            sink.close()
         close = getattr(pieces, "aclose", None)
         if close is not None:
             await close()

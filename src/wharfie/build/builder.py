@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from weakref import WeakValueDictionary
 
 from wharfie.build import contexts, lint, mountarchives
@@ -28,7 +28,7 @@ from wharfie.errors import InvalidArgument, WharfieError
 from wharfie.images import snapshots, squashing
 from wharfie.images.image import Image
 from wharfie.images.pack import pack_root
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 from wharfie.images.reference import parse
 from wharfie.images.store import ImageStore
 from wharfie.support.faults import point
@@ -218,7 +218,8 @@ class Builder:
 
     # beside builds
 
-    async def tree(self, ref: str) -> AsyncIterator[bytes]:
+    @asynccontextmanager
+    async def tree(self, ref: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """The files of an image as one archive, as ``--output type=tar`` has them."""
         image = self._store.get(ref)
         with self._store.keeping():
@@ -227,12 +228,9 @@ class Builder:
                 raise InvalidArgument(f"the image {ref} has no files")
             root = snapshots.mount_read_only(lower[1:], lower[0])
             try:
-                pieces = produce("pack a tree", lambda write: pack_root(root, write))
-                try:
-                    async for piece in pieces:
-                        yield piece
-                finally:
-                    await pieces.aclose()
+                pieces = Produced("pack a tree", lambda write: pack_root(root, write))
+                async with aclosing(pieces):
+                    yield pieces
             finally:
                 os.close(root)
 

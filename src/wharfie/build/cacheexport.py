@@ -23,7 +23,7 @@ from wharfie.build.cachespec import CacheSpec
 from wharfie.images import manifests, tar, tarheader
 from wharfie.images.layersource import MadeSource
 from wharfie.images.manifests import Descriptor
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 from wharfie.images.reference import Reference, parse
 from wharfie.images.registry.upload import Upload
 from wharfie.images.store import ImageStore
@@ -122,7 +122,7 @@ def archive(store: ImageStore, spec: CacheSpec, entries: Sequence[Entry]) -> Asy
 
     async def kept() -> AsyncGenerator[bytes, None]:
         with store.keeping():
-            pieces = produce("export a cache", lambda write: _Layout(store, spec, write).write(entries))
+            pieces = Produced("export a cache", lambda write: _Layout(store, spec, write).write(entries))
             try:
                 async for piece in pieces:
                     yield piece

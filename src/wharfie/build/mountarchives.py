@@ -15,7 +15,7 @@ from wharfie.build.cachemounts import CacheMount, CacheMounts
 from wharfie.build.contexts import receive
 from wharfie.errors import Conflict, NotFound
 from wharfie.images.pack import pack_root
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 from wharfie.images.store import ImageStore
 from wharfie.images.unpack import Rules
 from wharfie.support.faults import point
@@ -46,7 +46,9 @@ def export(mounts: CacheMounts, name: str) -> AsyncGenerator[bytes, None]:
         try:
             root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                stream = produce("export a cache mount", lambda write: pack_root(root, write, with_root=True))
+                stream = Produced(
+                    "export a cache mount", lambda write: pack_root(root, write, with_root=True)
+                )
                 try:
                     async for piece in stream:
                         yield piece

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from wharfie.images import snapshots, written
 from wharfie.images.config import RunConfig
 from wharfie.images.image import Image
 from wharfie.images.pack import pack_root
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 from wharfie.images.store import ImageStore
 from wharfie.wire.base import encode
 from wharfie.wire.config import Config
@@ -92,11 +92,9 @@ class ContainerFiles:
         lower = self._image(container).lower
         root = await asyncio.to_thread(_read_only, container, lower)
         try:
-            pieces = produce(f"export {container.short_id}", lambda write: pack_root(root, write))
-            try:
+            pieces = Produced(f"export {container.short_id}", lambda write: pack_root(root, write))
+            async with aclosing(pieces):
                 yield pieces
-            finally:
-                await pieces.aclose()
         finally:
             os.close(root)
         self._containers.emit(container, "export")

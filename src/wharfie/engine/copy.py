@@ -13,7 +13,7 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from wharfie.errors import Forbidden, InvalidArgument, NotFound
 from wharfie.images import decompress
 from wharfie.images.limits import Budget
 from wharfie.images.pack import Packer
-from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread, produce
+from wharfie.images.pipe import InwardPipe, PipeBroken, Produced, ended, in_thread
 from wharfie.images.tar import TarReader
 from wharfie.images.unpack import Rules, Unpacker
 from wharfie.linux import path as paths
@@ -125,10 +125,10 @@ def go_mode(mode: int) -> int:
     return stat.S_IMODE(mode) & 0o777 | bits | _GO_KINDS.get(stat.S_IFMT(mode), 0)
 
 
-def get_archive(root: int, path: str) -> AsyncGenerator[bytes, None]:
+def get_archive(root: int, path: str) -> Produced:
     """An archive of a path, which begins with its last name; raises PathNotFound at the first step."""
     absolute = _absolute(path)
-    return produce(f"archive of {absolute}", lambda write: _pack(root, absolute, write))
+    return Produced(f"archive of {absolute}", lambda write: _pack(root, absolute, write))
 
 
 def _pack(root: int, absolute: str, write: Callable[[bytes], None]) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from wharfie.engine import copy, trees
 from wharfie.engine.context import Context
 from wharfie.errors import Conflict
 from wharfie.images.pack import pack_root
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 from wharfie.support.faults import point
 from wharfie.volumes.options import IN_MEMORY
 
@@ -31,11 +31,9 @@ class VolumeFiles:
         """All that is in a volume; raises VolumeNotFound, MountFailed."""
         root = await asyncio.to_thread(trees.volume_opener(self._context, self._context.volumes.get(name)))
         try:
-            pieces = produce(f"export of {name}", lambda write: pack_root(root, write, with_root=True))
-            try:
+            pieces = Produced(f"export of {name}", lambda write: pack_root(root, write, with_root=True))
+            async with aclosing(pieces):
                 yield pieces
-            finally:
-                await pieces.aclose()
         finally:
             os.close(root)
 

@@ -21,7 +21,7 @@ from wharfie.errors import InvalidArgument, NotSupported
 from wharfie.images import config as configs
 from wharfie.images import mirrors, pack, programs, reference
 from wharfie.images.image import Image
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 from wharfie.images.platform import Platform
 from wharfie.support.files import remove_tree
 from wharfie.support.tasks import spawn
@@ -119,7 +119,7 @@ async def _made(
         await fill(top)
         say("Importing the file system")
         async with store.drafted() as draft:
-            layer = await store.fill_from(draft, produce("pack bootstrap", lambda write: _pack(top, write)))
+            layer = await store.fill_from(draft, Produced("pack bootstrap", lambda write: _pack(top, write)))
             made = format_time(time.time_ns())
             here = Platform.of_host()
             step = f'/bin/sh -c #(nop)  CMD ["{shell}"]'

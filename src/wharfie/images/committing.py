@@ -22,7 +22,7 @@ from wharfie.images import pack, squashing, written
 from wharfie.images.image import Image
 from wharfie.images.importing import latest_of, name_of
 from wharfie.images.layers import Layer
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 from wharfie.support.faults import point
 from wharfie.support.units import format_time
 
@@ -54,7 +54,7 @@ async def commit(store: ImageStore, base: Image, upper: str, wanted: Commit) -> 
         changed = bool(await asyncio.to_thread(written.changes, base.lower, upper))
         if changed or not layers:
             pack_upper = partial(_pack, base.lower, upper, latest)
-            layers.append(await store.fill_from(draft, produce("pack commit", pack_upper)))
+            layers.append(await store.fill_from(draft, Produced("pack commit", pack_upper)))
         made = format_time(time.time_ns() if latest is None else latest)
         step = configs.HistoryEntry(
             created=made,

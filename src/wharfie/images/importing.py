@@ -19,7 +19,7 @@ from wharfie.images import config as configs
 from wharfie.images import pack, reference
 from wharfie.images.image import Image
 from wharfie.images.layers import Layer
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 from wharfie.images.platform import Platform
 from wharfie.support.faults import point
 from wharfie.support.units import format_time
@@ -91,7 +91,7 @@ async def import_image(
 async def _normalised(store: ImageStore, draft: str, latest: int) -> Layer:
     """The files of a draft packed in our order, as a layer that is in place."""
     async with store.drafted() as second:
-        return await store.fill_from(second, produce("pack import", partial(_pack, draft, latest)))
+        return await store.fill_from(second, Produced("pack import", partial(_pack, draft, latest)))
 
 
 def _pack(draft: str, latest: int, write: pack.Write) -> None:

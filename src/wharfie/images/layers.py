@@ -310,9 +310,11 @@ class _Intake(threading.Thread):
         self._queue: queue.Queue[bytes | BaseException] = queue.Queue(_QUEUED)
         self._stopped = False
         self._archive = hashlib.sha256()
-        self._compressed = hashlib.sha256()
         self._taken = 0
         self._kind = ""
+        self._first: list[bytes] | None = []
+        """What was taken before it was known whether it is compressed."""
+        self._blob: _Blob | None = None
 
     def run(self) -> None:
         try:
@@ -321,11 +323,8 @@ class _Intake(threading.Thread):
             return
 
     def _run(self) -> None:
-        fd = -1
         try:
-            if self._blob_path is not None:
-                fd = os.open(self._blob_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            self._pump(fd)
+            self._pump()
         except _Stopped:
             raise
         except BaseException as error:
@@ -333,29 +332,34 @@ class _Intake(threading.Thread):
         else:
             self._put(b"")
         finally:
-            if fd >= 0:
-                os.close(fd)
+            if self._blob is not None:
+                self._blob.close()
 
-    def _pump(self, fd: int) -> None:
-        def take() -> bytes:
-            piece = self._source()
-            self._taken += len(piece)
-            self._compressed.update(piece)
-            if fd >= 0:
-                write_all(fd, piece)
-            if self._progress is not None and piece:
-                self._progress(self._taken)
-            return piece
-
-        self._kind, read = decompress.opened(take)
+    def _pump(self) -> None:
+        self._kind, read = decompress.opened(self._take)
+        if self._kind and self._blob_path is not None:
+            self._blob = _Blob(self._blob_path)
+            self._blob.take(b"".join(self._first or ()))
+        self._first = None
         expanded = 0
         while piece := read():
             expanded += len(piece)
             check_ratio(self._taken, expanded)
             self._archive.update(piece)
             self._put(piece)
-        while take():  # what follows the compressed stream is part of the blob
+        while self._take():  # what follows the compressed stream is part of the blob
             continue
+
+    def _take(self) -> bytes:
+        piece = self._source()
+        self._taken += len(piece)
+        if self._first is not None:
+            self._first.append(piece)
+        elif self._blob is not None:
+            self._blob.take(piece)
+        if self._progress is not None and piece:
+            self._progress(self._taken)
+        return piece
 
     def _put(self, piece: bytes | BaseException) -> None:
         while not self._stopped:
@@ -392,9 +396,27 @@ class _Intake(threading.Thread):
 
     def blob(self) -> tuple[str, int]:
         """Digest and size of the compressed stream, if that is kept."""
-        if self._blob_path is None:
-            return "", 0
-        if not self._kind:
-            os.unlink(self._blob_path)  # it came as it is: the layer itself can make it again
-            return "", 0
-        return "sha256:" + self._compressed.hexdigest(), self._taken
+        if self._blob is None:
+            return "", 0  # it came as it is: the layer itself can make it again
+        return self._blob.digest(), self._taken
+
+
+class _Blob:
+    """A compressed stream on its way to the disk."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._total = hashlib.sha256()
+
+    def take(self, piece: bytes) -> None:
+        """Write and digest the next piece."""
+        self._total.update(piece)
+        write_all(self._fd, piece)
+
+    def digest(self) -> str:
+        """Digest of all that was taken."""
+        return "sha256:" + self._total.hexdigest()
+
+    def close(self) -> None:
+        """No more will come."""
+        os.close(self._fd)

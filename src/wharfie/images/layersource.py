@@ -16,7 +16,7 @@ from contextlib import aclosing
 from typing import Any
 
 from wharfie.images import tarsplit
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 
 _LEVEL = 2
 _PIECE = 1 << 20
@@ -72,7 +72,7 @@ class MadeSource:
                 total.update(piece)
                 write(piece)
 
-        async with aclosing(produce("pack layer", work)) as pieces:
+        async with aclosing(Produced("pack layer", work)) as pieces:
             async for piece in pieces:
                 skip = min(len(piece), max(0, start - size))
                 size += len(piece)

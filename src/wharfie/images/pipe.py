@@ -213,27 +213,66 @@ async def ended(*work: asyncio.Future[Any]) -> None:
             one.exception()  # it is known that it failed: somebody else's failure, or the reason why we wait
 
 
-async def produce(name: str, work: Callable[[Callable[[bytes], None]], None]) -> AsyncGenerator[bytes, None]:
-    """What ``work(write)`` writes, while it runs in a thread; the thread has ended when this has."""
-    pipe = OutwardPipe()
+class Sink(Protocol):
+    """Where a thread can write."""
 
-    def run() -> None:
+    def write(self, data: bytes) -> None:
+        """In the thread: hand on; raises PipeBroken when nobody wants it any more."""
+
+    def abandon(self) -> None:
+        """On the loop: nothing more is wanted."""
+
+
+class Produced:
+    """What ``work(write)`` writes while it runs in a thread: an iterator, or all at once into a sink.
+
+    Nothing runs before the first piece is asked for; the thread has ended when this is closed.
+    """
+
+    def __init__(self, name: str, work: Callable[[Callable[[bytes], None]], None]) -> None:
+        self._name = name
+        self._work = work
+        self._pieces = self._through()
+
+    def __aiter__(self) -> Produced:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Give up what is not produced yet."""
+        await self._pieces.aclose()
+
+    async def into(self, sink: Sink) -> None:
+        """Produce everything, written by the thread itself; instead of iterating."""
+        task = in_thread(self._name, lambda: self._work(sink.write))
         try:
-            work(pipe.write)
-        except PipeBroken:
-            pipe.close()
-        except BaseException as error:
-            pipe.close(error)
-        else:
-            pipe.close()
+            await asyncio.shield(task)
+        finally:
+            sink.abandon()
+            await ended(task)
 
-    task = in_thread(name, run)
-    try:
-        async for chunk in pipe:
-            yield chunk
-    finally:
-        pipe.abandon()
-        await asyncio.wait([task])
+    async def _through(self) -> AsyncGenerator[bytes, None]:
+        pipe = OutwardPipe()
+
+        def run() -> None:
+            try:
+                self._work(pipe.write)
+            except PipeBroken:
+                pipe.close()
+            except BaseException as error:
+                pipe.close(error)
+            else:
+                pipe.close()
+
+        task = in_thread(self._name, run)
+        try:
+            async for chunk in pipe:
+                yield chunk
+        finally:
+            pipe.abandon()
+            await asyncio.wait([task])
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ the archive with an error, and not with a layer that nobody can load.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ from wharfie.images import manifests, reference, tar, tarheader, tarsplit
 from wharfie.images.catalog import LayerRow
 from wharfie.images.image import Image
 from wharfie.images.manifests import NoSuchPlatform
-from wharfie.images.pipe import produce
+from wharfie.images.paralleldigest import ParallelDigest
+from wharfie.images.pipe import Produced
 from wharfie.images.platform import Platform
 from wharfie.images.tar import Entry
 
@@ -90,19 +92,13 @@ def check_platform(image: Image, ref: str, platform: Platform | None) -> None:
         )
 
 
-def save(store: ImageStore, images: list[Saved]) -> AsyncGenerator[bytes, None]:
-    """The archive; what it needs stays on disk until it is whole or given up."""
-
-    async def kept() -> AsyncGenerator[bytes, None]:
-        with store.keeping():
-            pieces = produce("save images", lambda write: _Writer(store, write).archive(images))
-            try:
-                async for piece in pieces:
-                    yield piece
-            finally:
-                await pieces.aclose()
-
-    return kept()
+@asynccontextmanager
+async def save(store: ImageStore, images: list[Saved]) -> AsyncIterator[Produced]:
+    """The archive; what it needs stays on disk until the end of this."""
+    with store.keeping():
+        pieces = Produced("save images", lambda write: _Writer(store, write).archive(images))
+        async with aclosing(pieces):
+            yield pieces
 
 
 class _Writer:
@@ -137,11 +133,11 @@ class _Writer:
 
     def _layer(self, row: LayerRow, size: int) -> None:
         self._head(index.blob_name(row.diff), size)
-        digest = hashlib.sha256()
-        for piece in gathered(tarsplit.assemble(self._layers.directory(row.directory))):
-            digest.update(piece)
-            self._put(piece)
-        if "sha256:" + digest.hexdigest() != row.diff:
+        with ParallelDigest() as digest:
+            for piece in gathered(tarsplit.assemble(self._layers.directory(row.directory))):
+                digest.update(piece)
+                self._put(piece)
+        if digest.value() != row.diff:
             raise InternalError(
                 f"the layer {row.diff} is damaged on the disk; wharfie system check --repair tells "
                 "what can be done"
@@ -157,6 +153,10 @@ class _Writer:
         self._put(tarheader.header(Entry(name.encode(), tar.REGULAR, 0o644, 0, 0, size, 0)))
 
     def _put(self, data: bytes) -> None:
+        if len(data) >= _GATHER:
+            self._flush()
+            self._write(data)
+            return
         self._held.append(data)
         self._size += len(data)
         if self._size >= _GATHER:

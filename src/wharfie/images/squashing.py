@@ -20,7 +20,7 @@ from wharfie.images import pack, snapshots
 from wharfie.images.image import Image
 from wharfie.images.importing import latest_of, name_of
 from wharfie.images.layers import Layer
-from wharfie.images.pipe import produce
+from wharfie.images.pipe import Produced
 from wharfie.support.faults import point
 from wharfie.support.units import format_time
 
@@ -69,7 +69,7 @@ async def merged(store: ImageStore, layers: Sequence[Layer], latest: int | None)
     async with store.drafted() as empty, store.drafted() as draft:
         bottom = os.path.join(empty.path, "diff")
         lower = [*(store.layers.diff(layer.directory) for layer in reversed(layers)), bottom]
-        return await store.fill_from(draft, produce("pack squash", partial(_pack, lower, latest)))
+        return await store.fill_from(draft, Produced("pack squash", partial(_pack, lower, latest)))
 
 
 def _pack(lower: Sequence[str], latest: int | None, write: pack.Write) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from wharfie.errors import Conflict, InvalidArgument
 from wharfie.images import bootstrap as packages
@@ -40,7 +40,7 @@ from wharfie.images.image import (
     Pruned,
 )
 from wharfie.images.layers import Draft, Layer, LayerStore
-from wharfie.images.pipe import InwardPipe, PipeBroken, Source, ended, in_thread
+from wharfie.images.pipe import InwardPipe, PipeBroken, Produced, Source, ended, in_thread
 from wharfie.images.platform import Platform
 from wharfie.state.db import Database
 from wharfie.support.faults import point
@@ -356,7 +356,7 @@ class ImageStore:
         """What a ``save`` of these names is about; raises ImageNotFound, NoSuchPlatform."""
         return saving.chosen(self, refs, Platform.parse(platform) if platform else None)
 
-    def save(self, images: SavedImages) -> AsyncGenerator[bytes, None]:
+    def save(self, images: SavedImages) -> AbstractAsyncContextManager[Produced]:
         """One archive with these images."""
         return saving.save(self, images)
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ from wharfie.api.table import all_routes
 from wharfie.api.threadbody import ThreadBody
 from wharfie.build.options import Options
 from wharfie.errors import Conflict, InvalidArgument, NotFound, NotModified, Unavailable
+from wharfie.images.pipe import Produced
 from wharfie.support.tasks import spawn
 from wharfie.wire import containers as wire
 from wharfie.wire import events, execs, images, networks, registries, system, volumes
@@ -297,12 +298,23 @@ class FakeStore:
         self.calls: list[tuple[Any, ...]] = []
         self.loaded = b""
 
-    async def save(self, refs: Sequence[str], *, platform: str) -> AsyncIterator[bytes]:
+        self.saving = self._save
+        self.saved = asyncio.Event()
+
+    def _save(self, write: Callable[[bytes], None]) -> None:
+        write(b"an ")
+        write(b"archive")
+
+    @asynccontextmanager
+    async def save(self, refs: Sequence[str], *, platform: str) -> AsyncIterator[AsyncIterator[bytes]]:
         self.calls.append(("save", [*refs], platform))
         if "nothing" in refs:
             raise NotFound("No such image: nothing:latest")
-        yield b"an "
-        yield b"archive"
+        try:
+            async with aclosing(Produced("save", lambda write: self.saving(write))) as pieces:
+                yield pieces
+        finally:
+            self.saved.set()
 
     async def load(
         self, stream: AsyncIterator[bytes] | ThreadBody, *, platform: str, quiet: bool, progress: Any
@@ -455,8 +467,9 @@ class FakeBuilds:
         self.received = b"".join([piece async for piece in stream])
         return "key"
 
-    async def tree(self, ref: str) -> AsyncIterator[bytes]:
-        yield ref.encode()
+    @asynccontextmanager
+    async def tree(self, ref: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        yield pieces(ref.encode())
 
     def knows_context(self, key: str) -> bool:
         return key == "known"

@@ -83,7 +83,8 @@ async def load(store: ImageStore, files: dict[str, bytes], **more: object) -> li
 
 async def save(store: ImageStore, *names: str, platform: str | None = None) -> bytes:
     found = store.chosen([*names], platform=platform)
-    return b"".join([piece async for piece in store.save(found)])
+    async with store.save(found) as pieces:
+        return b"".join([piece async for piece in pieces])
 
 
 def leaves_nothing(store: ImageStore, tmp_path: Path) -> bool:
@@ -257,16 +258,16 @@ async def test_one_bad_image_of_two_keeps_both_out(store: ImageStore, tmp_path: 
 
 async def test_a_layer_removed_during_a_save_stays_until_its_end(store: ImageStore) -> None:
     await load(store, docker())
-    pieces = store.save(store.chosen(["x:1"]))
-    first = await anext(pieces)
-    where = Path(store.get("x:1").lower[0])
+    async with store.save(store.chosen(["x:1"])) as pieces:
+        first = await anext(pieces)
+        where = Path(store.get("x:1").lower[0])
 
-    def nobody(_: str) -> list[ContainerUse]:
-        return []
+        def nobody(_: str) -> list[ContainerUse]:
+            return []
 
-    store.remove("x:1", in_use=nobody)
-    assert where.exists()
-    whole = first + b"".join([piece async for piece in pieces])
+        store.remove("x:1", in_use=nobody)
+        assert where.exists()
+        whole = first + b"".join([piece async for piece in pieces])
     assert not where.exists()
     await store.load(stream(whole), progress=lambda _: None)
     assert store.get("x:1").diff_ids == [digest(ONE), digest(TWO)]

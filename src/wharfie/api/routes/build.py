@@ -65,7 +65,8 @@ def routes(builds: Builds) -> list[Route]:
         return json_answer(UploadResponse(key=builds.keep_inputs(await call.read(BuildInputs))), 201)
 
     async def tree(call: Call) -> Stream:
-        return await send_all(call, builds.tree(call.argument), Stream(call.request, "application/x-tar"))
+        async with builds.tree(call.argument) as pieces:
+            return await send_all(call, pieces, Stream(call.request, "application/x-tar"))
 
     async def descriptor(call: Call) -> Answer:
         return json_answer(await builds.descriptor(call.argument))

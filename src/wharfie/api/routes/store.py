@@ -74,5 +74,5 @@ def platform_of(text: str) -> str:
 
 
 async def _saved(store: Store, call: Call, names: list[str]) -> Stream:
-    pieces = store.save(names, platform=platform(call))
-    return await send_all(call, pieces, Stream(call.request, TAR))
+    async with store.save(names, platform=platform(call)) as pieces:
+        return await send_all(call, pieces, Stream(call.request, TAR))

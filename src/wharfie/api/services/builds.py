@@ -92,7 +92,7 @@ class BuildService:
         """Whether it is kept."""
         return self._builder.contexts.knows(key)
 
-    def tree(self, ref: str) -> AsyncIterator[bytes]:
+    def tree(self, ref: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The files of an image."""
         return self._builder.tree(ref)
 

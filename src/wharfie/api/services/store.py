@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from wharfie.api.backends import Progress
 from wharfie.engine.events import EventBus
@@ -20,15 +21,12 @@ class StoreService:
         self._system = system
         self._events = events
 
-    async def save(self, refs: Sequence[str], *, platform: str) -> AsyncIterator[bytes]:
+    @asynccontextmanager
+    async def save(self, refs: Sequence[str], *, platform: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """``docker save``."""
         found = self._store.chosen([*refs], platform=platform or None)
-        pieces = self._store.save(found)
-        try:
-            async for piece in pieces:
-                yield piece
-        finally:
-            await pieces.aclose()
+        async with self._store.save(found) as pieces:
+            yield pieces
         for saved in found:
             name = saved.names[0].familiar if saved.names else saved.image.id
             self._events.emit("image", "save", saved.image.id, {"name": name})
