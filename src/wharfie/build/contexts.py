@@ -13,6 +13,7 @@ from wharfie.build.errors import BuildFailed, DockerfileError
 from wharfie.images import decompress
 from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread
 from wharfie.images.unpack import Rules
+from wharfie.images.webfile import redacted
 from wharfie.linux import path as paths
 from wharfie.support.files import remove_tree
 from wharfie.support.ignore import BadPattern, Matcher, read_patterns
@@ -63,7 +64,7 @@ async def fetch_remote(remote: str, target: str, dockerfile: str, agent: str = "
         _, below = await fetch.clone(remote, target, keep_git=False, agent=agent)
         return _below(target, below)
     if not fetch.is_url(remote):
-        raise BuildFailed(f"remote URL {fetch.redacted(remote)} is not supported: it is neither HTTP nor Git")
+        raise BuildFailed(f"remote URL {redacted(remote)} is not supported: it is neither HTTP nor Git")
     place = target + ".download"
     await fetch.download(remote, place)
     try:

@@ -30,6 +30,7 @@ from wharfie.images.layers import Draft, Layer
 from wharfie.images.limits import Budget
 from wharfie.images.pipe import ended, in_thread
 from wharfie.images.unpack import Rules, Unpacker
+from wharfie.images.webfile import redacted
 from wharfie.linux import path as paths
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.users import resolve
@@ -171,7 +172,7 @@ async def _downloaded(shop: Shop, stack: AsyncExitStack, wanted: Wanted, url: st
     place = shop.place("download")
     name = fetch.file_name(url)
     if not name and wanted.destination.endswith("/"):
-        raise BuildFailed(f"cannot determine filename for source {fetch.redacted(url)}")
+        raise BuildFailed(f"cannot determine filename for source {redacted(url)}")
     name = name or posixpath.basename(wanted.destination)
     digest, when = await fetch.download(url, f"{place}/{name}")
     fetch.check_digest(wanted.item.checksum, digest, url)

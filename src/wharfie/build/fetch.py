@@ -16,11 +16,11 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
 
 from wharfie.build.errors import BuildFailed, BuildNotSupported
-from wharfie.errors import Unavailable
-from wharfie.images import programs
+from wharfie.errors import InvalidArgument, NotFound, Unavailable
+from wharfie.images import programs, webfile
+from wharfie.images.webfile import redacted
 from wharfie.support.files import remove_tree
 
-_LIMIT = 8 << 30
 _GIT = re.compile(r"^(git://|git@|https?://[^#]+\.git(?:[#?]|$)|ssh://)")
 _SUBDIRECTORY = re.compile(r"[^\0]*\Z")
 _REF = re.compile(r"[A-Za-z0-9_./@{}^~+-]*\Z")
@@ -34,7 +34,6 @@ _SSH = "ssh -F /dev/null " + " ".join(
     )
 )
 """Nothing of the engine's user counts; a host in /etc/ssh/ssh_known_hosts must have its key."""
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 def is_url(text: str) -> bool:
@@ -52,11 +51,6 @@ def file_name(url: str) -> str:
     return posixpath.basename(unquote(urlsplit(url).path))
 
 
-def redacted(text: str) -> str:
-    """A text with addresses as it may be shown: without their names and passwords."""
-    return _CREDENTIALS.sub("xxxxx:xxxxx@", text)
-
-
 def check_digest(expected: str, digest: str, what: str) -> None:
     """Raises BuildFailed where a checksum is not the one asked for."""
     if expected and expected != digest:
@@ -65,29 +59,17 @@ def check_digest(expected: str, digest: str, what: str) -> None:
 
 async def download(url: str, target: str) -> tuple[str, int]:
     """Fetch into a new file; digest and time of the last change (ns). Raises BuildFailed, Unavailable."""
-    import aiohttp  # loaded by the first build that needs it
-
-    shown = redacted(url)
     whole = hashlib.sha256()
-    size = 0
-    wait = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
     try:
-        async with aiohttp.ClientSession(timeout=wait, trust_env=True) as session, session.get(url) as answer:
-            if answer.status >= 400:
-                raise BuildFailed(f"failed to GET {shown} with status {answer.status} {answer.reason}")
+        async with webfile.opened(url) as found:
             with open(target, "xb") as file:
-                async for piece in answer.content.iter_chunked(1 << 20):
-                    size += len(piece)
-                    if size > _LIMIT:
-                        raise BuildFailed(f"{shown} is longer than {_LIMIT} bytes")
+                async for piece in found.pieces:
                     whole.update(piece)
                     file.write(piece)
-            changed = answer.headers.get("Last-Modified", "")
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        why = redacted(str(error)) or type(error).__name__
-        raise Unavailable(f"failed to fetch {shown}: {why}") from error
+    except (InvalidArgument, NotFound) as error:
+        raise BuildFailed(error.message) from error
     try:
-        when = int(parsedate_to_datetime(changed).timestamp()) * 10**9
+        when = int(parsedate_to_datetime(found.changed).timestamp()) * 10**9
     except (TypeError, ValueError):
         when = 0
     return "sha256:" + whole.hexdigest(), when

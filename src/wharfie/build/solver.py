@@ -25,6 +25,7 @@ from wharfie.errors import WharfieError
 from wharfie.images.layers import Layer
 from wharfie.images.platform import Platform
 from wharfie.images.reference import parse
+from wharfie.images.webfile import redacted
 from wharfie.support.ignore import Matcher
 
 _IMAGE = "docker-image://"
@@ -137,7 +138,7 @@ class Solver:
                 return await self._pulled(value.removeprefix(_IMAGE), platform)
             if known not in self._shop.named:
                 if not (fetch.is_git(value) or fetch.is_url(value)):
-                    raise BuildFailed(f"the build context {known} cannot be used: {fetch.redacted(value)}")
+                    raise BuildFailed(f"the build context {known} cannot be used: {redacted(value)}")
                 place = self._shop.place("named")
                 self._shop.named[known] = await contexts.fetch_remote(
                     value, place, "Dockerfile", self._shop.options.agent

@@ -101,7 +101,7 @@ def images(context: Context, arguments: list[str]) -> int:
         imagetree.show(context, found)
         return 0
     whole, digests = options.get("no-trunc", False), options.get("digests", False)
-    rows = [row for one in found for row in _rows(one, whole=whole, digests=digests)]
+    rows = [row for one in found for row in image_rows(one, whole=whole, digests=digests)]
     if options.get("quiet"):
         sys.stdout.write("".join(f"{row['ID']}\n" for row in rows))
         return 0
@@ -112,7 +112,7 @@ def images(context: Context, arguments: list[str]) -> int:
     return 0
 
 
-def _rows(one: dict[str, Any], *, whole: bool, digests: bool) -> list[dict[str, Any]]:
+def image_rows(one: dict[str, Any], *, whole: bool, digests: bool) -> list[dict[str, Any]]:
     """One row per name of an image."""
     identifier = one["Id"] if whole else one["Id"].removeprefix("sha256:")[:12]
     by_digest = dict(text.rpartition("@")[::2] for text in one.get("RepoDigests") or [])

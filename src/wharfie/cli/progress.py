@@ -38,7 +38,10 @@ class Progress:
         status, identifier = message.get("status", ""), message.get("id", "")
         if not status:
             return
-        if not identifier:
+        if not identifier and message.get("progressDetail"):
+            if self._terminal:
+                self._bar(status, "", message)
+        elif not identifier:
             self.close()  # what follows is a summary, or the next image
             self._line(status)
         elif self._terminal and "progressDetail" in message:

@@ -10,6 +10,7 @@ from wharfie.cli.context import Context
 from wharfie.cli.epoch import source_date
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
+from wharfie.cli.progress import Progress
 from wharfie.cli.pulling import bootstrap as make
 from wharfie.cli.pulling import full_name
 from wharfie.cli.pulling import pull as fetch
@@ -93,11 +94,14 @@ def import_image(context: Context, arguments: list[str]) -> int:
         _, response = context.api.stream("POST", target)
     else:
         response = context.api.upload("POST", target, read_parts(open_source(source)))
-    for message in response.lines():
-        if "error" in message:
-            raise CommandError(message["error"])
-        if message.get("status"):
-            sys.stdout.write(message["status"] + "\n")
+    progress = Progress(1, quiet=False)
+    try:
+        for message in response.lines():
+            if "error" in message:
+                raise CommandError(message["error"])
+            progress.show(message)
+    finally:
+        progress.close()
     return 0
 
 

@@ -12,6 +12,10 @@ from wharfie.cli.listing import FORMAT, filters, show
 from wharfie.cli.options import Command
 from wharfie.client.api import query, quote
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 LS = Command(
     "volume ls [OPTIONS]",
     "List volumes",
@@ -72,23 +76,24 @@ def ls(context: Context, arguments: list[str]) -> int:
     if options.get("quiet"):
         sys.stdout.write("".join(f"{one['Name']}\n" for one in found))
         return 0
-    rows = []
-    for one in found:
-        labels = one.get("Labels") or {}
-        rows.append(
-            {
-                "Driver": one.get("Driver", "local"),
-                "Label": lambda name, labels=labels: labels.get(name, ""),
-                "Labels": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
-                "Links": "N/A",
-                "Mountpoint": one.get("Mountpoint", ""),
-                "Name": one["Name"],
-                "Scope": one.get("Scope", "local"),
-                "Size": "N/A",
-            }
-        )
+    rows = [row(one) for one in found]
     show(rows, _COLUMNS, options.get("format") or context.settings.get("volumesFormat"))
     return 0
+
+
+def row(one: dict[str, Any]) -> dict[str, Any]:
+    """A volume's fields as templates name them."""
+    labels = one.get("Labels") or {}
+    return {
+        "Driver": one.get("Driver", "local"),
+        "Label": lambda name: labels.get(name, ""),
+        "Labels": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
+        "Links": "N/A",
+        "Mountpoint": one.get("Mountpoint", ""),
+        "Name": one["Name"],
+        "Scope": one.get("Scope", "local"),
+        "Size": "N/A",
+    }
 
 
 def create(context: Context, arguments: list[str]) -> int:

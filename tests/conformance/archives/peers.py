@@ -77,6 +77,12 @@ class Podman:
     def load(self, archive: Path) -> str:
         return _run([*self._words, "load", "-i", str(archive)])
 
+    def pull(self, name: str) -> str:
+        return _run([*self._words, "pull", "--tls-verify=false", name])
+
+    def push(self, name: str, target: str) -> str:
+        return _run([*self._words, "push", "--tls-verify=false", name, target])
+
     def save(self, target: Path, form: str, name: str) -> None:
         _run([*self._words, "save", "--format", form, "-o", str(target), name])
 

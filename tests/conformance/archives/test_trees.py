@@ -16,6 +16,7 @@ import pytest
 from tests import ours, trees
 from tests.conformance.archives import nasty
 from tests.conformance.archives.peers import Docker, Podman, skopeo
+from tests.conformance.registry import registries
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,12 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 def podman() -> Iterator[Podman]:
     with Podman.with_storage() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with registries.registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +111,44 @@ def test_what_we_save_is_the_same_image_everywhere(
     wanted = of_ours(clean, "nasty:3")
     assert trees.difference(docker.tree("nasty:3"), wanted, top=False) == []
     assert trees.difference(podman.tree("nasty:3"), wanted, top=False) == []
+
+
+def test_what_docker_saves_goes_through_us_and_a_registry_to_podman_and_skopeo(
+    clean: ours.Engine, docker: Docker, podman: Podman, layers: list[bytes], server: str, tmp_path: Path
+) -> None:
+    docker.load(nasty.docker_archive(layers, "nasty:8"))
+    docker.save(tmp_path / "docker.tar", "nasty:8")
+    loaded(clean, tmp_path / "docker.tar")
+    name = f"{server}/nasty:8"
+    for words in (("tag", "nasty:8", name), ("push", name), ("rmi", name)):
+        assert clean.cli(*words).returncode == 0
+    podman.pull(name)
+    copied = f"docker-archive:{tmp_path}/skopeo.tar:nasty:9"
+    skopeo("copy", "--src-tls-verify=false", f"docker://{name}", copied)
+    docker.load((tmp_path / "skopeo.tar").read_bytes())
+    wanted = docker.tree("nasty:8")
+    assert trees.difference(podman.tree(name), wanted, top=False) == []
+    assert trees.difference(docker.tree("nasty:9"), wanted, top=False) == []
+
+
+def test_what_podman_pushes_goes_through_us_to_docker(
+    clean: ours.Engine, docker: Docker, podman: Podman, layers: list[bytes], server: str, tmp_path: Path
+) -> None:
+    archive = tmp_path / "in.tar"
+    archive.write_bytes(nasty.docker_archive(layers, "nasty:10"))
+    podman.load(archive)
+    name = f"{server}/nasty:10"
+    podman.push("nasty:10", name)
+    assert clean.cli("pull", name).returncode == 0
+    try:
+        own = of_ours(clean, name)
+        assert clean.cli("save", "-o", str(tmp_path / "ours.tar"), name).returncode == 0
+    finally:
+        clean.cli("rmi", name)
+    docker.load((tmp_path / "ours.tar").read_bytes())
+    wanted = podman.tree("nasty:10")
+    assert trees.difference(own, wanted, top=False) == []
+    assert trees.difference(docker.tree(name), wanted, top=False) == []
 
 
 @pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])

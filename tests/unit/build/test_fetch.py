@@ -15,6 +15,7 @@ import pytest
 from wharfie.build import fetch
 from wharfie.build.errors import BuildFailed
 from wharfie.errors import Unavailable, WharfieError
+from wharfie.images.webfile import redacted
 
 PASSWORD = "s3cret"
 
@@ -40,7 +41,7 @@ def closed_port() -> Iterator[int]:
     ],
 )
 def test_credentials_of_an_address_are_not_shown(text: str, shown: str) -> None:
-    assert fetch.redacted(text) == shown
+    assert redacted(text) == shown
 
 
 def test_a_repository_that_cannot_be_reached_is_told_without_its_password(

@@ -66,18 +66,16 @@ def routes(builds: Builds) -> list[Route]:
 
     async def tree(call: Call) -> Stream:
         async with builds.tree(call.argument) as pieces:
-            return await send_all(call, pieces, Stream(call.request, "application/x-tar"))
+            return await _archive(call, pieces)
 
     async def descriptor(call: Call) -> Answer:
         return json_answer(await builds.descriptor(call.argument))
 
     async def cache(call: Call) -> Stream:
-        pieces = builds.exported_cache(call.text("key"))
-        return await send_all(call, pieces, Stream(call.request, "application/x-tar"))
+        return await _archive(call, builds.exported_cache(call.text("key")))
 
     async def mount(call: Call) -> Stream:
-        pieces = builds.mount_archive(call.text("id"))
-        return await send_all(call, pieces, Stream(call.request, "application/x-tar"))
+        return await _archive(call, builds.mount_archive(call.text("id")))
 
     async def put_mount(call: Call) -> Answer:
         await builds.put_mount(call.text("id"), call.upload())
@@ -100,6 +98,10 @@ def routes(builds: Builds) -> list[Route]:
         ("GET", "/images/{}/rootfs", tree),
         ("GET", "/images/{}/descriptor", descriptor),
     ]
+
+
+async def _archive(call: Call, pieces: AsyncIterator[bytes]) -> Stream:
+    return await send_all(call, pieces, Stream(call.request, "application/x-tar"))
 
 
 def read(call: Call) -> Options:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from wharfie.api import versions
 from wharfie.api.answers import Answer, Stream, empty_answer, json_answer
 from wharfie.api.backends import Images, Progress, Registries
 from wharfie.api.call import Call
-from wharfie.api.router import Handler, Route
+from wharfie.api.router import Route
 from wharfie.api.routes.registries import pull, reference_of
 from wharfie.api.routes.store import platform, platform_of
 from wharfie.api.streaming import send_progress
-from wharfie.errors import InvalidArgument, NotSupported
+from wharfie.errors import InvalidArgument
+from wharfie.images import webfile
+from wharfie.images.webfile import redacted
 
-
-def _refuse(what: str) -> Handler:
-    async def refuse(call: Call) -> Answer:
-        raise NotSupported(f"{what} is not supported by wharfie")
-
-    return refuse
+_EVERY = 0.1
+"""Seconds between two messages of progress."""
 
 
 def routes(images: Images, registries: Registries) -> list[Route]:
@@ -112,21 +112,34 @@ class ImageRoutes:
 
 
 async def _import(images: Images, call: Call) -> Answer | Stream:
-    if call.text("fromSrc") != "-":
-        raise NotSupported(
-            "importing from an address is not supported: fetch the archive and send it, "
-            "as with curl ADDRESS | wharfie import -"
-        )
+    source = call.text("fromSrc")
     repository = call.text("repo")
     options: dict[str, Any] = {
         "reference": reference_of(repository, call.text("tag")) if repository else "",
         "changes": call.texts("changes"),
-        "message": call.text("message") or "Imported from -",
+        "message": call.text("message") or f"Imported from {redacted(source)}",
         "platform": call.text("platform"),
         "epoch": call.number("epoch"),
     }
 
     async def work(progress: Progress) -> None:
-        await images.import_image(call.upload(), progress=progress, **options)
+        if source == "-":
+            await images.import_image(call.upload(), progress=progress, **options)
+            return
+        address = source if "://" in source else f"http://{source}"
+        progress({"status": f"Downloading from {redacted(address)}"})
+        async with webfile.opened(address) as found:
+            stream = _counted(found, progress)
+            await images.import_image(stream, progress=progress, **options)
 
     return await send_progress(call, work)
+
+
+async def _counted(found: webfile.WebFile, progress: Progress) -> AsyncIterator[bytes]:
+    size, told = 0, 0.0
+    async for piece in found.pieces:
+        size += len(piece)
+        if time.monotonic() - told > _EVERY:
+            told = time.monotonic()
+            progress({"status": "Importing", "progressDetail": {"current": size, "total": found.size}})
+        yield piece
