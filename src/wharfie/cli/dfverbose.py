@@ -43,21 +43,21 @@ def show_all(found: dict[str, Any], form: str | None) -> None:
         form = "{{json .}}"
     if form and form != "table":
         try:
-            sys.stdout.write(Template(form).render(every) + "\n")
+            sys.stdout.write(Template(form).render(every))
         except TemplateError as error:
             text = str(error).partition("error: ")[2]
             raise CommandError(f"failed to parse template: {text}") from None
         return
     cache = sum(one["Size"] for one in found.get("BuildCache") or [] if not one["Shared"])
-    for heading, columns, kind in (
+    parts = (
         ("Images space usage:", _IMAGES, "Images"),
         ("Containers space usage:", _CONTAINERS, "Containers"),
         ("Local Volumes space usage:", _VOLUMES, "Volumes"),
         (f"Build cache usage: {units.format_size(cache, 4)}", _CACHE, "BuildCache"),
-    ):
-        sys.stdout.write(f"{heading}\n\n")
+    )
+    for number, (heading, columns, kind) in enumerate(parts):
+        sys.stdout.write(("\n" if number else "") + f"{heading}\n\n")
         show(every[kind], columns, None)
-        sys.stdout.write("\n")
 
 
 def _image_rows(one: dict[str, Any], *, whole: bool) -> list[dict[str, Any]]:

@@ -198,5 +198,9 @@ def history(context: Context, arguments: list[str]) -> int:
     if options.get("quiet"):
         sys.stdout.write("".join(f"{row['ID']}\n" for row in rows))
         return 0
-    show(rows, _HISTORY_COLUMNS, options.get("format"))
+    columns = [
+        (field, heading if human or field != "CreatedSince" else "CREATED AT")
+        for field, heading in _HISTORY_COLUMNS
+    ]
+    show(rows, columns, options.get("format"))
     return 0

@@ -65,6 +65,18 @@ REFERRERS = Command(
 )
 _COLUMNS = [("Digest", "DIGEST"), ("ArtifactType", "ARTIFACT TYPE"), ("Size", "SIZE")]
 Item = dict[str, Any]
+_PLATFORMS = {
+    "darwin": ("386", "amd64", "arm", "arm64"),
+    "dragonfly": ("amd64",),
+    "freebsd": ("386", "amd64", "arm"),
+    "linux": ("386", "amd64", "arm", "arm64", "mips64", "mips64le", "ppc64le", "riscv64", "s390x"),
+    "netbsd": ("386", "amd64", "arm"),
+    "openbsd": ("386", "amd64", "arm"),
+    "plan9": ("386", "amd64"),
+    "solaris": ("amd64",),
+    "windows": ("386", "amd64"),
+}
+"""What Docker takes in a list, by operating system."""
 
 
 def inspect(context: Context, arguments: list[str]) -> int:
@@ -151,7 +163,7 @@ def annotate(context: Context, arguments: list[str]) -> int:
     if options.get("os-features"):
         known = platform.setdefault("os.features", [])
         known += [one for text in options["os-features"] for one in text.split(",") if one not in known]
-    if not platform.get("os") or not platform.get("architecture"):
+    if platform.get("architecture") not in _PLATFORMS.get(platform.get("os"), ()):
         raise CommandError(
             f"manifest entry for image has unsupported os/arch combination: "
             f"{platform.get('os')}/{platform.get('architecture')}"

@@ -85,7 +85,9 @@ def row(one: dict[str, Any]) -> dict[str, Any]:
     """A volume's fields as templates name them."""
     labels = one.get("Labels") or {}
     return {
+        "Availability": "N/A",  # as Group and Status: of cluster volumes only
         "Driver": one.get("Driver", "local"),
+        "Group": "N/A",
         "Label": lambda name: labels.get(name, ""),
         "Labels": ",".join(f"{name}={value}" for name, value in sorted(labels.items())),
         "Links": "N/A",
@@ -93,6 +95,7 @@ def row(one: dict[str, Any]) -> dict[str, Any]:
         "Name": one["Name"],
         "Scope": one.get("Scope", "local"),
         "Size": "N/A",
+        "Status": "N/A",
     }
 
 
