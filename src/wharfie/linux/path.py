@@ -14,6 +14,7 @@ import struct
 
 from wharfie.linux.libc import Int, Pointer, String, UInt, ULong, cstring, failure, function, system_call
 
+AT_FDCWD = -100
 RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 0x1, 0x2, 0x4
 RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x8, 0x10
 IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS

@@ -40,7 +40,7 @@ _MODULES = {
     "spec": "specfile",
     "features": "features",
     "checkpoint": "checkpoint",
-    "restore": "checkpoint",
+    "restore": "restore",
 }
 _PREFIX = {
     "create": "wharfie-runtime create failed: ",

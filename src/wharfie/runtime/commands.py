@@ -109,7 +109,7 @@ def _create(record: Record, options: dict[str, Any]) -> Container:
     finally:
         os.close(gate)
     try:
-        record.pid, record.start_time = container.pid, container.start_time
+        record.note_process(container.pid, container.start_time)
         record.write()
         handover.hand_over(options, container.pid, container.pidfd, container.console, "standard")
     except BaseException:

@@ -107,12 +107,18 @@ def do_delete(store: Store, options: dict[str, Any], words: list[str]) -> int:
     status = record.status()
     if status not in ("stopped", "created") and not force:
         raise Conflict(f"cannot delete container {name} that is not stopped: {status}")
-    cgroup = record.open_cgroup()
     if status != "stopped":
         _end(record)
         if status == "paused":
-            cgroup.thaw()
+            record.open_cgroup().thaw()
         wait_gone(record)
+    remove(record)
+    return 0
+
+
+def remove(record: Record) -> None:
+    """Remove what is left of a container whose first process is dead; raises WharfieError."""
+    cgroup = record.open_cgroup()
     problem: WharfieError | None = None
     try:
         cgroup.destroy()
@@ -125,7 +131,6 @@ def do_delete(store: Store, options: dict[str, Any], words: list[str]) -> int:
     if problem is not None:
         raise problem
     record.forget()
-    return 0
 
 
 def _end(record: Record) -> None:

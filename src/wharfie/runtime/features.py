@@ -60,7 +60,7 @@ def features() -> dict[str, Any]:
             "netDevices": {"enabled": True},
         },
         "annotations": {
-            "org.opencontainers.runc.checkpoint.enabled": "false",
+            "org.opencontainers.runc.checkpoint.enabled": "true",
             "io.wharfie.version": __version__,
         },
         "potentiallyUnsafeConfigAnnotations": [],

@@ -116,6 +116,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         **_CRIU,
         "parent-path": TEXT,
         "leave-running": FLAG,
+        "tcp-skip-in-flight": FLAG,
         "status-fd": NUMBER,
         "page-server": TEXT,
         "pre-dump": FLAG,

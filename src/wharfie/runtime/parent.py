@@ -93,11 +93,17 @@ class Container:
         try:
             _until_exec(channel, self)
         except BaseException as error:
-            _abandon(self, error)
+            abandon(self, error)
             raise
         finally:
             channel.close()
         self.started()
+
+    def in_namespaces(self) -> None:
+        """Run the hooks of a container whose namespaces are there; raises LaunchError."""
+        state = self.state("creating")
+        for stage in ("prestart", "createRuntime"):
+            hooks.run_stage(self._hooks, stage, state)
 
     def started(self) -> None:
         """Run the hooks of a container that runs; their failure is a warning (runtime-spec, "Lifecycle")."""
@@ -147,14 +153,14 @@ def create(launch: Launch, *, start: bool, meanwhile: Callable[[], None] | None 
         plan.network.prepare()
     sources = open_sources(plan)
     try:
-        _create_cgroup(cgroup, launch)
+        create_cgroup(cgroup, launch)
         container = Container(plan, launch.spec, cgroup)
         container.unit = launch.unit
         container.sibling = launch.sibling
         try:
             _launch(plan, sources, container, start=start, meanwhile=meanwhile)
         except BaseException as error:
-            _abandon(container, error)
+            abandon(container, error)
             raise
     finally:
         sources.close()
@@ -172,7 +178,8 @@ def _compile_seccomp(launch: Launch) -> None:
         launch.seccomp = compile_program(profile)
 
 
-def _create_cgroup(cgroup: Cgroup, launch: Launch) -> None:
+def create_cgroup(cgroup: Cgroup, launch: Launch) -> None:
+    """Make the container's control group, by systemd where it is a unit's; raises LaunchError."""
     resources = (launch.spec.get("linux") or {}).get("resources") or {}
     try:
         if launch.unit is not None:
@@ -184,17 +191,23 @@ def _create_cgroup(cgroup: Cgroup, launch: Launch) -> None:
         raise LaunchError(error.message) from None
 
 
-def _cgroup_trees(plan: Plan, cgroup: Cgroup, sources: Sources) -> list[tuple[str, int]]:
+def hierarchies(cgroup: Cgroup) -> list[tuple[str, str]]:
+    """(name, the container's directory) of each hierarchy of version 1; none on version 2."""
+    found = [
+        (directory.removesuffix(cgroup.path).rpartition("/")[2], directory)
+        for directory in cgroup.directories()
+    ]
+    return [] if any(name == "cgroup" for name, _ in found) else found
+
+
+def cgroup_trees(plan: Plan, cgroup: Cgroup, sources: Sources) -> list[tuple[str, int]]:
     """Detached copies of the container's own directories, for a /sys/fs/cgroup of version 1; none on version
     2.
     """
     if not any(step.kind == "cgroup" for step in plan.mounts):
         return []
     found = []
-    for directory in cgroup.directories():
-        name = directory.removesuffix(cgroup.path).rpartition("/")[2]
-        if name == "cgroup":
-            return []
+    for name, directory in hierarchies(cgroup):
         tree = sources.keep(mount.open_tree(mount.AT_FDCWD, directory, mount.OPEN_TREE_CLONE))
         flags = mount.ATTR_NOSUID | mount.ATTR_NODEV | mount.ATTR_NOEXEC
         mount.mount_setattr(tree, set_=flags, propagation=mount.MS_PRIVATE)
@@ -210,7 +223,7 @@ def _launch(
     channel, inner = sync.pair()
     try:
         try:
-            trees = _cgroup_trees(plan, container.cgroup, sources)
+            trees = cgroup_trees(plan, container.cgroup, sources)
 
             def child() -> None:
                 channel.close()
@@ -293,9 +306,7 @@ def _hear(channel: sync.Channel, container: Container, until: str) -> bool:
         if fds:
             container.console = fds[0]
         if "namespaces" in message:
-            state = container.state("creating")
-            for stage in ("prestart", "createRuntime"):
-                hooks.run_stage(container._hooks, stage, state)
+            container.in_namespaces()
             channel.go(sync.HOOKS)
         if "limits" in message:
             setup.set_limits(container.process, container.pid)
@@ -323,7 +334,7 @@ def _until_exec(channel: sync.Channel, container: Container) -> None:
     _hear(channel, container, until="end")
 
 
-def _abandon(container: Container, error: BaseException) -> None:
+def abandon(container: Container, error: BaseException) -> None:
     """Take back a container that did not come to life; what cannot be removed does not hide why."""
     if container.pidfd >= 0:
         try:

@@ -116,10 +116,10 @@ class Plan:
         self.masked: list[str] = linux.get("maskedPaths") or []
         self.readonly: list[str] = linux.get("readonlyPaths") or []
         self.propagation = self._propagation(linux.get("rootfsPropagation"))
-        self.mounts = [_mount_step(item, launch.bundle, linux) for item in spec.get("mounts") or ()]
+        self.mounts = [mount_step(item, launch.bundle, linux) for item in spec.get("mounts") or ()]
         for step in self.mounts:
             step.fd = launch.trees.get(step.target, -1)
-        self.devices = _devices(linux)
+        self.devices = devices_of(linux)
         self.hooks: dict[str, list[dict[str, Any]]] = spec.get("hooks") or {}
         self.state = {
             "ociVersion": spec.get("ociVersion") or "1.2.0",
@@ -231,7 +231,8 @@ def _refuse_unsupported(spec: dict[str, Any], linux: dict[str, Any]) -> None:
             raise LaunchError(f"{name} is not supported by wharfie-runtime: leave it out of config.json")
 
 
-def _mount_step(item: dict[str, Any], bundle: str, linux: dict[str, Any]) -> MountStep:
+def mount_step(item: dict[str, Any], bundle: str, linux: dict[str, Any]) -> MountStep:
+    """An entry of ``mounts`` as a step; raises LaunchError."""
     options = parse_options(item.get("options"))
     target = item.get("destination") or ""
     # runtime-spec: a relative destination counts from the root, for the sake of old configurations
@@ -268,7 +269,8 @@ def _mapping(
     raise LaunchError(f"mounts: {target} is to be id-mapped, but has no uidMappings and gidMappings")
 
 
-def _devices(linux: dict[str, Any]) -> list[Device]:
+def devices_of(linux: dict[str, Any]) -> list[Device]:
+    """The default devices and those of the configuration; raises LaunchError."""
     found = {
         f"/dev/{name}": Device(f"/dev/{name}", 0o020666, os.makedev(major, minor), 0, 0)
         for name, major, minor in NODES

@@ -165,6 +165,26 @@ def connect_streams(plan: ProcessPlan, console: Console | None) -> None:
     os.setsid()
     if plan.stdio is not None:
         connect(plan.stdio)
+    for number in range(3):
+        _take_own_null(number)
+
+
+def _take_own_null(number: int) -> None:
+    """Make a stream that is the host's null device the container's: what a mount of the host's holds cannot
+    be checkpointed.
+    """
+    try:
+        if os.fstat(number).st_rdev != _NULL:
+            return
+        mode = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE
+        # without waiting, should the container's be something else
+        fd = path.openat2(path.AT_FDCWD, "/dev/null", mode | os.O_NONBLOCK, path.RESOLVE_NO_SYMLINKS)
+    except OSError:
+        return  # the stream is closed, or there is no such device: it stays what it is
+    if path.is_device(fd, 1, 3):
+        fcntl.fcntl(fd, fcntl.F_SETFL, mode)
+        os.dup2(fd, number)
+    os.close(fd)
 
 
 def connect(stdio: tuple[int, int, int]) -> None:

@@ -60,6 +60,7 @@ class Record:
         "bundle",
         "cgroup",
         "created",
+        "descriptors",
         "directory",
         "id",
         "pid",
@@ -93,7 +94,14 @@ class Record:
         self.rootless = rootless
         self.pid = 0
         self.start_time = 0
+        self.descriptors: list[str] = []
+        """What its first process's standard streams are, as /proc names it."""
         self._lock = -1
+
+    def note_process(self, pid: int, start_time: int) -> None:
+        """Take over a container's first process and what its standard streams are."""
+        self.pid, self.start_time = pid, start_time
+        self.descriptors = streams_of(pid)
 
     def write(self) -> None:
         """Put it on disk."""
@@ -129,7 +137,7 @@ class Record:
                 kind: f"/proc/{self.pid}/ns/{kind[3:].lower() if kind != 'NEWNS' else 'mnt'}"
                 for kind in _KINDS.values()
             },
-            "external_descriptors": ["/dev/null"] * 3,
+            "external_descriptors": self.descriptors,
             "intel_rdt_path": "",
             "bundle": self.bundle,
             "spec": self.spec,
@@ -223,6 +231,17 @@ class Record:
         remove_tree(self.directory)
 
 
+def streams_of(pid: int) -> list[str]:
+    """What a process's standard streams are, "" where one is closed or the process has ended."""
+    found = []
+    for number in range(3):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except OSError:
+            found.append("")
+    return found
+
+
 def _lock(directory: str, *, block: bool = True) -> int:
     """The lock of a container's directory; raises FileNotFoundError, BlockingIOError."""
     path = f"{directory}/lock"
@@ -301,6 +320,7 @@ class Store:
             rootless=content["rootless"],
         )
         record.pid, record.start_time = content["init_process_pid"], content["init_process_start"]
+        record.descriptors = content["external_descriptors"]
         return record
 
     def take(self, name: str) -> Record:

@@ -94,6 +94,7 @@ _OPTIONS = {
     "status-fd": "descriptor that CRIU tells when lazy pages are ready",
     "systemd-cgroup": "have systemd make the control group; cgroupsPath is slice:prefix:name",
     "tcp-established": "allow open TCP connections",
+    "tcp-skip-in-flight": "leave out connections that are only being made",
     "tty": "give the process a terminal",
     "user": "<uid>[:<gid>]",
     "version": "print the version",

@@ -202,18 +202,11 @@ def test_a_bad_configuration_is_refused_by_its_field(runtime: Runtime) -> None:
     assert not (runtime.box.directory / "state/eight").exists()
 
 
-def test_what_is_not_supported_says_so(runtime: Runtime) -> None:
-    runtime.write(["sleep", "1000"])
-    assert "restore is not supported" in runtime("restore", "nine", fails=True)
-    assert "container does not exist" in runtime("checkpoint", "nine", fails=True)
-    features = json.loads(runtime("features"))
-    assert features["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
-
-
 def test_features_and_a_configuration_to_begin_with(runtime: Runtime, tmp_path: Path) -> None:
     features = json.loads(runtime("features"))
     assert "SCMP_ACT_NOTIFY" in features["linux"]["seccomp"]["actions"]
     assert {"idmap", "rro", "tmpcopyup", "rshared"} <= set(features["mountOptions"])
+    assert features["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "true"
     for option in ((), ("--rootless",)):
         runtime("spec", "--bundle", str(tmp_path), *option)
         spec = json.loads((tmp_path / "config.json").read_text())
