@@ -22,6 +22,15 @@ def docker_cli() -> str:
     return found
 
 
+def docker_compose() -> str:
+    """Compose v2, unmodified; fetched where it is missing."""
+    found = PEERS / "libexec" / "docker" / "cli-plugins" / "docker-compose"
+    if not found.exists():
+        fetch = Path(__file__).resolve().parents[2] / "bench" / "peers.sh"
+        subprocess.run([str(fetch), "docker-compose"], check=True)
+    return str(found)
+
+
 @contextmanager
 def dockerd(
     state: Path,

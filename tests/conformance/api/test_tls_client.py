@@ -18,6 +18,7 @@ import wharfie
 from tests import ours
 from tests.conformance.api.test_ways_in import certificates, running
 from tests.conformance.registry.registries import free_port
+from tests.peers import docker
 
 pytestmark = pytest.mark.timeout(120)
 PLENTY = os.urandom(2 << 20)
@@ -61,7 +62,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 KNOWN = ("--tlsverify", "--tlscacert", "ca.pem", "--tlscert", "cert.pem", "--tlskey", "key.pem")
 
 
-@pytest.mark.parametrize("program", ["docker", ours.WHARFIE], ids=["docker", "wharfie"])
+@pytest.mark.parametrize("program", [docker.docker_cli(), ours.WHARFIE], ids=["docker", "wharfie"])
 def test_streams_end_one_way_at_a_time(secured: Secured, program: str) -> None:
     def run(*words: str, stdin: bytes = b"") -> bytes:
         done = secured.run(program, *KNOWN, "-H", secured.host, *words, stdin=stdin)
@@ -96,7 +97,7 @@ REFUSED = [
 @pytest.mark.parametrize("flags", REFUSED, ids=" ".join)
 def test_what_is_refused_is_told_in_docker_s_words(secured: Secured, flags: tuple[str, ...]) -> None:
     told = []
-    for program in ("docker", ours.WHARFIE):
+    for program in (docker.docker_cli(), ours.WHARFIE):
         done = secured.run(program, *flags, "-H", secured.host, "ps")
         assert (done.returncode, done.stdout) == (1, b"")
         # what is asked is in docker's message, the place in ours
@@ -125,7 +126,7 @@ def test_contexts_and_variables_have_the_certificates(
     described = f"host={secured.host},cert=cert.pem,key=key.pem,skip-tls-verify=true"
     assert secured.run(ours.WHARFIE, "context", "create", "trusting", "--docker", described).returncode == 0
     for name in ("whole", "trusting"):
-        for program in (ours.WHARFIE, "docker"):
+        for program in (ours.WHARFIE, docker.docker_cli()):
             done = secured.run(program, "-c", name, "version", "--format", "{{.Server.Os}}")
             assert done.stdout == b"linux\n", done.stderr
         assert wharfie.Client(context=name, config=str(secured.at / "settings")).system.ping() == "1.51"
