@@ -104,7 +104,7 @@ def _create(record: Record, options: dict[str, Any]) -> Container:
             unit=record.unit(),
             console_size=_own_size(record.spec, options),
         )
-        container = create(launch, start=False, meanwhile=_load_the_rest)
+        container = create(launch, start=False, meanwhile=lambda: _prepare_the_rest(record))
         log.warn(container.warnings)
     finally:
         os.close(gate)
@@ -141,8 +141,10 @@ def _seccomp(spec: dict[str, Any]) -> bytes | None:
     return program_of(profile)
 
 
-def _load_the_rest() -> None:
+def _prepare_the_rest(record: Record) -> None:
     from wharfie.runtime import control, foreground  # noqa: F401
+
+    record.work_out()
 
 
 def do_create(store: Store, options: dict[str, Any], words: list[str]) -> int:

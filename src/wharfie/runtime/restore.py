@@ -77,5 +77,6 @@ def _hand_over(record: Record, options: dict[str, Any], container: Container) ->
     record.note_process(container.pid, container.start_time)
     # until it runs its streams are CRIU's
     record.descriptors = streams_of(os.getpid())
+    record.work_out()
     record.write()
     handover.hand_over(options, container.pid, container.pidfd, container.console, "standard")

@@ -33,15 +33,10 @@ if TYPE_CHECKING:
 
 _ALLOWED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.")
 _KINDS = {
-    "pid": "NEWPID",
-    "network": "NEWNET",
-    "mount": "NEWNS",
-    "ipc": "NEWIPC",
-    "uts": "NEWUTS",
-    "user": "NEWUSER",
-    "cgroup": "NEWCGROUP",
-    "time": "NEWTIME",
-}
+    # runc's name: the kernel's
+    "NEWPID": "pid", "NEWNET": "net", "NEWNS": "mnt", "NEWIPC": "ipc",
+    "NEWUTS": "uts", "NEWUSER": "user", "NEWCGROUP": "cgroup", "NEWTIME": "time",
+}  # fmt: skip
 _LIMIT = 1 << 24
 
 
@@ -56,6 +51,7 @@ class Record:
     """What is remembered of one container."""
 
     __slots__ = (
+        "_config",
         "_lock",
         "bundle",
         "cgroup",
@@ -97,6 +93,7 @@ class Record:
         self.descriptors: list[str] = []
         """What its first process's standard streams are, as /proc names it."""
         self._lock = -1
+        self._config: dict[str, Any] = {}
 
     def note_process(self, pid: int, start_time: int) -> None:
         """Take over a container's first process and what its standard streams are."""
@@ -107,40 +104,35 @@ class Record:
         """Put it on disk."""
         atomic_write(f"{self.directory}/state.json", json.dumps(self._content()).encode(), sync=False)
 
+    def work_out(self) -> None:
+        """Have the whole configuration ready for the next :meth:`write`."""
+        from wharfie.runtime.runcconfig import config_of
+
+        self._config = config_of(
+            self.spec,
+            bundle=self.bundle,
+            rootfs=self.rootfs,
+            cgroup=self.cgroup,
+            unit=self.systemd,
+            rootless=self.rootless,
+        )
+
     def _content(self) -> dict[str, Any]:
-        linux = self.spec.get("linux") or {}
-        namespaces = linux.get("namespaces") or []
-        config = {
-            "rootfs": self.rootfs,
-            "readonlyfs": bool((self.spec.get("root") or {}).get("readonly")),
-            "hostname": self.spec.get("hostname") or "",
-            "namespaces": [
-                {"type": _KINDS.get(item.get("type"), ""), "path": item.get("path") or ""}
-                for item in namespaces
-            ],
-            "cgroups": {"path": self.cgroup, "systemd": bool(self.systemd), "unit": self.systemd},
-            "labels": [
-                *(f"{name}={value}" for name, value in (self.spec.get("annotations") or {}).items()),
-                f"bundle={self.bundle}",
-            ],
-            "version": self.spec.get("ociVersion") or "",
-        }
         return {
             "id": self.id,
             "init_process_pid": self.pid,
             "init_process_start": self.start_time,
             "created": self.created,
-            "config": config,
+            # until it is worked out: what a command that removes it looks at
+            "config": self._config or {"cgroups": {"path": self.cgroup}},
             "rootless": self.rootless,
             "cgroup_paths": self.open_cgroup().paths(),
-            "namespace_paths": {
-                kind: f"/proc/{self.pid}/ns/{kind[3:].lower() if kind != 'NEWNS' else 'mnt'}"
-                for kind in _KINDS.values()
-            },
+            "namespace_paths": {name: f"/proc/{self.pid}/ns/{kind}" for name, kind in _KINDS.items()},
             "external_descriptors": self.descriptors,
             "intel_rdt_path": "",
             "bundle": self.bundle,
             "spec": self.spec,
+            "unit": self.systemd,
         }
 
     @property
@@ -308,15 +300,15 @@ class Store:
             content = json.loads(read_file(f"{directory}/state.json", _LIMIT))
         except (FileNotFoundError, NotADirectoryError):
             raise NotFound("container does not exist") from None
-        cgroups = content["config"]["cgroups"]
         record = Record(
             directory,
             content["id"],
             bundle=content["bundle"],
             created=content["created"],
-            cgroup=cgroups["path"],
+            cgroup=content["config"]["cgroups"]["path"],
             spec=content["spec"],
-            systemd=cgroups["unit"],
+            # before it was told here it stood beside the path
+            systemd=content.get("unit", content["config"]["cgroups"].get("unit", "")),
             rootless=content["rootless"],
         )
         record.pid, record.start_time = content["init_process_pid"], content["init_process_start"]
