@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.conformance.registry import registries
+from wharfie.images import durability
 from wharfie.images.distribution import Distribution
 from wharfie.images.image import ContainerUse, ImageNotFound
 from wharfie.images.store import ImageStore
@@ -162,4 +163,5 @@ def main(kind: type[Work] = Work) -> None:
 
 
 if __name__ == "__main__":
+    durability.PAUSE = 0  # each of these commands has one sync, for which its process waits
     main()

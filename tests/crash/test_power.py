@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +53,13 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-class Bench:
-    """Stores below one directory, and a process whose children work on them."""
+class Worker:
+    """A process whose children work on stores below one directory."""
 
-    def __init__(self, top: Path, registry: str, module: str = "storework") -> None:
+    def __init__(self, top: Path) -> None:
         self.top = top
-        self.argument = registry
-        (top / "upper" / "etc").mkdir(parents=True)
-        (top / "upper" / "etc" / "written").write_bytes(b"by a container")
         self.server = subprocess.Popen(
-            [sys.executable, "-m", f"tests.crash.{module}"],
+            [sys.executable, "-m", "tests.crash.storework"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -77,6 +76,27 @@ class Bench:
         self.server.stdin.flush()
         return json.loads(self.server.stdout.readline()), output.read_text()
 
+
+class Bench:
+    """Stores below one directory, and a worker for each processor."""
+
+    def __init__(self, top: Path, registry: str) -> None:
+        self.top = top
+        self.argument = registry
+        (top / "upper" / "etc").mkdir(parents=True)
+        (top / "upper" / "etc" / "written").write_bytes(b"by a container")
+        self.workers = [Worker(top) for _ in os.sched_getaffinity(0)]
+        self._free = queue.SimpleQueue[Worker]()
+        for worker in self.workers:
+            self._free.put(worker)
+
+    def run(self, name: str, command: str, argument: str = "", fault: str = "") -> tuple[int, str]:
+        worker = self._free.get()
+        try:
+            return worker.run(name, command, argument, fault)
+        finally:
+            self._free.put(worker)
+
     def done(self, name: str, command: str, argument: str = "", fault: str = "") -> str:
         code, output = self.run(name, command, argument, fault)
         assert code == 0, output
@@ -90,12 +110,25 @@ class Bench:
         subprocess.run(["cp", "-a", str(self.top / source), str(self.top / target)], check=True)
 
     def close(self) -> None:
-        self.server.communicate()
+        for worker in self.workers:
+            worker.server.communicate()
 
 
 @pytest.fixture
-def bench(tmp_path: Path, registry: str) -> Iterator[Bench]:
-    running = Bench(tmp_path, registry)
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A file system in memory: what a killed process wrote stays there too, and no disk is waited for."""
+    place = tmp_path / "memory"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512m", "power", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def bench(memory: Path, registry: str) -> Iterator[Bench]:
+    running = Bench(memory, registry)
     try:
         yield running
     finally:
@@ -113,8 +146,9 @@ def test_the_power_goes_at_every_step(bench: Bench, command: str) -> None:
     assert len(steps) >= LEAST[command], steps
     wanted = bench.look("clean")
     assert not wanted["problems"]
-    for number, step in enumerate(steps, start=1):
-        at = f"{command}, step {number}: {step}"
+
+    def ended_at(number: int) -> None:
+        at = f"{command}, step {number}: {steps[number - 1]}"
         name = f"case{number}"
         bench.copy("before", name)
         code, output = bench.run(name, command, bench.argument, f"kill:{number}")
@@ -123,3 +157,7 @@ def test_the_power_goes_at_every_step(bench: Bench, command: str) -> None:
         assert command == "repair" or not found["problems"], (at, found["problems"])
         assert (found["names"], found["files"]) == (wanted["names"], wanted["files"]), at
         shutil.rmtree(bench.top / name)
+
+    with ThreadPoolExecutor(len(bench.workers)) as pool:
+        for _ in pool.map(ended_at, range(1, len(steps) + 1)):
+            continue
