@@ -210,6 +210,20 @@ def test_the_classic_builder_of_docker_builds(yard: Yard) -> None:
     assert stdin.returncode == 0, stdin.stderr
 
 
+def test_docker_without_its_plugin_builds_with_the_classic_builder_by_itself(
+    yard: Yard, tmp_path: Path
+) -> None:
+    yard.write("FROM busybox\nRUN echo by itself")
+    places = " ".join(f"/usr/{place}/docker" for place in ("libexec", "lib", "local/libexec", "local/lib"))
+    hide = f'for d in {places}; do [ ! -d $d ] || mount -t tmpfs none $d; done; exec "$@"'
+    docker = [docker_cli(), "--config", str(tmp_path), "-H", yard.engine.host, "build", str(yard.context)]
+    environment = {name: value for name, value in os.environ.items() if name != "DOCKER_BUILDKIT"}
+    words = ["unshare", "--mount", "sh", "-c", hide, "sh", *docker]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Step 2/2 : RUN echo by itself" in done.stdout
+
+
 def test_the_python_sdk_builds(yard: Yard) -> None:
     docker = pytest.importorskip("docker")
     yard.write("FROM busybox\nARG a\nRUN echo $a > /a", {})
