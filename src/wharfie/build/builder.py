@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from weakref import WeakValueDictionary
 
 from wharfie.build import contexts, lint, mountarchives
+from wharfie.build.arrival import Arrival
 from wharfie.build.cache import Cache
 from wharfie.build.cacheimport import Imports, Registries
 from wharfie.build.cachemounts import CacheMount, CacheMounts, Locks
@@ -121,21 +122,21 @@ class Builder:
                 self.contexts.put(options.context_key, kept, shop.context)
 
     async def _received(self, shop: Shop, context: AsyncIterator[bytes] | None) -> Kept:
-        options, size = shop.options, 0
+        options, size, arrival = shop.options, 0, Arrival()
         if options.remote:
             shop.context = await contexts.fetch_remote(
                 options.remote, shop.context, options.dockerfile, options.agent
             )
         elif context is not None:
-            size = await contexts.receive(context, shop.context)
+            size = await contexts.receive(context, shop.context, arrival=arrival)
         data = await asyncio.to_thread(contexts.read_dockerfile, shop.context, options.dockerfile)
         rules = await asyncio.to_thread(contexts.ignore_rules, shop.context, options.dockerfile)
         await asyncio.to_thread(contexts.leave_out, shop.context, rules)
-        return Kept(data, rules, size)
+        return Kept(data, rules, size, arrived=arrival.known)
 
     async def _built(self, shop: Shop, kept: Kept, names: list[str]) -> str:
         options, data = shop.options, kept.dockerfile
-        shop.digests = kept.digests
+        shop.digests, shop.arrived = kept.digests, kept.arrived
         try:
             solver = Solver(shop, data)
         except DockerfileError as error:

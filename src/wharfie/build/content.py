@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wharfie.build.arrival import Known
 from wharfie.linux import path as paths
 from wharfie.support.ignore import BadPattern, Matcher, translate
 from wharfie.support.trees import Descent, names
@@ -91,28 +92,37 @@ class Excluded:
         return self.any and self._rules.matches(path)
 
 
-def digest(root: int, found: list[Found], excluded: Excluded) -> str:
-    """One digest for all that is found: names, kinds, modes, links, attributes and content."""
+def digest(root: int, found: list[Found], excluded: Excluded, files: Known | None = None) -> str:
+    """One digest for all that is found: names, kinds, modes, links, attributes and content.
+
+    ``files``: content that is known, by inode.
+    """
+    files = files or {}
     whole = hashlib.sha256()
     for item in found:
         whole.update(f"source {posixpath.basename(item.path)}\n".encode("utf-8", "surrogateescape"))
         if item.directory:
             fd = paths.open_in_root(root, item.path or ".", os.O_RDONLY | os.O_DIRECTORY)
-            _directory(whole, fd, excluded)
+            _directory(whole, fd, excluded, files)
         elif not excluded.hides(posixpath.basename(item.path)):
             fd = paths.open_in_root(root, item.path, os.O_RDONLY | os.O_NONBLOCK)
             try:
                 whole.update(_described(os.fstat(fd)))
                 _attributes(whole, fd)
                 if stat.S_ISREG(os.fstat(fd).st_mode):
-                    whole.update(of_file(fd))
+                    whole.update(of_file(fd, files))
             finally:
                 os.close(fd)
     return whole.hexdigest()
 
 
-def of_file(fd: int) -> bytes:
+def of_file(fd: int, files: Known) -> bytes:
     """Digest of a file's content."""
+    if files:
+        found = os.fstat(fd)
+        size, known = files.get(found.st_ino, (-1, b""))
+        if size == found.st_size:
+            return known
     content = hashlib.sha256()
     while piece := os.read(fd, _CHUNK):
         content.update(piece)
@@ -131,7 +141,7 @@ def _attributes(whole: hashlib._Hash, fd: int) -> None:
             whole.update(name.encode() + b"=" + os.getxattr(fd, name) + b"\n")
 
 
-def _directory(whole: hashlib._Hash, top: int, excluded: Excluded) -> None:
+def _directory(whole: hashlib._Hash, top: int, excluded: Excluded, files: Known) -> None:
     """Takes ``top``."""
     whole.update(_described(os.fstat(top)))
     for path, directory, name, found in entries(top):
@@ -144,7 +154,7 @@ def _directory(whole: hashlib._Hash, top: int, excluded: Excluded) -> None:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
             try:
                 _attributes(whole, fd)
-                whole.update(of_file(fd))
+                whole.update(of_file(fd, files))
             finally:
                 os.close(fd)
 

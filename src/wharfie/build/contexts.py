@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import AsyncIterator
 
 from wharfie.build import fetch
+from wharfie.build.arrival import Arrival
 from wharfie.build.content import entries
 from wharfie.build.copystep import unpack_into
 from wharfie.build.errors import BuildFailed, DockerfileError
@@ -24,7 +25,9 @@ OUTSIDE = ".wharfie.Dockerfile"
 """What our command line calls a Dockerfile that is not in the context."""
 
 
-async def receive(stream: AsyncIterator[bytes], target: str, rules: Rules | None = None) -> int:
+async def receive(
+    stream: AsyncIterator[bytes], target: str, rules: Rules | None = None, arrival: Arrival | None = None
+) -> int:
     """Unpack an archive that is being sent; its bytes. Raises BadArchive, BadCompression."""
     pipe = InwardPipe()
     feeder = spawn("feed a context", pipe.feed(stream))
@@ -40,7 +43,7 @@ async def receive(stream: AsyncIterator[bytes], target: str, rules: Rules | None
         fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _, read = decompress.opened(take)
-            unpack_into(fd, read, rules or Rules(owner=(0, 0)))
+            unpack_into(fd, read, rules or Rules(owner=(0, 0)), arrival)
         finally:
             os.close(fd)
             pipe.abandon()

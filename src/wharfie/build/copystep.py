@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from wharfie.build import content, fetch
+from wharfie.build.arrival import Arrival, Known
 from wharfie.build.content import Excluded, Found
 from wharfie.build.copier import Copier, Manner, Mode
 from wharfie.build.errors import BuildFailed
@@ -111,14 +112,17 @@ async def sources(
             elif wanted.item.add and fetch.is_url(text):
                 source, digest = await _downloaded(shop, stack, wanted, text)
             else:
-                known = shop.digests if origin == shop.context else {}
-                source, digest = await in_thread("look at sources", _looker(root, wanted, text, known))
+                known, files = (shop.digests, shop.arrived) if origin == shop.context else ({}, {})
+                look = _looker(root, wanted, text, known, files)
+                source, digest = await in_thread("look at sources", look)
             found.append(source)
             digests.append(digest)
         yield found, ",".join(digests)
 
 
-def _looker(root: int, wanted: Wanted, text: str, known: dict[str, str]) -> Callable[[], tuple[Source, str]]:
+def _looker(
+    root: int, wanted: Wanted, text: str, known: dict[str, str], files: Known
+) -> Callable[[], tuple[Source, str]]:
     def look() -> tuple[Source, str]:
         pivot = ""
         plain = text
@@ -137,7 +141,7 @@ def _looker(root: int, wanted: Wanted, text: str, known: dict[str, str]) -> Call
             archive = is_archive(root, found[0].path)
         key = repr((plain, wanted.patterns))
         if key not in known:
-            known[key] = content.digest(root, found, wanted.excluded)
+            known[key] = content.digest(root, found, wanted.excluded, files)
         return Source(root, found, pivot, archive), known[key]
 
     return look
@@ -255,21 +259,27 @@ def _unpack(copier: Copier, source: Source, wanted: Wanted) -> None:
         os.close(target)
 
 
-def unpack_into(target: int, read: decompress.Read, rules: Rules) -> None:
+def unpack_into(target: int, read: decompress.Read, rules: Rules, arrival: Arrival | None = None) -> None:
     """In a thread: an archive's files below an open directory. Raises BadArchive, OSError."""
+    arriving = arrival or Arrival()
 
     def displace(parent: int, name: bytes, path: bytes) -> None:
+        arriving.replaced()
         remove_tree(f"/proc/self/fd/{parent}/{os.fsdecode(name)}")
 
     reader = tar.TarReader(read, unpadded=True)
     unpacker = Unpacker(target, rules, displace, Budget(target))
     try:
         for entry in reader:
-            unpacker.add(entry, reader.content())
+            if arrival is None:
+                unpacker.add(entry, reader.content())
+            else:
+                arrival.placed(target, unpacker.add(entry, arrival.watched(entry, reader.content())), entry)
         reader.rest()
         unpacker.finish()
     finally:
         unpacker.close()
+        arriving.close()
 
 
 async def layer_of(shop: Shop, below: list[Layer], work: Callable[[int], None]) -> Layer | None:

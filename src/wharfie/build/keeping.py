@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from wharfie.build.arrival import Known
 from wharfie.errors import Conflict
 from wharfie.images.store import ImageStore
 from wharfie.support.ignore import Matcher
@@ -32,6 +33,8 @@ class Kept:
     size: int
     digests: dict[str, str] = field(default_factory=dict)
     """Of what instructions took out of it, by the words that said what."""
+    arrived: Known = field(default_factory=dict)
+    """Of its large files."""
 
 
 class Contexts:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from wharfie.build.arrival import Known
 from wharfie.build.cache import Cache, Entry
 from wharfie.build.cacheimport import Imports, Registries
 from wharfie.build.cachemounts import CacheMounts, Locks
@@ -54,6 +55,8 @@ class Shop:
     """Keys of all that was done or taken from the cache, each with its stage."""
     digests: dict[str, str] = field(default_factory=dict)
     """Of parts of the context, which does not change while it is kept."""
+    arrived: Known = field(default_factory=dict)
+    """Of large files of the context."""
 
     @property
     def latest(self) -> int | None:
