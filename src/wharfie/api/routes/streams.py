@@ -106,7 +106,9 @@ def routes(containers: Containers, processes: Processes, streams: Streams, syste
             raise InvalidArgument(
                 f"`since` time ({call.text('since')}) cannot be after `until` time ({call.text('until')})"
             )
-        found = system.events(since_ns=since or None, until_ns=until or None, filters=call.filters())
+        # 0 is a time as well: all that is remembered
+        asked = since if call.text("since") else None
+        found = system.events(since_ns=asked, until_ns=until or None, filters=call.filters())
         return await send_all(call, _lines(found), Stream(call.request, JSON), early=True)
 
     return [
