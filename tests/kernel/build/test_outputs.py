@@ -119,6 +119,30 @@ def test_a_stage_begins_from_a_further_context_that_is_a_directory(yard: Yard, t
     assert yard.build(*words).image != done.image
 
 
+def test_copies_keep_parents_and_leave_out_what_is_excluded(yard: Yard) -> None:
+    """As in Docker's reference; the Docker that is recorded does not know these flags yet."""
+    files = ("x/a.txt", "x/y/b.txt", "x/y/c.md", "z/a.txt", "z/deep/er/d.txt")
+    done = yard.build(
+        "-t", "copied", files=dict.fromkeys(files, "content"),
+        dockerfile=(
+            "FROM busybox\n"
+            "COPY --parents ./x/a.txt ./z/a.txt /parents/\n"
+            "COPY --parents x/./y/*.txt /pivot/\n"
+            "COPY --parents ./z/*/er /tree/\n"
+            "COPY --exclude=*.md --exclude=a.txt x /without/\n"
+            "COPY --exclude=**/*.txt --exclude=!**/d.txt --exclude=Dockerfile . /only/\n"
+            "ADD --exclude=y x /added/"
+        ),
+    )  # fmt: skip
+    assert done.code == 0, done.text
+    places = ("/parents", "/pivot", "/tree", "/without", "/only", "/added")
+    found = set(yard.run("copied", "find", *places, "-type", "f").split())
+    assert found == {
+        "/parents/x/a.txt", "/parents/z/a.txt", "/pivot/y/b.txt", "/tree/z/deep/er/d.txt", "/without/y/b.txt",
+        "/without/y/c.md", "/only/x/y/c.md", "/only/z/deep/er/d.txt", "/added/a.txt",
+    }  # fmt: skip
+
+
 def test_quotes_in_the_value_of_a_secret_are_taken_off(yard: Yard, tmp_path: Path) -> None:
     (tmp_path / "a,b").write_text("secret")
     whole = hashlib.sha256(b"secret").hexdigest()
