@@ -87,13 +87,15 @@ def as_number(value: bytes | None) -> int:
 class Request:
     """One message to be sent: what it does in words (for the error), its type, flags and body."""
 
-    __slots__ = ("body", "flags", "kind", "operation")
+    __slots__ = ("body", "fine", "flags", "kind", "operation")
 
-    def __init__(self, operation: str, kind: int, flags: int, body: bytes) -> None:
+    def __init__(self, operation: str, kind: int, flags: int, body: bytes, *, fine: int = 0) -> None:
         self.operation = operation
         self.kind = kind
         self.flags = flags | REQUEST
         self.body = body
+        self.fine = fine
+        """The error that says that there is nothing to do."""
 
 
 class Socket:
@@ -144,8 +146,10 @@ class Socket:
                     answers.append(payload)
                     continue
                 waiting -= 1
-                error = _failure(requests[sequence - first].operation, flags, payload)
-                failure = failure or error
+                request = requests[sequence - first]
+                error = _failure(request.operation, flags, payload)
+                if error is None or error.errno != request.fine:
+                    failure = failure or error
         if failure is not None:
             raise failure
         return answers

@@ -7,6 +7,7 @@ the classes read one object out of an answer. :mod:`wharfie.linux.rtnetlink` sen
 from __future__ import annotations
 
 import _socket
+import errno
 import struct
 
 from wharfie.linux import netlink
@@ -241,7 +242,10 @@ def without_ipv6_address(which: int | str) -> Request:
         parts.append(text(_IFLA_IFNAME, which))
     else:
         index = which
-    return Request(f"keep IPv6 off the network device {which}", _NEWLINK, 0, _link_body(index, None, *parts))
+    body = _link_body(index, None, *parts)
+    # EAFNOSUPPORT: there is no IPv6, in this kernel or on a device whose MTU is below 1280
+    what = f"keep IPv6 off the network device {which}"
+    return Request(what, _NEWLINK, 0, body, fine=errno.EAFNOSUPPORT)
 
 
 def address(index: int, cidr: str) -> Request:

@@ -2,8 +2,38 @@
 
 from __future__ import annotations
 
+_NETWORK_DEVICES = (
+    "a network device moves in",
+    "a network device that moved is no more on the host",
+    "a network device gets another name",
+    "two network devices move in",
+    "a network device keeps its addresses",
+    "a network device keeps its mtu",
+    "a network device is up inside",
+    "a network device that is not there is refused",
+    "a network device's name may not be too long",
+    "a network device's name may hold no slash",
+    "a network device's name may hold no blank",
+    "a network device's name may not be a dot",
+    "network devices need a network namespace",
+    "two network devices of one name are refused",
+)
+_AFFINITY = (
+    "what is executed runs on the final processors",
+    "initial processors alone stay",
+    "initial and final processors",
+    "a list of processors",
+    "a process file has processors of its own",
+    "processors that are not there are refused",
+    *(
+        f"processors {text!r} are refused"
+        for text in ("x", "0-", "-1", "1-0", "0;1", "0,,1", "99999999999999999999")
+    ),
+)
 _KNOWN = {
     "runc": {
+        "network devices came to runc with 1.4": _NETWORK_DEVICES,
+        "execCPUAffinity came to runc with 1.3": _AFFINITY,
         "the size is set when the program runs already": ("a terminal has the size of the caller's",),
         "what the specification forbids is taken: the last one counts": (
             "a kind of limit that is given twice is refused",
@@ -101,6 +131,8 @@ _KNOWN = {
         "umask of the container for exec came to runc with 1.2": ("exec has the container's umask",),
     },
     "crun": {
+        "this release does not know network devices": _NETWORK_DEVICES,
+        "this release does not know execCPUAffinity": _AFFINITY,
         "the mode of what is covered is not kept": ("a tmpfs has the mode of what it covers",),
         "what the terminal says last may be lost": (
             "the terminal controls the process",

@@ -13,6 +13,7 @@ from tests.conformance.runtime.cases import (
     mountoptions,
     mounts,
     namespaces,
+    networkdevices,
     process,
     seccomp,
 )
@@ -24,6 +25,7 @@ CASES = [
     *mounts.CASES,
     *mountoptions.CASES,
     *namespaces.CASES,
+    *networkdevices.CASES,
     *devices.CASES,
     *cgroups.CASES,
     *seccomp.CASES,
