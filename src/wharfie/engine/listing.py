@@ -10,6 +10,7 @@ from wharfie.engine.container import Container
 from wharfie.engine.context import Context
 from wharfie.engine.words import mount_points, status_words
 from wharfie.errors import InvalidArgument, NotFound
+from wharfie.images.store import ImageStore
 from wharfie.wire.containers import (
     ContainerSummary,
     HostConfigSummary,
@@ -31,8 +32,9 @@ class Listing:
     ) -> builtins.list[ContainerSummary]:
         """Newest first; the running ones unless ``all``, a limit or a filter on the state say otherwise."""
         found = []
+        names = _ImageNames(self._context.images)
         for container in self._chosen(all or bool(limit and limit > 0), filters):
-            found.append(self._summary(container, size))
+            found.append(self._summary(container, names, size))
             if limit is not None and 0 < limit <= len(found):
                 break
         return found
@@ -134,14 +136,14 @@ class Listing:
     def _moment(self, refs: Sequence[str]) -> int | None:
         return self._context.registry.get(refs[0]).created if refs else None
 
-    def _summary(self, container: Container, size: bool) -> ContainerSummary:
+    def _summary(self, container: Container, names: _ImageNames, size: bool) -> ContainerSummary:
         status, config = container.status, container.config
         seats = endpoints.of_container(self._context, container)
         own = writable.written_size(container) if size else 0
         return ContainerSummary(
             id=container.id,
             names=[f"/{container.name}"],
-            image=self._image_name(container),
+            image=names.of(container),
             image_id=container.image_id,
             command=command_text(container),
             created=container.created // 1_000_000_000,
@@ -165,13 +167,25 @@ class Listing:
             container.config.exposed_ports or (), [one for seat in seats for one in seat.published]
         )
 
-    def _image_name(self, container: Container) -> str:
+
+class _ImageNames:
+    """What containers' images are called; each name is looked up once."""
+
+    def __init__(self, images: ImageStore) -> None:
+        self._images = images
+        self._found: dict[str, str] = {}
+
+    def of(self, container: Container) -> str:
         """As it was named, while that name still stands for the same image; its id otherwise."""
         name = container.config.image
-        try:
-            return name if self._context.images.get(name).id == container.image_id else container.image_id
-        except NotFound:
-            return container.image_id
+        identifier = self._found.get(name)
+        if identifier is None:
+            try:
+                identifier = self._images.find(name)[0].id
+            except NotFound:
+                identifier = ""
+            self._found[name] = identifier
+        return name if identifier == container.image_id else container.image_id
 
 
 def all_true(values: Sequence[str]) -> bool:
