@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.crash import buildwork
-from tests.crash.test_power import Bench
+from tests.crash.test_power import Bench, memory
 
+__all__ = ["memory"]  # a fixture
 PREPARED = {
     "build": [],
     "squashed": ["build"],
@@ -26,8 +27,8 @@ IN_CACHE = ("a step is in the cache", "a step is imported")
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    running = Bench(tmp_path, "", "buildwork")
+def bench(memory: Path) -> Iterator[Bench]:
+    running = Bench(memory, "", "buildwork")
     try:
         yield running
     finally:
@@ -52,8 +53,9 @@ def test_the_power_goes_at_every_step_of_a_build(bench: Bench, command: str) -> 
     assert len(steps) >= LEAST[command], steps
     wanted = bench.look("clean")
     assert not wanted["problems"]
-    for number, step in enumerate(steps, start=1):
-        at = f"{command}, step {number}: {step}"
+
+    def ended_at(number: int) -> None:
+        at = f"{command}, step {number}: {steps[number - 1]}"
         name = f"case{number}"
         bench.copy("before", name)
         code, output = bench.run(name, command, "", f"kill:{number}")
@@ -67,6 +69,8 @@ def test_the_power_goes_at_every_step_of_a_build(bench: Bench, command: str) -> 
             assert found["cached"] == found["known"], at
         shutil.rmtree(bench.top / name)
 
+    bench.each(len(steps), ended_at)
+
 
 def test_a_disk_error_at_any_step_of_a_build_is_no_more_than_that(bench: Bench) -> None:
     prepared(bench, [])
@@ -74,8 +78,9 @@ def test_a_disk_error_at_any_step_of_a_build_is_no_more_than_that(bench: Bench) 
     bench.done("clean", "build", "", f"trace:{bench.top}/steps")
     steps = (bench.top / "steps").read_text().splitlines()
     wanted = bench.look("clean")
-    for number, step in enumerate(steps, start=1):
-        at = f"step {number}: {step}"
+
+    def failed_at(number: int) -> None:
+        at = f"step {number}: {steps[number - 1]}"
         name = f"case{number}"
         bench.copy("before", name)
         code, output = bench.run(name, "stubborn", "", f"fail:{number}")
@@ -85,3 +90,5 @@ def test_a_disk_error_at_any_step_of_a_build_is_no_more_than_that(bench: Bench) 
         assert found["known"] == buildwork.STEPS, at
         assert (found["names"], found["files"]) == (wanted["names"], wanted["files"]), at
         shutil.rmtree(bench.top / name)
+
+    bench.each(len(steps), failed_at)

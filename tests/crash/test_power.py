@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,10 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 class Worker:
     """A process whose children work on stores below one directory."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, module: str) -> None:
         self.top = top
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.storework"],
+            [sys.executable, "-m", f"tests.crash.{module}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -80,12 +80,12 @@ class Worker:
 class Bench:
     """Stores below one directory, and a worker for each processor."""
 
-    def __init__(self, top: Path, registry: str) -> None:
+    def __init__(self, top: Path, registry: str, module: str = "storework") -> None:
         self.top = top
         self.argument = registry
         (top / "upper" / "etc").mkdir(parents=True)
         (top / "upper" / "etc" / "written").write_bytes(b"by a container")
-        self.workers = [Worker(top) for _ in os.sched_getaffinity(0)]
+        self.workers = [Worker(top, module) for _ in os.sched_getaffinity(0)]
         self._free = queue.SimpleQueue[Worker]()
         for worker in self.workers:
             self._free.put(worker)
@@ -108,6 +108,12 @@ class Bench:
 
     def copy(self, source: str, target: str) -> None:
         subprocess.run(["cp", "-a", str(self.top / source), str(self.top / target)], check=True)
+
+    def each(self, count: int, ended_at: Callable[[int], None]) -> None:
+        """Every number from 1 on, as many at a time as there are workers."""
+        with ThreadPoolExecutor(len(self.workers)) as pool:
+            for _ in pool.map(ended_at, range(1, count + 1)):
+                continue
 
     def close(self) -> None:
         for worker in self.workers:
@@ -158,6 +164,4 @@ def test_the_power_goes_at_every_step(bench: Bench, command: str) -> None:
         assert (found["names"], found["files"]) == (wanted["names"], wanted["files"]), at
         shutil.rmtree(bench.top / name)
 
-    with ThreadPoolExecutor(len(bench.workers)) as pool:
-        for _ in pool.map(ended_at, range(1, len(steps) + 1)):
-            continue
+    bench.each(len(steps), ended_at)
