@@ -232,3 +232,47 @@ def test_a_killed_daemon_s_successor_sends_the_rest_once(
         engine.cli("rm", "-f", "lasting")
         process.terminate()
         process.wait(30)
+
+
+def test_local_keeps_what_its_files_hold_and_shows_it(engine: ours.Engine) -> None:
+    script = "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i + 1)); done"
+    limits = ("--log-opt", "max-size=20k", "--log-opt", "max-file=3")
+    done = engine.cli(
+        "run", "--name", "kept", "--log-driver", "local", *limits, "busybox", "sh", "-c", script
+    )
+    assert done.returncode == 0, done.stderr
+    lines = engine.cli("logs", "kept").stdout.splitlines()
+    # what rotation has taken away is the beginning, and nothing else
+    assert lines == [f"line {number}" for number in range(2000 - len(lines), 2000)]
+    assert 300 < len(lines) < 2000
+    assert engine.cli("logs", "--tail", "1", "kept").stdout == "line 1999\n"
+    # its files are nobody else's to read, as in Docker
+    told = engine.cli("inspect", "-f", "[{{.LogPath}}] {{.HostConfig.LogConfig.Type}}", "kept").stdout
+    assert told == "[] local\n"
+    assert "local" in engine.cli("info").stdout
+    engine.cli("rm", "kept")
+
+
+FAILED = "failed to create task for container: failed to initialize logging driver: "
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("max-size=x", "invalid value for max-size: x: invalid size: 'x'"),
+        ("max-size=-1", "invalid value for max-size: -1: invalid size: '-1'"),
+        ("max-file=x", 'invalid value for max-file: x: strconv.Atoi: parsing "x": invalid syntax'),
+        ("max-file=0", "compression cannot be enabled when max file count is 1"),
+        ("max-file=1", "compression cannot be enabled when max file count is 1"),
+        ("compress=x", 'error reading compress log option: strconv.ParseBool: parsing "x": invalid syntax'),
+    ],
+)
+def test_what_local_cannot_use_fails_the_start_in_docker_s_words(
+    engine: ours.Engine, given: str, message: str
+) -> None:
+    done = engine.cli(
+        "run", "--name", "wrong", "--log-driver", "local", "--log-opt", given, "busybox", "true"
+    )
+    assert done.returncode == 125
+    assert FAILED + message in done.stderr
+    engine.cli("rm", "-f", "wrong")

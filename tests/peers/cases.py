@@ -19,7 +19,7 @@ from tests.peers import (
 
 DEVIATIONS: dict[str, tuple[str, str, str | int]] = {
     # the command line: why ours is another answer, the field, ours
-    "exec -w /nosuch j1 pwd": ("the same, for a directory", "code", 127),
+    "exec -w /nosuch j1 pwd": ("a directory that is not found is 127, as with run", "code", 127),
     "exec run1 nosuchcommand": (
         "a command that is not found is 127, as with run",
         "code",

@@ -43,6 +43,8 @@ def log_request(container: Container) -> dict[str, Any]:
     found = attributes(container, options)
     if options.get("tag"):
         found["tag"] = tag(container, options)
+    if record.log_driver == "local":
+        return {"driver": "json-file", "path": container.spool_path, "attrs": found, **_local(options)}
     # what is sent on is kept beside it as well, under limits of its own
     prefix, size = ("cache-", CACHE_SIZE) if record.log_driver in SENT else ("", MAX_SIZE)
     return {
@@ -52,6 +54,29 @@ def log_request(container: Container) -> dict[str, Any]:
         "max_file": _count(options, prefix),
         "attrs": found,
     }
+
+
+def _local(options: dict[str, str]) -> dict[str, int]:
+    """Limits of the driver ``local``, and what Docker's refuses; raises BadLogOption."""
+    size, count = options.get("max-size", ""), options.get("max-file", "")
+    try:
+        limit = parse_size(size) if size else CACHE_SIZE
+    except ValueError:
+        raise start_failed(f"invalid value for max-size: {size}: invalid size: '{size}'") from None
+    if count and not count.removeprefix("-").isdigit():
+        problem = f'strconv.Atoi: parsing "{count}": invalid syntax'
+        raise start_failed(f"invalid value for max-file: {count}: {problem}")
+    files = int(count or MAX_FILES)
+    if files < 0:
+        raise start_failed("max file count cannot be less than 0")
+    try:
+        compressed = truth({"compress": "true", **options}, "compress")
+    except InvalidArgument as error:
+        reason = error.message.removeprefix("invalid value for compress: ")
+        raise start_failed(f"error reading compress log option: {reason}") from None
+    if compressed and files < 2:
+        raise start_failed("compression cannot be enabled when max file count is 1")
+    return {"max_size": limit, "max_file": max(1, files)}
 
 
 def _size(text: str, default: int) -> int:

@@ -8,14 +8,15 @@ from wharfie.support.units import parse_size
 
 SENT = frozenset(("journald", "syslog"))
 """Drivers whose lines go to a service of the host, by way of the container's own file."""
-DRIVERS = ("journald", "json-file", "none", "syslog")
-_DOCKER_DRIVERS = frozenset(("local", "gelf", "fluentd", "awslogs", "splunk", "gcplogs", "etwlogs"))
+DRIVERS = ("journald", "json-file", "local", "none", "syslog")
+_DOCKER_DRIVERS = frozenset(("gelf", "fluentd", "awslogs", "splunk", "gcplogs", "etwlogs"))
 _EVERYWHERE = frozenset(
     ("mode", "max-buffer-size", "cache-disabled", "cache-max-size", "cache-max-file", "cache-compress")
 )
 _DETAILS = frozenset(("labels", "labels-regex", "env", "env-regex", "tag"))
 _OPTIONS = {
     "json-file": _DETAILS | {"max-file", "max-size", "compress"},
+    "local": {"max-file", "max-size", "compress"},
     "journald": _DETAILS,
     "syslog": _DETAILS
     | {
@@ -43,7 +44,8 @@ def check(driver: str, options: dict[str, str]) -> list[str]:
     _mode(options)
     for option in options:
         if option not in known and option not in _EVERYWHERE:
-            raise InvalidArgument(f"unknown log opt '{option}' for {driver} log driver")
+            where = "log driver local" if driver == "local" else f"{driver} log driver"
+            raise InvalidArgument(f"unknown log opt '{option}' for {where}")
     if driver == "syslog":
         syslog.address(options.get("syslog-address", ""))
         syslog.facility(options.get("syslog-facility", ""))
@@ -51,7 +53,8 @@ def check(driver: str, options: dict[str, str]) -> list[str]:
     return [
         f"The log option {name} has no effect yet: rotated files are not compressed."
         for name in ("compress", "cache-compress")
-        if truth(options, name)
+        # what local makes of a wrong one is told when the container starts
+        if driver != "local" and truth(options, name)
     ]
 
 

@@ -12,9 +12,15 @@ from wharfie.errors import InvalidArgument, WharfieError
     ("driver", "options", "message"),
     [
         ("nosuch", {}, 'error looking up logging plugin nosuch: plugin "nosuch" not found'),
-        ("gelf", {}, "the log driver gelf is not supported: use one of journald, json-file, none, syslog"),
+        (
+            "gelf",
+            {},
+            "the log driver gelf is not supported: use one of journald, json-file, local, none, syslog",
+        ),
         ("json-file", {"nosuch": "1"}, "unknown log opt 'nosuch' for json-file log driver"),
         ("json-file", {"syslog-address": ""}, "unknown log opt 'syslog-address' for json-file log driver"),
+        ("local", {"foo": "bar"}, "unknown log opt 'foo' for log driver local"),
+        ("local", {"labels": "a"}, "unknown log opt 'labels' for log driver local"),
         ("journald", {"max-size": "1m"}, "unknown log opt 'max-size' for journald log driver"),
         ("syslog", {"max-file": "2"}, "unknown log opt 'max-file' for syslog log driver"),
         ("syslog", {"syslog-address": "http://x"}, "unsupported scheme: 'http'"),
