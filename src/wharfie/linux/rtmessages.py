@@ -72,6 +72,12 @@ class Address:
         self.label = netlink.as_text(found.get(_IFA_LABEL))
 
 
+def label_beginning(body: bytes, beginning: bytes) -> str:
+    """The label in an address's message, if it is long and begins so: without taking all of it apart."""
+    at = body.find(beginning)
+    return body[at : at + 15].decode("ascii", "replace") if at > 0 else ""
+
+
 class Route:
     """A route of any table: ``destination`` is "172.17.0.0/16" ("0.0.0.0/0" or "::/0" for the default)."""
 

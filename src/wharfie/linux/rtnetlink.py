@@ -167,7 +167,8 @@ class Netlink:
 
     def addresses_but(self, labels: Collection[str]) -> list[str]:
         """The IPv4 addresses of all devices but those of these names."""
-        found = (Address(body) for body in self._socket.dump(messages.all_addresses(ipv4_only=True)))
+        bodies = self._socket.dump(messages.all_addresses(ipv4_only=True))
+        found = (Address(body) for body in bodies if messages.label_beginning(body, b"br-") not in labels)
         return [address.cidr for address in found if address.label not in labels]
 
     def routes_beside_main(self) -> list[str]:

@@ -6,6 +6,7 @@ old namespace dies behind its process, and for that moment the bridge still know
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterable
@@ -52,11 +53,7 @@ def choose_small(
 
     One walk over what is taken: a network more costs no search of all the others.
     """
-    occupied = sorted(
-        (int(network.network_address), int(network.broadcast_address))
-        for network in taken
-        if network.prefixlen > 0 and network.version == version
-    )
+    occupied = sorted(_ends(one) for one in taken if one.prefixlen > 0 and one.version == version)
     for pool, size in pools:
         if pool.version != version:
             continue
@@ -74,6 +71,11 @@ def choose_small(
         f"could not find an available, non-overlapping IPv{version} address pool among the defaults to "
         "assign to the network"
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _ends(network: AnyNetwork) -> tuple[int, int]:
+    return int(network.network_address), int(network.broadcast_address)
 
 
 def local_pool(seed: str) -> tuple[IPv6Network, int]:

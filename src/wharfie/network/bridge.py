@@ -57,8 +57,8 @@ def foreign_networks(own: Iterable[str], *, ipv6: bool) -> list[IPv4Network | IP
             cidrs |= {route.destination for route in netlink.routes() if route.index not in indexes}
     with open("/proc/net/route", encoding="ascii") as file:
         for line in file.readlines()[1:]:
-            words = line.split()
-            if words[0] not in names:
+            if line.partition("\t")[0] not in names:
+                words = line.split()
                 destination, mask = (
                     int(word, 16).to_bytes(4, sys.byteorder) for word in (words[1], words[7])
                 )

@@ -18,6 +18,10 @@ class Place:
     def __init__(self, path: str) -> None:
         self._fd = os.open(path, os.O_RDONLY)
 
+    def close(self) -> None:
+        """Keep the namespace alive no longer."""
+        os.close(self._fd)
+
     def run(self, work: Callable[[], Any]) -> Any:
         """Run ``work`` there, in a thread of its own."""
         found: list[Any] = []
