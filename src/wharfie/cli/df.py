@@ -48,7 +48,7 @@ def df(context: Context, arguments: list[str]) -> int:
         _row("Local Volumes", len(volumes), len(mounted), _volume_sizes(volumes),
              _volume_sizes(volumes) - _volume_sizes(mounted)),
         _row("Build Cache", len(cache), len([one for one in cache if one["InUse"]]), _cache_sizes(cache),
-             _cache_sizes([one for one in cache if not one["InUse"]])),
+             _cache_sizes([one for one in cache if not one["InUse"]]), share=False),
     ]  # fmt: skip
     show(rows, _COLUMNS, options.get("format"))
     return 0
@@ -67,10 +67,11 @@ def _volume_sizes(volumes: list[dict[str, Any]]) -> int:
     return sum(max((one.get("UsageData") or {}).get("Size", 0), 0) for one in volumes)
 
 
-def _row(kind: str, total: int, active: int, size: int, free: int) -> dict[str, Any]:
+def _row(kind: str, total: int, active: int, size: int, free: int, *, share: bool = True) -> dict[str, Any]:
+    """``share``: whether it is told how much of all is free."""
     free = max(free, 0)
     text = units.format_size(free, 4)
-    if size > 0:
+    if share and size > 0:
         text += f" ({free * 100 // size}%)"
     return {
         "Active": str(active),

@@ -33,11 +33,12 @@ _CACHE = [
 def show_all(found: dict[str, Any], form: str | None) -> None:
     """Print what ``/system/df`` answered: as tables, as JSON, or by the user's template."""
     whole = bool(form)
+    cache = found.get("BuildCache") or []
     every = {
         "Images": [row for one in found.get("Images") or [] for row in _image_rows(one, whole=whole)[:1]],
         "Containers": [_container_row(one, whole=whole) for one in found.get("Containers") or []],
         "Volumes": [_volume_row(one) for one in found.get("Volumes") or []],
-        "BuildCache": [_cache_row(one, whole=whole) for one in found.get("BuildCache") or []],
+        "BuildCache": [_cache_row(one, whole=whole) for one in sorted(cache, key=_last_used)],
     }
     if form == "json":
         form = "{{json .}}"
@@ -48,12 +49,12 @@ def show_all(found: dict[str, Any], form: str | None) -> None:
             text = str(error).partition("error: ")[2]
             raise CommandError(f"failed to parse template: {text}") from None
         return
-    cache = sum(one["Size"] for one in found.get("BuildCache") or [] if not one["Shared"])
+    size = sum(one["Size"] for one in cache if not one["Shared"])
     parts = (
         ("Images space usage:", _IMAGES, "Images"),
         ("Containers space usage:", _CONTAINERS, "Containers"),
         ("Local Volumes space usage:", _VOLUMES, "Volumes"),
-        (f"Build cache usage: {units.format_size(cache, 4)}", _CACHE, "BuildCache"),
+        (f"Build cache usage: {units.format_size(size, 4)}", _CACHE, "BuildCache"),
     )
     for number, (heading, columns, kind) in enumerate(parts):
         sys.stdout.write(("\n" if number else "") + f"{heading}\n\n")
@@ -102,6 +103,11 @@ def _cache_row(one: dict[str, Any], *, whole: bool) -> dict[str, Any]:
         "Size": units.format_size(one["Size"]),
         "UsageCount": str(one["UsageCount"]),
     }
+
+
+def _last_used(one: dict[str, Any]) -> tuple[int, str]:
+    used = one.get("LastUsedAt")
+    return (units.parse_time(used) if used else 0, one["ID"])
 
 
 def _shown(moment: str) -> str:
