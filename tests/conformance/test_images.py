@@ -234,6 +234,8 @@ SHOWN = [
     ("system", "df", "-v", "--format", "{{range .Images}}{{.Repository}} {{.UniqueSize}}\n{{end}}"),
     ("system", "df", "-v", "--format", "{{json .Volumes}}"),
     ("system", "df", "--format", "{{.Nothing}}"),
+    ("version", "--format", "{{.Server.APIVersion}} {{.Server.MinAPIVersion}} {{.Server.Os}}"),
+    ("version", "--format", "{{.Client.Arch}}{{.Client.Context}}"),
 ]
 
 

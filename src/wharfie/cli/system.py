@@ -49,8 +49,14 @@ def version(context: Context, arguments: list[str]) -> int:
     except WharfieError as error:
         problem = str(error)
     if options.get("format"):
-        known = None if server is None else {"Experimental": False, **server}
-        _print({"Client": client, "Server": known}, options["format"])
+        from wharfie.cli.format.template import Struct
+
+        # templates of docker's users name the fields as its own structures do, JSON does not
+        named = Struct(client, {"APIVersion": client["ApiVersion"], "GitCommit": "", "GoVersion": ""})
+        known = None
+        if server is not None:
+            known = Struct({"Experimental": False, **server}, {"APIVersion": server.get("ApiVersion", "")})
+        _print({"Client": named, "Server": known}, options["format"])
     else:
         rows = [
             ("Version", client["Version"]),
