@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from wharfie.cli.context import Context, warn
@@ -101,30 +102,28 @@ def images(context: Context, arguments: list[str]) -> int:
         imagetree.show(context, found)
         return 0
     whole, digests = options.get("no-trunc", False), options.get("digests", False)
-    rows = [row for one in found for row in image_rows(one, whole=whole, digests=digests)]
+    form = options.get("format") or context.settings.get("imagesFormat")
+    shown = digests or "{{.Digest}}" in (form or "")
+    rows = [row for one in found for row in image_rows(one, whole=whole, digests=shown)]
     if options.get("quiet"):
         sys.stdout.write("".join(f"{row['ID']}\n" for row in rows))
         return 0
     columns = list(_COLUMNS)
     if digests:
         columns.insert(2, ("Digest", "DIGEST"))
-    show(rows, columns, options.get("format") or context.settings.get("imagesFormat"))
+    show(rows, columns, form)
     return 0
 
 
 def image_rows(one: dict[str, Any], *, whole: bool, digests: bool) -> list[dict[str, Any]]:
-    """One row per name of an image."""
+    """One row per name of an image, and with ``digests`` per digest of that name."""
     identifier = one["Id"] if whole else one["Id"].removeprefix("sha256:")[:12]
-    by_digest = dict(text.rpartition("@")[::2] for text in one.get("RepoDigests") or [])
-    names = [split(name)[:2] for name in one.get("RepoTags") or [] if name != "<none>:<none>"]
-    if not names:
-        names = [(name, "<none>") for name in by_digest if name != "<none>"] or [("<none>", "<none>")]
     return [
         {
             "Containers": str(one.get("Containers", -1)) if one.get("Containers", -1) >= 0 else "N/A",
             "CreatedAt": local_time(one["Created"]),
             "CreatedSince": units.ago(one["Created"] * units.SECOND) if one["Created"] > 0 else "N/A",
-            "Digest": by_digest.get(name, "<none>"),
+            "Digest": digest,
             "ID": identifier,
             "Repository": name,
             "SharedSize": "N/A",
@@ -133,8 +132,28 @@ def image_rows(one: dict[str, Any], *, whole: bool, digests: bool) -> list[dict[
             "UniqueSize": "N/A",
             "VirtualSize": units.format_size(one.get("VirtualSize") or one["Size"]),
         }
-        for name, tag in names
+        for name, tag, digest in _names(one, digests=digests)
     ]
+
+
+def _names(one: dict[str, Any], *, digests: bool) -> Iterator[tuple[str, str, str]]:
+    """Repository, tag and digest of each row; a digest has a row of its own only where no tag is."""
+    by_name: dict[str, list[str]] = {}
+    for text in one.get("RepoDigests") or []:
+        name, _, digest = text.rpartition("@")
+        if name != "<none>":
+            by_name.setdefault(name, []).append(digest)
+    tags = [split(name)[:2] for name in one.get("RepoTags") or [] if name != "<none>:<none>"]
+    if not tags and not by_name:
+        yield "<none>", "<none>", "<none>"
+    for name, tag in tags:
+        for digest in (digests and by_name.get(name)) or ["<none>"]:
+            yield name, tag, digest
+    tagged = {name for name, _ in tags}
+    for name, found in by_name.items():
+        if name not in tagged:
+            for digest in found if digests else [""]:
+                yield name, "<none>", digest
 
 
 def remove(context: Context, arguments: list[str]) -> int:

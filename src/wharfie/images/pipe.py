@@ -83,7 +83,7 @@ class InwardPipe(_Pipe):
             self._changed.notify()
 
     async def feed(self, stream: AsyncIterator[bytes]) -> None:
-        """Write a whole stream, and close whatever happens; its failure is raised where it is read."""
+        """Write a whole stream, and close both whatever happens; its failure is raised where it is read."""
         try:
             async for chunk in stream:
                 await self.write(chunk)
@@ -95,6 +95,11 @@ class InwardPipe(_Pipe):
         except Exception as error:
             self.close(error)  # the reader tells
             return
+        finally:
+            # what makes the stream waits for somebody to take it, or to say that nobody will
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
         self.close()
 
     def read(self) -> bytes:
@@ -232,7 +237,7 @@ class Produced:
     def __init__(self, name: str, work: Callable[[Callable[[bytes], None]], None]) -> None:
         self._name = name
         self._work = work
-        self._pieces = self._through()
+        self._pieces = _pieces(name, work)
 
     def __aiter__(self) -> Produced:
         return self
@@ -253,26 +258,27 @@ class Produced:
             sink.abandon()
             await ended(task)
 
-    async def _through(self) -> AsyncGenerator[bytes, None]:
-        pipe = OutwardPipe()
 
-        def run() -> None:
-            try:
-                self._work(pipe.write)
-            except PipeBroken:
-                pipe.close()
-            except BaseException as error:
-                pipe.close(error)
-            else:
-                pipe.close()
+async def _pieces(name: str, work: Callable[[Callable[[bytes], None]], None]) -> AsyncGenerator[bytes, None]:
+    pipe = OutwardPipe()
 
-        task = in_thread(self._name, run)
+    def run() -> None:
         try:
-            async for chunk in pipe:
-                yield chunk
-        finally:
-            pipe.abandon()
-            await asyncio.wait([task])
+            work(pipe.write)
+        except PipeBroken:
+            pipe.close()
+        except BaseException as error:
+            pipe.close(error)
+        else:
+            pipe.close()
+
+    task = in_thread(name, run)
+    try:
+        async for chunk in pipe:
+            yield chunk
+    finally:
+        pipe.abandon()
+        await asyncio.wait([task])
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import ours
 from tests.kernel.runtime.conftest import Box, box, leftovers
 from tests.kernel.runtime.criu import OURS, Counting
 
@@ -170,7 +171,10 @@ def test_a_joined_namespace_is_joined_again(counting: Counting, kind: str) -> No
         counting.write(linux={"namespaces": [*spaces, {"type": kind, "path": path}]}, **hostname)
         counting("run", "--detach", "c")
         counting.tick()
+        pid = json.loads(counting.told("state", "c"))["pid"]
         counting("checkpoint", "c")
+        # whose child it is may take a moment to wait for it, and until then its number is taken
+        ours.until(lambda: not Path(f"/proc/{pid}").exists(), "what was dumped is still there")
         counting("restore", "--detach", "c")
         counting.tick()
         pid = json.loads(counting.told("state", "c"))["pid"]

@@ -143,7 +143,7 @@ def test_a_layer_with_a_size_in_a_user_namespace(engine: ours.Engine) -> None:
     [
         (("--storage-opt", "size=x"), "invalid size: 'x'"),
         (("--storage-opt", "size=1k"), "it must be between 1MB and 16TB"),
-        (("--storage-opt", "colour=red"), "unknown option colour"),
+        (("--storage-opt", "colour=red"), "Unknown option colour"),
         (("--mount", "type=volume,source=vv,target=/x,volume-opt=size=x"), "create vv: invalid size: 'x'"),
     ],
 )

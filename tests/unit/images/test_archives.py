@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import json
 import tarfile
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,11 @@ from wharfie.errors import InvalidArgument, NotFound, NotSupported
 from wharfie.images.archiveindex import BadImageArchive
 from wharfie.images.image import ContainerUse, ImageNotFound
 from wharfie.images.layers import DigestMismatch
+from wharfie.images.pipe import InwardPipe, Produced
 from wharfie.images.store import ImageStore
 from wharfie.images.tar import BadArchive
 from wharfie.state.db import Database
+from wharfie.support.tasks import spawn
 
 ONE, TWO = layer({"a": b"one"}), layer({"b": b"two" * 1000})
 
@@ -271,3 +275,21 @@ async def test_a_layer_removed_during_a_save_stays_until_its_end(store: ImageSto
     assert not where.exists()
     await store.load(stream(whole), progress=lambda _: None)
     assert store.get("x:1").diff_ids == [digest(ONE), digest(TWO)]
+
+
+async def test_who_makes_a_stream_is_told_when_nobody_reads_it_to_the_end() -> None:
+    ended = threading.Event()
+
+    def work(write: Callable[[bytes], None]) -> None:
+        try:
+            while True:
+                write(bytes(1 << 20))
+        finally:
+            ended.set()
+
+    pipe = InwardPipe()
+    feeder = spawn("feed", pipe.feed(Produced("endless", work)))
+    assert len(await asyncio.to_thread(pipe.read)) == 1 << 20
+    pipe.abandon()
+    await asyncio.wait_for(feeder, 30)
+    assert ended.is_set()
