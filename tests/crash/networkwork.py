@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -217,11 +218,18 @@ def _ports() -> list[str]:
 
 def _resolves(pid: int) -> list[bool]:
     """Whether a name of each of its networks is known inside."""
-    words = ["nsenter", "-t", str(pid), "-n", "/bin/busybox", "nslookup"]
-    return [
-        subprocess.run([*words, name, "127.0.0.11"], capture_output=True, timeout=20).returncode == 0
-        for name in ("mover", "nine")
-    ]
+    # the first is always there: what serves names may be busy with being told of the new daemon
+    return [_known(pid, "mover", asks=5), _known(pid, "nine", asks=1)]
+
+
+def _known(pid: int, name: str, *, asks: int) -> bool:
+    words = ["nsenter", "-t", str(pid), "-n", "/bin/busybox", "nslookup", name, "127.0.0.11"]
+    for number in range(asks):
+        if number:
+            time.sleep(0.2)
+        if subprocess.run(words, capture_output=True, timeout=20).returncode == 0:
+            return True
+    return False
 
 
 def _files(root: str) -> list[str]:

@@ -147,8 +147,10 @@ def _laboratory(tmp_path: Path) -> Iterator[tuple[ours.Engine, list[Traffic]]]:
                 Traffic(place("peer"), web, 80),
             ]
             _end(engine)
-            yield engine, traffic
-            engine.start()
+            try:
+                yield engine, traffic
+            finally:
+                engine.start()  # the last one removes what there is
 
 
 def _end(engine: ours.Engine) -> None:
