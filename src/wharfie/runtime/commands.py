@@ -162,11 +162,7 @@ def do_run(store: Store, options: dict[str, Any], words: list[str]) -> int:
     control.release(record)
     if detached:
         return 0
-    code = foreground.stay(container.pidfd, container.console)
-    container.warnings.clear()
-    container.destroy()
-    log.warn(container.warnings)
-    container.close()
+    code = foreground.stay_to_the_end(container)
     if not options.get("keep"):
         record.forget()
     return code

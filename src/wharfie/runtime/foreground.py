@@ -8,6 +8,11 @@ import select
 from wharfie.linux import terminal
 from wharfie.linux.fd import read_signal, signalfd
 from wharfie.linux.process import pidfd_send_signal, wait_pidfd
+from wharfie.runtime import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wharfie.runtime.parent import Container
 
 # all that a terminal or a supervisor sends; SIGCHLD and faults are ours
 _FORWARDED = (1, 2, 3, 10, 12, 13, 15, 18, 28)
@@ -28,6 +33,16 @@ def stay(pidfd: int, console: int | None) -> int:
         finally:
             rawmode.leave(0, saved, drain=True)
     return wait_pidfd(pidfd) or 0
+
+
+def stay_to_the_end(container: Container) -> int:
+    """Stay with a container, and take away what it leaves; its exit code."""
+    code = stay(container.pidfd, container.console)
+    container.warnings.clear()
+    container.destroy()
+    log.warn(container.warnings)
+    container.close()
+    return code
 
 
 def _relay(pidfd: int, console: int | None, signals: int) -> None:

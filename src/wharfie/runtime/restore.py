@@ -37,11 +37,7 @@ def do_restore(store: Store, options: dict[str, Any], positional: list[str]) -> 
         record.unlock()
     if detached:
         return 0
-    code = foreground.stay(container.pidfd, container.console)
-    container.warnings.clear()
-    container.destroy()
-    log.warn(container.warnings)
-    container.close()
+    code = foreground.stay_to_the_end(container)
     record.forget()
     return code
 

@@ -54,7 +54,7 @@ class Containers(Bound[T]):
                 try:
                     await container._remove(force=True, volumes=True)
                 except NotFound:
-                    pass
+                    pass  # the engine, or somebody else, has removed it already
 
     @operation
     async def launch(
