@@ -18,10 +18,10 @@ from pathlib import Path
 
 from bench import imagedata, report
 from bench.engines import engines as all_engines
-from bench.measure import Engines, Numbers
+from bench.measure import Engines, Numbers, settle
 
 _COUNT = 500
-_TURNS = 3
+_TURNS = 5
 
 
 def load_big(engines: Engines, directory: Path) -> Numbers:
@@ -30,7 +30,7 @@ def load_big(engines: Engines, directory: Path) -> Numbers:
     for turn in range(_TURNS):
         archive = imagedata.image(directory, f"big{turn}", 3, 19_000, 800_000_000, first=10 * turn)
         for name, engine in engines.items():
-            os.sync()
+            settle()
             samples[name].append(engine.timed("load", "-i", str(archive)))
         archive.unlink()
     _remove(engines, [f"big{turn}:1" for turn in range(_TURNS)])
@@ -46,10 +46,10 @@ def save_and_load(engines: Engines, directory: Path) -> Numbers:
         archive = imagedata.image(directory, f"middle{turn}", 2, 2_000, 200_000_000, first=100 + 10 * turn)
         for label, engine in engines.items():
             engine.call("load", "-i", str(archive))
-            os.sync()
+            settle()
             taken = engine.timed("save", "-o", str(saved), name)
             engine.call("rmi", name)
-            os.sync()
+            settle()
             samples[label].append(taken + engine.timed("load", "-i", str(saved)))
             saved.unlink()
         archive.unlink()

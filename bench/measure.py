@@ -5,6 +5,8 @@ Starts are spaced: back-to-back starts hide the waits for the kernel's grace per
 
 from __future__ import annotations
 
+import mmap
+import os
 import statistics
 import subprocess
 import time
@@ -16,6 +18,18 @@ from bench.engines import Engine, idle_memory, pss
 PAUSE = 0.1
 Engines = dict[str, Engine]
 Numbers = dict[str, float]
+
+
+def settle() -> None:
+    """What was written before is on the disk, and there is memory for what comes.
+
+    The host of a virtual machine gives memory page by page when it is first touched, at up to 2 µs each, and
+    takes back what lies free for some seconds: whoever is measured would pay for it or not, as it happens.
+    """
+    os.sync()
+    size = min(2 << 30, os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 2)
+    touched = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
+    touched.close()
 
 
 def _by_turns(engines: Engines, once: Callable[[Engine], float], rounds: int) -> Numbers:

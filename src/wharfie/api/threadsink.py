@@ -12,20 +12,12 @@ import select
 import socket
 from collections.abc import Callable
 
-from wharfie.images.pipe import PipeBroken
+from wharfie.images.pipe import Pieces, PipeBroken
+from wharfie.support.sockets import widen
 
+_IOV_MAX = 1024
 _WAIT = 500
 """Milliseconds between looks whether the work was given up."""
-_SO_SNDBUFFORCE = 32
-_BUFFER = 4 << 20
-
-
-def widen(sock: socket.socket) -> None:
-    """Let more wait in a Unix socket than everybody may: each end is woken less often (socket(7))."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
-    except PermissionError:
-        return  # without CAP_NET_ADMIN it is only slower
 
 
 class ThreadSink:
@@ -34,28 +26,29 @@ class ThreadSink:
     def __init__(self, fd: int, head: Callable[[], bytes]) -> None:
         """``head`` gives what stands before the first piece, when there is one."""
         self._socket = socket.socket(fileno=fd)
-        if self._socket.family == socket.AF_UNIX:
-            widen(self._socket)
+        widen(self._socket)
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
         self._head: Callable[[], bytes] | None = head
         self._abandoned = False
 
-    def write(self, data: bytes) -> None:
-        """In the thread: send a piece; raises PipeBroken when the client is gone or the work given up."""
-        if not data:
+    def write(self, data: Pieces) -> None:
+        """In the thread: send a chunk; raises PipeBroken when the client is gone or the work given up."""
+        pieces = [data] if isinstance(data, bytes) else data
+        size = sum(map(len, pieces))
+        if not size:
             return
-        start = b"%x\r\n" % len(data)
+        start = b"%x\r\n" % size
         if self._head is not None:
             start, self._head = self._head() + start, None
-        self._send([memoryview(start), memoryview(data), memoryview(b"\r\n")])
+        self._send([memoryview(piece) for piece in (start, *pieces, b"\r\n") if piece])
 
     def _send(self, pieces: list[memoryview]) -> None:
         while pieces:
             if self._abandoned:
                 raise PipeBroken("nobody reads the archive any more")
             try:
-                sent = self._socket.sendmsg(pieces)
+                sent = self._socket.sendmsg(pieces[:_IOV_MAX])
             except BlockingIOError:
                 self._poll.poll(_WAIT)
                 continue

@@ -112,6 +112,9 @@ class Connection:
 
     def send_file(self, method: str, target: str, fd: int, size: int, content_type: str) -> None:
         """Write a request whose body is a file's next ``size`` bytes: one chunk, never copied by us."""
+        from wharfie.support.sockets import widen
+
+        widen(self.sock)
         self._send(upload(method, target, content_type, self._headers) + b"%x\r\n" % size)
         left = size
         while left:

@@ -23,6 +23,7 @@ import os
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import zstandard
@@ -33,7 +34,7 @@ from wharfie.images import tarsplit
 from wharfie.images.catalog import ImageRow, LayerRow
 from wharfie.images.image import ContainerUse
 from wharfie.images.layers import LayerStore, tree_size
-from wharfie.images.saving import gathered
+from wharfie.images.saving import batches
 from wharfie.support.faults import point
 from wharfie.support.ids import short_id
 
@@ -189,7 +190,7 @@ class _Check:
         if not os.path.isdir(os.path.join(directory, "diff")):
             return "missing layer"
         try:
-            found, size = digest_of(gathered(tarsplit.assemble(directory)))
+            found, size = digest_of(chain.from_iterable(batches(tarsplit.assemble(directory))))
         except _UNREADABLE:
             return "damaged layer"
         self.report.bytes += size

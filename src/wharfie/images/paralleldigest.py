@@ -8,7 +8,7 @@ import threading
 from typing import Self
 
 _QUEUED = 8
-"""Pieces that wait to be digested."""
+"""Turns that wait to be digested."""
 
 
 class ParallelDigest:
@@ -16,7 +16,7 @@ class ParallelDigest:
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._queue: queue.Queue[bytes] = queue.Queue(_QUEUED)
+        self._queue: queue.Queue[list[bytes]] = queue.Queue(_QUEUED)
         self._thread = threading.Thread(target=self._run, name="digest", daemon=True)
 
     def __enter__(self) -> Self:
@@ -24,17 +24,18 @@ class ParallelDigest:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._queue.put(b"")
+        self._queue.put([])
         self._thread.join()
 
-    def update(self, data: bytes) -> None:
+    def update(self, pieces: list[bytes]) -> None:
         """The next bytes; waits while too many wait."""
-        if data:
-            self._queue.put(data)
+        if pieces:
+            self._queue.put(pieces)
 
     def _run(self) -> None:
-        while data := self._queue.get():
-            self._hash.update(data)
+        while pieces := self._queue.get():
+            for piece in pieces:
+                self._hash.update(piece)
 
     def value(self) -> str:
         """``sha256:`` and the digits."""

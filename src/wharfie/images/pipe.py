@@ -20,6 +20,10 @@ _T = TypeVar("_T")
 
 LIMIT = 4 << 20
 
+Pieces = bytes | list[bytes]
+"""What is written at once."""
+Write = Callable[[Pieces], None]
+
 
 class PipeBroken(WharfieError):
     """The other side went away."""
@@ -134,8 +138,9 @@ class OutwardPipe(_Pipe):
         super().__init__(limit)
         self._abandoned = False
 
-    def write(self, chunk: bytes) -> None:
-        """In the thread: hand ``chunk`` on; raises PipeBroken when nobody reads any more."""
+    def write(self, data: Pieces) -> None:
+        """In the thread: hand ``data`` on; raises PipeBroken when nobody reads any more."""
+        chunk = data if isinstance(data, bytes) else b"".join(data)
         with self._changed:
             while self._held >= self._limit and not self._abandoned:
                 self._changed.wait()
@@ -221,7 +226,7 @@ async def ended(*work: asyncio.Future[Any]) -> None:
 class Sink(Protocol):
     """Where a thread can write."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Pieces) -> None:
         """In the thread: hand on; raises PipeBroken when nobody wants it any more."""
 
     def abandon(self) -> None:
@@ -234,7 +239,7 @@ class Produced:
     Nothing runs before the first piece is asked for; the thread has ended when this is closed.
     """
 
-    def __init__(self, name: str, work: Callable[[Callable[[bytes], None]], None]) -> None:
+    def __init__(self, name: str, work: Callable[[Write], None]) -> None:
         self._name = name
         self._work = work
         self._pieces = _pieces(name, work)
@@ -259,7 +264,7 @@ class Produced:
             await ended(task)
 
 
-async def _pieces(name: str, work: Callable[[Callable[[bytes], None]], None]) -> AsyncGenerator[bytes, None]:
+async def _pieces(name: str, work: Callable[[Write], None]) -> AsyncGenerator[bytes, None]:
     pipe = OutwardPipe()
 
     def run() -> None:

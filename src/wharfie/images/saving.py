@@ -14,7 +14,7 @@ the archive with an error, and not with a layer that nobody can load.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ from wharfie.images.catalog import LayerRow
 from wharfie.images.image import Image
 from wharfie.images.manifests import NoSuchPlatform
 from wharfie.images.paralleldigest import ParallelDigest
-from wharfie.images.pipe import Produced
+from wharfie.images.pipe import Produced, Write
 from wharfie.images.platform import Platform
 from wharfie.images.tar import Entry
 
@@ -39,7 +39,8 @@ _OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 _OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _GATHER = 1 << 20
 
-Write = Callable[[bytes], None]
+_JOINED = 1 << 13
+"""Bytes: pieces that are smaller on the average are handed on as one."""
 
 
 @dataclass(slots=True)
@@ -134,9 +135,9 @@ class _Writer:
     def _layer(self, row: LayerRow, size: int) -> None:
         self._head(index.blob_name(row.diff), size)
         with ParallelDigest() as digest:
-            for piece in gathered(tarsplit.assemble(self._layers.directory(row.directory))):
-                digest.update(piece)
-                self._put(piece)
+            for batch in batches(tarsplit.assemble(self._layers.directory(row.directory))):
+                digest.update(batch)
+                self._put(*batch)
         if digest.value() != row.diff:
             raise InternalError(
                 f"the layer {row.diff} is damaged on the disk; wharfie system check --repair tells "
@@ -152,35 +153,34 @@ class _Writer:
     def _head(self, name: str, size: int) -> None:
         self._put(tarheader.header(Entry(name.encode(), tar.REGULAR, 0o644, 0, 0, size, 0)))
 
-    def _put(self, data: bytes) -> None:
-        if len(data) >= _GATHER:
-            self._flush()
-            self._write(data)
-            return
-        self._held.append(data)
-        self._size += len(data)
+    def _put(self, *pieces: bytes) -> None:
+        self._held += pieces
+        self._size += sum(map(len, pieces))
         if self._size >= _GATHER:
             self._flush()
 
     def _flush(self) -> None:
-        if self._held:
-            data = b"".join(self._held) if len(self._held) > 1 else self._held[0]
-            self._held, self._size = [], 0
-            self._write(data)
+        held, self._held, self._size = self._held, [], 0
+        if held:
+            self._write(held)
 
 
-def gathered(pieces: Iterator[bytes], least: int = _GATHER) -> Iterator[bytes]:
-    """The same bytes in pieces of at least ``least``: threads and pipes are paid for by the piece."""
+def batches(pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """The same bytes, a MiB or more at once: threads and sockets are paid for by the turn."""
     held: list[bytes] = []
     size = 0
     for piece in pieces:
         held.append(piece)
         size += len(piece)
-        if size >= least:
-            yield b"".join(held) if len(held) > 1 else piece
+        if size >= _GATHER:
+            yield _few(held, size)
             held, size = [], 0
     if held:
-        yield b"".join(held)
+        yield _few(held, size)
+
+
+def _few(pieces: list[bytes], size: int) -> list[bytes]:
+    return pieces if size >= len(pieces) * _JOINED else [b"".join(pieces)]
 
 
 def _digest(data: bytes) -> str:
