@@ -303,7 +303,8 @@ def _layer(shop: Shop, draft: Draft, below: list[Layer], work: Callable[[int], N
     dress_root(upper, lower[0])
     if below:
         os.mkdir(scratch, 0o700)
-        root = snapshots.mount_detached(lower, upper, scratch)
+        # the store syncs what it has taken in, once for all
+        root = snapshots.mount_detached(lower, upper, scratch, volatile=True)
     else:
         root = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

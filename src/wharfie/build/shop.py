@@ -118,7 +118,7 @@ def mounted(lower: list[str], place: str, *, writable: bool) -> Iterator[str]:
     for path in (target, upper, work):
         os.mkdir(path, 0o755)
     if writable:
-        fd = snapshots.mount_detached(lower, upper, work)
+        fd = snapshots.mount_detached(lower, upper, work, volatile=True)
     else:
         fd = snapshots.mount_detached([*lower, work] if len(lower) == 1 else lower, "", "")
     try:

@@ -280,7 +280,7 @@ def _copy_up(
 ) -> None:
     """Give volumes their first content. A place: destination, what opens the volume, where to stage it."""
     with writable.opened(container) as own:
-        root = snapshots.mount_detached(lower, own.upper, own.work)
+        root = snapshots.mount_read_only(lower, own.upper)
     try:
         for destination, opens, beside in places:
             try:

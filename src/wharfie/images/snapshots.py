@@ -34,8 +34,11 @@ def prepare(container_dir: str, lower: Sequence[str] = ()) -> tuple[str, str]:
     return upper, work
 
 
-def mount_detached(lower: Sequence[str], upper: str, work: str) -> int:
+def mount_detached(lower: Sequence[str], upper: str, work: str, *, volatile: bool = False) -> int:
     """The container's root as a directory descriptor of a mount that is nowhere; closing it unmounts.
+
+    ``volatile``: closing it does not write the whole file system to the disk, nor does fsync(2) in it do
+    anything; ``work`` cannot be used again. For what is thrown away, or synced by the caller.
 
     Raises:
         NotSupported: the kernel has no overlayfs, or cannot take so many layers.
@@ -52,6 +55,8 @@ def mount_detached(lower: Sequence[str], upper: str, work: str) -> int:
             mount.fsconfig_string(context, "workdir", work)
         for option in OVERLAY_OFF:
             mount.fsconfig_string(context, option, "off")
+        if volatile:
+            mount.fsconfig_flag(context, "volatile")
         mount.fsconfig_create(context)
         return mount.fsmount(context, mount.ATTR_NODEV | mount.ATTR_NOSUID)
     finally:

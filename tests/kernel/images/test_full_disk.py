@@ -18,6 +18,7 @@ from wharfie.images import limits
 from wharfie.images.distribution import Distribution
 from wharfie.images.image import ContainerUse
 from wharfie.images.store import ImageStore
+from wharfie.linux.fd import sync_filesystem
 from wharfie.state.db import Database
 
 SMALL = registries.layer({"small": b"small"})
@@ -55,6 +56,7 @@ def nobody(_: str) -> list[ContainerUse]:
 
 
 def free(root: Path) -> int:
+    sync_filesystem(str(root))  # ext4 gives back what was freed with its journal
     found = os.statvfs(root)
     return found.f_bavail * found.f_frsize
 

@@ -80,6 +80,21 @@ async def test_a_commit_carries_additions_deletions_and_replaced_directories(
     assert store.history("child:1")[0].comment == "m"
 
 
+def test_what_is_written_through_a_volatile_overlay_stays_and_the_kernel_knows_that_it_is_not_synced(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "c").mkdir()
+    upper, work = snapshots.prepare(str(tmp_path / "c"), [str(tmp_path / "below")])
+    root = snapshots.mount_detached([str(tmp_path / "below")], upper, work, volatile=True)
+    try:
+        Path(f"/proc/self/fd/{root}/written").write_bytes(b"x")
+    finally:
+        os.close(root)
+    assert Path(upper, "written").read_bytes() == b"x"
+    assert Path(work, "work/incompat/volatile").is_dir()
+
+
 async def test_a_hundred_and_fifty_layers_are_mounted(store: ImageStore, tmp_path: Path) -> None:
     directories = []
     for number in range(150):
