@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench import measure, report
+from bench import measure, network, report
 from bench.engines import engines
 
 
@@ -57,6 +57,9 @@ def main() -> None:
             rows.append(report.Row("200 MB of log lines, detached, then `logs`", "s",
                                    measure.log_detached(all_engines), 0.15))  # fmt: skip
             rows.append(report.Row("204 MB through `run -i … cat`", "s", measure.pipe(all_engines), 0.5))
+        # the docker command line makes no other stream than ours
+        streams = {name: engine for name, engine in daemons.items() if name != "podman"}
+        rows += network.throughput(streams)
     machine = f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
     print(report.table(rows))
     if options.write:
