@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import time
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -79,10 +78,10 @@ class Turn:
     async def create(self) -> None:
         ipam = {"Config": [{"Subnet": "10.88.0.0/24"}, {"Subnet": "fd88::/64"}]}
         body = {"Name": "fresh", "EnableIPv6": True, "IPAM": ipam, "Options": {DEVICE: "wcfresh"}}
-        self.networks.create(decode(json.dumps(body).encode(), NetworkCreate))
+        await self.networks.create(decode(json.dumps(body).encode(), NetworkCreate))
 
     async def remove(self) -> None:
-        self.networks.remove("fresh")
+        await self.networks.remove("fresh")
 
     async def connect(self) -> None:
         asked = {"IPAMConfig": {"IPv4Address": "10.87.0.9"}, "Aliases": ["nine"], "GwPriority": 9}
@@ -218,18 +217,11 @@ def _ports() -> list[str]:
 
 def _resolves(pid: int) -> list[bool]:
     """Whether a name of each of its networks is known inside."""
-    # the first is always there: what serves names may be busy with being told of the new daemon
-    return [_known(pid, "mover", asks=5), _known(pid, "nine", asks=1)]
-
-
-def _known(pid: int, name: str, *, asks: int) -> bool:
-    words = ["nsenter", "-t", str(pid), "-n", "/bin/busybox", "nslookup", name, "127.0.0.11"]
-    for number in range(asks):
-        if number:
-            time.sleep(0.2)
-        if subprocess.run(words, capture_output=True, timeout=20).returncode == 0:
-            return True
-    return False
+    words = ["nsenter", "-t", str(pid), "-n", "/bin/busybox", "nslookup"]
+    return [
+        subprocess.run([*words, name, "127.0.0.11"], capture_output=True, timeout=20).returncode == 0
+        for name in ("mover", "nine")
+    ]
 
 
 def _files(root: str) -> list[str]:

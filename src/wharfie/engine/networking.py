@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
 
 import msgspec
 
@@ -89,6 +90,7 @@ class Networking:
     async def _join(self, container: Container, seat: Endpoint, pid: int) -> None:
         networks = self._context.networks
         before = networks.endpoints(container.id)
+        await networks.departures.over([seat])
         try:
             await asyncio.to_thread(live.attach, pid, seat, before)
         except OSError as error:
@@ -99,7 +101,7 @@ class Networking:
         _add_hosts(container, seat)
         point("the hosts file names it")
         if seat.rate:
-            networks.limit(seat, pid)
+            networks.limit(seat)
         networks.mark(seat, "")
         point("a connection is whole")
 
@@ -187,10 +189,11 @@ class Networking:
     async def reconcile(self) -> None:
         """At the daemon's start: the devices of running containers are what their seats say."""
         networks = self._context.networks
-        running = [one for one in self._context.registry.all() if one.status.running and one.status.pid]
+        running = self._running()
         kept = [one.id for one in running]
         published = [port for seat in networks.store.all() for port in seat.published]
         networks.porter.adopt(kept, [port.key for port in published])
+        self._introduce(running)
         missing = reconciling.compare(networks)
         for container in running:
             seats = networks.endpoints(container.id)
@@ -199,7 +202,7 @@ class Networking:
                     await asyncio.to_thread(live.attach, container.status.pid, seat, seats)
                 except OSError as error:
                     _log.warning("network %s of %s: %s", seat.network, container.short_id, error)
-            await self._resume(container, seats)
+            await self._answer(container)
             for seat in [one for one in seats if one.phase]:
                 try:
                     await self._finish(container, seat)
@@ -218,27 +221,38 @@ class Networking:
         _remove_hosts(container, seat)
         await self._join(container, seat, pid)
 
-    async def _resume(self, container: Container, seats: list[Endpoint]) -> None:
+    def _introduce(self, running: Sequence[Container]) -> None:
+        """Tell the porter of all of them, before the first one asks for another."""
         networks = self._context.networks
-        for seat in seats:
-            if seat.user_defined:
-                networks.porter.seat(seat)
-        if seating.embedded(seats):
-            asks = networks.porter.answers(container.id)
-            seating.inform(self._context, container, seats)
-            if not asks:
-                try:
-                    await networks.porter.open(container.id, container.status.pid)
-                except (OSError, WharfieError) as error:
-                    _log.warning("names of %s: %s", container.short_id, error)
+        for container in running:
+            seats = networks.endpoints(container.id)
+            for seat in seats:
+                if seat.user_defined:
+                    networks.porter.seat(seat)
+            if seating.embedded(seats):
+                seating.inform(self._context, container, seats)
+        networks.porter.told()
+
+    async def _answer(self, container: Container) -> None:
+        """Have the porter listen where it does not yet."""
+        networks = self._context.networks
+        if seating.embedded(networks.endpoints(container.id)):
+            try:
+                await networks.porter.open(container.id, container.status.pid)
+            except (OSError, WharfieError) as error:
+                _log.warning("names of %s: %s", container.short_id, error)
 
     async def porter_lost(self) -> None:
         """The porter died: another one learns everything."""
         self._context.networks.publishing.lost()
-        for container in self._context.registry.all():
-            if container.status.running and container.status.pid:
-                await self._resume(container, self._context.networks.endpoints(container.id))
+        running = self._running()
+        self._introduce(running)
+        for container in running:
+            await self._answer(container)
         self._context.networks.publishing.hand_over()
+
+    def _running(self) -> list[Container]:
+        return [one for one in self._context.registry.all() if one.status.running and one.status.pid]
 
 
 def _without(container: Container, network: Network) -> Record:

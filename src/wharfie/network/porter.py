@@ -67,17 +67,16 @@ class Porter:
         return set()
 
     def adopt(self, containers: Iterable[str], ports: Iterable[Key]) -> None:
-        """Of what an earlier daemon told, only what concerns these counts."""
+        """Of what an earlier daemon told, only what concerns these counts; names are told anew from here."""
+
+    def told(self) -> None:
+        """All names have been told."""
 
     def again(self) -> None:
         """The packet filter's table is a new one: what names opened belongs into it."""
 
-    def answers(self, container: str) -> bool:
-        """Whether it listens in the container's namespace already."""
-        return False
-
     async def open(self, container: str, pid: int) -> None:
-        """Answer in the network namespace of a process."""
+        """Answer in the network namespace of a process, where it does not do so yet."""
 
 
 class PorterProcess(Porter):
@@ -117,13 +116,15 @@ class PorterProcess(Porter):
         return True
 
     def adopt(self, containers: Iterable[str], ports: Iterable[Key]) -> None:
-        """Names are told anew."""
         if self._channel is None:
             return
         for container in self._known - set(containers):
             self.forget(container)
         self.drop(self._kept - set(ports))
         self._send({"op": "reset"})
+
+    def told(self) -> None:
+        self._send({"op": "told"})
 
     def kept_ports(self) -> set[Key]:
         return self._kept
@@ -183,9 +184,6 @@ class PorterProcess(Porter):
 
     def again(self) -> None:
         self._send({"op": "again"})
-
-    def answers(self, container: str) -> bool:
-        return container in self._known
 
     async def open(self, container: str, pid: int) -> None:
         """Raises Unavailable, OSError."""

@@ -3,7 +3,8 @@
 A SOCK_SEQPACKET socket below the exec root; one JSON object per packet, descriptors beside it::
 
     {"op": "hello"}                         → {"ports": [key…], "clients": [container…]}
-    {"op": "reset"}                           names are told anew; sockets stay
+    {"op": "reset"}                           all names are told anew: those known are good until all are told
+    {"op": "told"}                            now they are; sockets stay in any case
     {"op": "seat", container, network, network_name, names, addresses}
     {"op": "unseat", container, network}
     {"op": "client", container, servers, forward, allowed, addresses, table, links}
@@ -45,6 +46,8 @@ class Service:
         self.loop = Loop()
         self._listener = listener
         self._names = Names()
+        self._fresh: Names | None = None
+        """Those that are told anew, until all are."""
         self._questions = Questions(self.loop, self._names, self._tell)
         self._doors: dict[str, Door] = {}
         self._connections: set[socket.socket] = set()
@@ -106,9 +109,13 @@ class Service:
     def _do(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> dict[str, Any] | None:
         op = message["op"]
         if op == "open":
-            self._questions.open(message["container"], fds[0])
+            # a monitor asks for a new namespace, the daemon for one where another porter may have been
+            self._questions.open(message["container"], fds[0], used=sock is self._daemon)
             return {"opened": message["container"]}
         if op == "hello":
+            if self._daemon is not None and self._daemon is not sock:
+                # what the last one said, and nobody has read yet, comes before what this one says
+                self._readable(self._daemon)
             self._daemon = sock
             return {"ports": list(self._doors), "clients": list(self._questions.clients)}
         if op == "ports":
@@ -129,22 +136,28 @@ class Service:
     def _learn(self, op: str, message: dict[str, Any]) -> None:
         """What the daemon tells about names."""
         if op == "reset":
-            self._names.clear()
+            self._fresh = Names()
+            return
+        if op == "told":
+            if self._fresh is not None:
+                self._names.become(self._fresh)
+                self._fresh = None
             return
         if op == "again":
             self._questions.again()
             return
+        names = self._fresh or self._names
         container = message["container"]
         if op == "seat":
             where = (message["network"], message["network_name"])
-            self._names.put(Seat(container, *where, message["names"], message["addresses"]))
+            names.put(Seat(container, *where, message["names"], message["addresses"]))
         elif op == "unseat":
-            self._names.take(container, message["network"])
+            names.take(container, message["network"])
         elif op == "client":
-            self._names.links[container] = message.get("links") or {}
+            names.links[container] = message.get("links") or {}
             self._questions.configure(container, message)
         elif op == "shut":
-            self._names.links.pop(container, None)
+            names.links.pop(container, None)
             self._questions.shut(container)
         else:
             raise ValueError(f"the porter does not know {op}")

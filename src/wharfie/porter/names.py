@@ -62,12 +62,10 @@ class Names:
             del self._by_name[network]
             del self._by_address[network]
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._by_name.clear()
-        self._by_address.clear()
-        self._seats.clear()
-        self.links.clear()
+    def become(self, other: Names) -> None:
+        """Know what another one knows, and nothing else."""
+        self._by_name, self._by_address = other._by_name, other._by_address
+        self._seats, self.links = other._seats, other.links
 
     def networks(self, container: str) -> list[str]:
         """The networks it sits in."""

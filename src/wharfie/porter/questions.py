@@ -11,6 +11,7 @@ It is no open resolver: the sockets are inside the containers' namespaces, at a 
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 
@@ -29,10 +30,12 @@ Reply = Callable[[bytes], None]
 class Client:
     """A container that asks: its sockets, whom to ask for it, and what it may reach."""
 
-    __slots__ = ("allowed", "forward", "openings", "servers", "sockets", "streams")
+    __slots__ = ("allowed", "forward", "namespace", "openings", "servers", "sockets", "streams")
 
     def __init__(self) -> None:
         self.sockets: tuple[socket.socket, ...] = ()
+        self.namespace: tuple[int, int] | None = None
+        """Where they are; they keep it alive, so nothing else gets its number."""
         self.servers: list[str] = []
         self.forward = True
         self.allowed: list[str] | None = None
@@ -65,11 +68,19 @@ class Questions:
         for client in self.clients.values():
             client.openings.put()
 
-    def open(self, container: str, netns: int) -> None:
-        """Listen in its namespace; raises OSError."""
+    def open(self, container: str, netns: int, *, used: bool) -> None:
+        """Listen in its namespace, if nobody does yet; ``used``: somebody may have asked there already.
+
+        Raises OSError.
+        """
         client = self.clients.setdefault(container, Client())
+        found = os.fstat(netns)
+        namespace = (found.st_dev, found.st_ino)
+        if client.namespace == namespace:
+            # its ports stay: the kernel leads who asks again by an old connection to where they were
+            return
         self._close(client)
-        client.sockets = sandbox.open_sockets(netns)
+        client.sockets, client.namespace = sandbox.open_sockets(netns, used=used), namespace
         datagrams, streams = client.sockets
         self._loop.watch(datagrams.fileno(), READ, lambda _: self._datagrams(container, client, datagrams))
         self._loop.watch(streams.fileno(), READ, lambda _: self._accept(container, client, streams))
@@ -84,7 +95,7 @@ class Questions:
         for sock in client.sockets:
             self._loop.forget(sock.fileno())
             sock.close()
-        client.sockets = ()
+        client.sockets, client.namespace = (), None
 
     # -- transport ----------------------------------------------------------------------------------
 

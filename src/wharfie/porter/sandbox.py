@@ -7,18 +7,23 @@ runs meanwhile, for it has one thread.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 
-from wharfie.linux import nft, process
+from wharfie.linux import conntrack, nft, process
 from wharfie.linux.rtnetlink import Netlink
 
 ADDRESS = "127.0.0.11"
 _TABLE = "wharfie_dns"
+_log = logging.getLogger(__name__)
 
 
-def open_sockets(netns: int) -> tuple[socket.socket, socket.socket]:
-    """(UDP, TCP) for the namespace of a descriptor; raises OSError."""
+def open_sockets(netns: int, *, used: bool = False) -> tuple[socket.socket, socket.socket]:
+    """(UDP, TCP) for the namespace of a descriptor; raises OSError.
+
+    ``used``: the kernel may remember where an earlier pair was, and lead who asked it there still.
+    """
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     made: list[socket.socket] = []
     try:
@@ -33,6 +38,8 @@ def open_sockets(netns: int) -> tuple[socket.socket, socket.socket]:
                 sock.bind((ADDRESS, 0))
             made[1].listen(64)
             nft.run(_rules(made[0].getsockname()[1], made[1].getsockname()[1]))
+            if used:
+                _forget_askers()
         finally:
             process.setns(own, process.CLONE_NEWNET)
     except BaseException:
@@ -42,6 +49,13 @@ def open_sockets(netns: int) -> tuple[socket.socket, socket.socket]:
     finally:
         os.close(own)
     return made[0], made[1]
+
+
+def _forget_askers() -> None:
+    try:
+        conntrack.forget(conntrack.flows(socket.AF_INET, socket.IPPROTO_UDP, 53))
+    except OSError as error:
+        _log.warning("who asked for names before may ask in vain for a while: %s", error)
 
 
 def _rules(datagrams: int, streams: int) -> str:
