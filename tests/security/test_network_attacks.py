@@ -6,6 +6,7 @@ get through then either proves nothing.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import threading
@@ -60,7 +61,8 @@ def _network(
     internal: bool = False,
 ) -> None:
     subnets = (Subnet(f"10.{number}.0.0/24"), Subnet(f"fd{number}::/64"))
-    network.create(Wish(name=name, subnets=subnets, options=options or {}, ipv6=True, internal=internal))
+    wish = Wish(name=name, subnets=subnets, options=options or {}, ipv6=True, internal=internal)
+    asyncio.run(network.create(wish))
 
 
 def _bridge_mac(network: NetworkManager, name: str) -> str:

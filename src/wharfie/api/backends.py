@@ -407,10 +407,10 @@ class Networks(Protocol):
     def inspect(self, ref: str, scope: str = "") -> networks.Network:
         """Everything about one, if it is of this scope."""
 
-    def create(self, body: networks.NetworkCreate) -> networks.NetworkCreated:
+    async def create(self, body: networks.NetworkCreate) -> networks.NetworkCreated:
         """Make one."""
 
-    def remove(self, ref: str) -> None:
+    async def remove(self, ref: str) -> None:
         """Remove one that is empty."""
 
     async def connect(self, ref: str, body: networks.NetworkConnect) -> None:
@@ -419,7 +419,7 @@ class Networks(Protocol):
     async def disconnect(self, ref: str, body: networks.NetworkDisconnect) -> None:
         """Take a container out of it."""
 
-    def prune(self, filters: Filters) -> networks.NetworkPrune:
+    async def prune(self, filters: Filters) -> networks.NetworkPrune:
         """Remove those that nobody uses."""
 
 

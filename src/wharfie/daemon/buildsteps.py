@@ -63,6 +63,8 @@ class StepRunner:
                     Attachment(stdout=True, stderr=False),
                     Attachment(stdout=False, stderr=True),
                 ]
+                networks = self._context.networks
+                await networks.departures.over(networks.endpoints(container.id))
                 link = await self._context.spawner.launch(request, [theirs.fileno() for _, theirs in pairs])
             except (WharfieError, OSError) as error:
                 raise start_failure(error)[0] from error

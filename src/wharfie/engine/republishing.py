@@ -129,7 +129,7 @@ def _restrict(context: Context, container: Container, changed: HostConfig) -> No
             continue
         networks.store.replace_endpoint(fresh)
         if fresh.rate != seat.rate:
-            networks.limit(fresh, container.status.pid)
+            networks.limit(fresh)
         if fresh.egress != seat.egress:
             networks.restrictions.apply(fresh)
 

@@ -100,6 +100,8 @@ class Starting:
             mounts = await stack.enter_async_context(trees.opened(self._context, container))
             request = self._prepare(container)
             await shipping.check(container)
+            networks = self._context.networks
+            await networks.departures.over(networks.endpoints(container.id))
             request.trees = list(mounts)
             request.attachments = [item.attachment for item in pending]
             fds = [*mounts.values(), *(item.fd for item in pending)]
@@ -136,7 +138,7 @@ class Starting:
         seats = networks.endpoints(container.id)
         for seat in seats:
             if seat.rate:
-                networks.limit(seat, container.status.pid)
+                networks.limit(seat)
         if any(seat.published for seat in seats):
             asyncio.get_running_loop().call_later(_AFTERWARDS, networks.publishing.hand_over)
 

@@ -293,10 +293,9 @@ def without_route(dst: str, *, gateway: str = "", index: int = 0) -> Request:
     return Request(f"remove the route to {dst}", _DELROUTE, 0, _route(dst, gateway, index))
 
 
-def _named(operation: str, kind: int, name: str) -> Request:
-    return Request(
-        f"{operation} the network device {name}", kind, 0, _link_body(0, None, text(_IFLA_IFNAME, name))
-    )
+def _named(operation: str, kind: int, name: str, fine: int = 0) -> Request:
+    body = _link_body(0, None, text(_IFLA_IFNAME, name))
+    return Request(f"{operation} the network device {name}", kind, 0, body, fine=fine)
 
 
 def find(name: str) -> Request:
@@ -305,8 +304,8 @@ def find(name: str) -> Request:
 
 
 def delete(name: str) -> Request:
-    """The end of a device."""
-    return _named("delete", _DELLINK, name)
+    """The end of a device, if it is there."""
+    return _named("delete", _DELLINK, name, errno.ENODEV)
 
 
 def without_address(index: int, cidr: str) -> Request:

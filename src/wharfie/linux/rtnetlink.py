@@ -6,8 +6,8 @@ A container's interface takes one message on the host's side and two datagrams i
     container  [lo up | eth0 without IPv6 address | eth0 up | find eth0] → its index
                [address | default route]
 
-A veth is never deleted when a container ends: its namespace's death removes it, and asking for it waits for
-an RCU grace period (9 to 21 ms).
+When a container ends, its namespace's death removes the veth; asking for it waits for RCU grace periods (9 to
+21 ms), so who does asks from a thread.
 """
 
 from __future__ import annotations
@@ -153,9 +153,13 @@ class Netlink:
         """Add a route; without ``dst`` the default one."""
         self.send(messages.route(dst, gateway=gateway, index=index))
 
-    def delete_link(self, name: str) -> None:
-        """Remove a device and wait for its end (9 to 21 ms: not for a container's veth)."""
-        self.send(messages.delete(name))
+    def delete_link(self, *names: str) -> None:
+        """Remove devices and wait for their end (9 to 60 ms: in a thread); one that is gone is no error."""
+        self.send(*map(messages.delete, names))
+
+    def listed(self, request: Request) -> list[bytes]:
+        """The bodies of what a dump lists."""
+        return self._socket.dump(request)
 
     def links(self) -> list[Link]:
         """All devices."""

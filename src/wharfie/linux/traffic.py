@@ -7,9 +7,19 @@ from __future__ import annotations
 
 import struct
 
-from wharfie.linux.netlink import CREATE, EXCL, REPLACE, Request, attribute, nested, text
+from wharfie.linux.netlink import (
+    CREATE,
+    EXCL,
+    REPLACE,
+    Request,
+    as_text,
+    attribute,
+    attributes,
+    nested,
+    text,
+)
 
-_NEWQDISC, _DELQDISC, _NEWFILTER = 36, 37, 44
+_NEWQDISC, _DELQDISC, _GETQDISC, _NEWFILTER = 36, 37, 38, 44
 _KIND, _OPTIONS = 1, 2
 _ROOT, _INGRESS, _INGRESS_HANDLE = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFF0000
 _TBF_PARMS, _TBF_RATE64, _TBF_BURST = 1, 4, 6
@@ -42,6 +52,17 @@ def bucket(index: int, rate: int, burst: int) -> Request:
         parts.append(attribute(_TBF_RATE64, struct.pack("=Q", rate)))
     body = _header(index, 0x10000, _ROOT) + text(_KIND, "tbf") + nested(_OPTIONS, *parts)
     return Request("set the rate of a network device", _NEWQDISC, CREATE | REPLACE, body)
+
+
+def all_queues() -> Request:
+    """For a dump of what :func:`shaped` reads."""
+    return Request("list the queues of the network devices", _GETQDISC, 0, _header(0, 0, 0))
+
+
+def shaped(body: bytes) -> int:
+    """The index of the device whose queue this is, if it is a bucket or a place for filters; or 0."""
+    _family, index, _handle, _parent, _info = _TC.unpack_from(body)
+    return index if as_text(attributes(body, _TC.size).get(_KIND)) in ("tbf", "ingress") else 0
 
 
 def without_queue(index: int) -> Request:

@@ -73,6 +73,38 @@ class Forwarding:
             return False
 
 
+class Routing:
+    """Both families, as far as that is ``wanted``."""
+
+    def __init__(self, exec_root: str, *, wanted: bool) -> None:
+        self._wanted = wanted
+        self._four = Forwarding(exec_root)
+        self._six = Forwarding(exec_root, ipv6=True)
+
+    def lone(self) -> bool:
+        """Whether nobody but us has this host forward packets."""
+        return self._wanted and self._four.ours()
+
+    def enable(self, *, ipv6: bool) -> None:
+        """Have it forward them; raises NetworkUnavailable."""
+        if self._wanted:
+            self._four.enable()
+            if ipv6:
+                self._six.enable()
+
+    def rest6(self) -> None:
+        """Nothing of IPv6 is to be forwarded because of us."""
+        try:
+            self._six.restore()
+        except OSError as error:
+            _log.warning("forwarding of IPv6 stays on: %s", error)
+
+    def restore(self) -> None:
+        """As it was; raises OSError."""
+        self.rest6()
+        self._four.restore()
+
+
 def _listening() -> list[str]:
     """Devices that take a router's advertisements as long as the host forwards nothing."""
     found = []

@@ -7,7 +7,6 @@ periods: call this from a thread of its own.
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -86,13 +85,13 @@ def detach(pid: int, endpoint: Endpoint, rest: Sequence[Endpoint]) -> None:
     """Take the interface away again; one that is gone already is no error. Raises OSError."""
     if endpoint.host_interface:
         with Netlink() as netlink:
-            _delete(netlink, endpoint.host_interface)
+            netlink.delete_link(endpoint.host_interface)
         point("an interface is removed")
 
     def tidy() -> None:
         with Netlink() as netlink:
             if not endpoint.host_interface and endpoint.interface() is not None:
-                _delete(netlink, endpoint.interface_name)
+                netlink.delete_link(endpoint.interface_name)
             _route(netlink, rest)
 
     try:
@@ -100,14 +99,6 @@ def detach(pid: int, endpoint: Endpoint, rest: Sequence[Endpoint]) -> None:
         point("the routes lead elsewhere")
     except (FileNotFoundError, ProcessLookupError):
         return  # it ended meanwhile, and its namespace with it
-
-
-def _delete(netlink: Netlink, name: str) -> None:
-    try:
-        netlink.delete_link(name)
-    except OSError as error:
-        if error.errno != errno.ENODEV:
-            raise
 
 
 def _route(netlink: Netlink, endpoints: Sequence[Endpoint]) -> None:

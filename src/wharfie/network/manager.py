@@ -15,10 +15,10 @@ All of it belongs to the daemon's event loop thread, as the database does.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 import sqlite3
-import threading
 from collections.abc import Callable, Collection, Sequence
 from ipaddress import IPv4Interface, IPv4Network, ip_network
 from typing import TypeVar
@@ -29,9 +29,10 @@ from wharfie.network import creating, defaultbridge, files, traffic
 from wharfie.network.addresses import USER_POOLS, local_pool, parse_bip
 from wharfie.network.bridge import REMARK, Bridge, View
 from wharfie.network.creating import Pools, Wish
+from wharfie.network.departures import Departures
 from wharfie.network.driveroptions import DriverOptions
 from wharfie.network.firewall import Firewall, FirewallMissing, NetworkRules
-from wharfie.network.forwarding import Forwarding
+from wharfie.network.forwarding import Routing
 from wharfie.network.model import (
     BUILT_IN,
     Endpoint,
@@ -113,10 +114,10 @@ class NetworkManager:
         self.remark = f"{REMARK} for {settings.bridge}"
         self._bridge = Bridge(settings.bridge, self.remark) if settings.bridge != "none" else None
         self._firewall = Firewall(settings.bridge) if settings.firewall else None
-        self._forwarding = Forwarding(exec_root)
-        self._forwarding6 = Forwarding(exec_root, ipv6=True)
+        self._routing = Routing(exec_root, wanted=settings.forward)
         self.store = Store(db)
         self.porter = porter or Porter()
+        self.departures = Departures()
         self._seating = Seating(self.store, settings.mtu)
         self.ports = Ports()
         self.publishing = Publishing(
@@ -128,6 +129,8 @@ class NetworkManager:
         self._pools = (*(settings.pools or USER_POOLS), local_pool(self.store.networks["host"].id))
         self._fixed = IPv4Network(settings.fixed_cidr) if settings.fixed_cidr else None
         self._ready = False
+        self._changing = asyncio.Lock()
+        """While a network goes, nobody makes another one with its device."""
 
     @property
     def has_bridge(self) -> bool:
@@ -182,24 +185,14 @@ class NetworkManager:
         if self._firewall is not None:
             self._firewall.networks = {self.device(one): self._rules(one) for one in bridged}
             try:
-                self._firewall.install(lone_router=self._lone())
+                self._firewall.install(lone_router=self._routing.lone())
                 self.porter.again()
             except FirewallMissing as error:
                 _log.warning("containers do not reach the outside: %s", error)
                 return
             for warning in self._firewall.warnings():
                 _log.warning("%s", warning)
-        self._forward(bridged)
-
-    def _lone(self) -> bool:
-        return self.settings.forward and self._forwarding.ours()
-
-    def _forward(self, bridged: Sequence[Network]) -> None:
-        if not self.settings.forward:
-            return
-        self._forwarding.enable()
-        if any(network.ipv6 for network in bridged):
-            self._forwarding6.enable()
+        self._routing.enable(ipv6=any(network.ipv6 for network in bridged))
 
     def _rules(self, network: Network) -> NetworkRules:
         options = DriverOptions.parse(network.options)
@@ -242,15 +235,18 @@ class NetworkManager:
             if self._has_device(network):
                 _attempt(problems, Bridge(self.device(network), self.remark).remove)
         if not others:
-            _attempt(problems, self._forwarding.restore)
-            _attempt(problems, self._forwarding6.restore)
+            _attempt(problems, self._routing.restore)
         if problems:
             raise problems[0]
 
     # -- networks ----------------------------------------------------------------------------------
 
-    def create(self, wish: Wish) -> Network:
+    async def create(self, wish: Wish) -> Network:
         """Make a network; raises InvalidArgument, NetworkExists, Forbidden, AddressUnavailable."""
+        async with self._changing:
+            return await self._create(wish)
+
+    async def _create(self, wish: Wish) -> Network:
         if wish.name in self.store.networks and wish.name not in BUILT_IN:
             raise NetworkExists(wish.name)
         own = [self.device(one) for one in self.store.networks.values() if self._has_device(one)]
@@ -266,8 +262,8 @@ class NetworkManager:
         try:
             self._realise(network)
         except BaseException:
-            self._undo(network)
             self.store.delete_network(network)
+            await self._undo(network)
             raise
         return network
 
@@ -282,7 +278,7 @@ class NetworkManager:
             else:
                 self._firewall.add_network(self._rules(network))
         point("a network has its rules")
-        self._forward([network])
+        self._routing.enable(ipv6=network.ipv6)
 
     def _check_parent(self, network: Network) -> None:
         parent = DriverOptions.parse(network.options).parent
@@ -295,23 +291,28 @@ class NetworkManager:
                 else f"the requested parent interface {parent} was not found on this host"
             )
 
-    def _undo(self, network: Network) -> None:
+    async def _undo(self, network: Network) -> None:
         if network.driver != "bridge":
             return
-        problems: list[Exception] = []
         device = self.device(network)
-        if self._firewall is not None:
-            firewall = self._firewall
-            _attempt(problems, lambda: firewall.remove_network(device))
-        point("a network's rules are gone")
-        _attempt(problems, Bridge(device, self.remark).remove)
         self.publishing.forget_bridge(device)
-        for problem in problems:
-            _log.warning("network %s: %s", network.name, problem)
+        try:
+            if self._firewall is not None:
+                self._firewall.remove_network(device)
+        except NetworkUnavailable as error:
+            _log.warning("network %s: %s", network.name, error)
+        point("a network's rules are gone")
+        try:
+            await self.departures.done(Bridge(device, self.remark).remove)
+        except OSError as error:
+            _log.warning("network %s: %s", network.name, error)
 
-    def remove(self, ref: str) -> Network:
+    async def remove(self, ref: str) -> Network:
         """Remove a network that is empty; raises NetworkNotFound, NetworkInUse."""
-        network = self._find(ref)
+        async with self._changing:
+            return await self._remove(self._find(ref))
+
+    async def _remove(self, network: Network) -> Network:
         if network.name in BUILT_IN:
             raise NetworkInUse(f"{network.name} is a pre-defined network and cannot be removed")
         members = self.store.members(network.id)
@@ -326,19 +327,16 @@ class NetworkManager:
         # the row first: what a crash leaves after it is a bridge of nobody's, which recovery removes
         self.store.delete_network(network)
         point("a network's row is gone")
-        self._undo(network)
-        point("a network's bridge is gone")
         self._seating.forget(network)
+        await self._undo(network)
+        point("a network's bridge is gone")
         self._rest6()
         return network
 
     def _rest6(self) -> None:
         """Without a network that speaks IPv6, nothing of it is to be forwarded because of us."""
         if not any(network.ipv6 for network in self.store.networks.values()):
-            try:
-                self._forwarding6.restore()
-            except OSError as error:
-                _log.warning("forwarding of IPv6 stays on: %s", error)
+            self._routing.rest6()
 
     def get(self, ref: str) -> Network:
         """A network by name, id or unique prefix of its id; raises NetworkNotFound."""
@@ -396,9 +394,7 @@ class NetworkManager:
         endpoint = self.store.endpoints.get(endpoint.container, {}).get(endpoint.network_id, endpoint)
         self.publishing.release(endpoint)
         self.restrictions.release(endpoint)
-        if endpoint.rate and endpoint.host_interface:
-            # it waits for the kernel's grace periods
-            threading.Thread(target=traffic.release, args=(endpoint,), name="remove a rate").start()
+        self.departures.begin(endpoint)
         self.porter.unseat(endpoint)
         self._seating.give_up(endpoint)
 
@@ -416,10 +412,10 @@ class NetworkManager:
         seats = self.store.endpoints.get(container, {}).values()
         return sorted(seats, key=lambda seat: (len(seat.interface_name), seat.interface_name))
 
-    def limit(self, endpoint: Endpoint, pid: int) -> None:
+    def limit(self, endpoint: Endpoint) -> None:
         """Hold a running container's interface to its rate; what the kernel cannot do is said."""
         try:
-            traffic.limit(endpoint, pid)
+            traffic.limit(endpoint)
         except OSError as error:
             raise NetworkUnavailable(
                 f"the rate of {endpoint.interface_name} cannot be set: {error}"

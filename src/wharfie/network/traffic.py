@@ -20,6 +20,7 @@ from wharfie.linux.netlink import Request
 from wharfie.linux.rtnetlink import Netlink
 from wharfie.network import rates
 from wharfie.network.model import Endpoint
+from wharfie.support.faults import point
 
 
 def shaper(endpoint: Endpoint) -> str:
@@ -27,7 +28,7 @@ def shaper(endpoint: Endpoint) -> str:
     return f"ifb{endpoint.host_interface.removeprefix('veth')}"
 
 
-def limit(endpoint: Endpoint, pid: int) -> None:
+def limit(endpoint: Endpoint) -> None:
     """Hold an interface to ``endpoint.rate``, none is none; raises NotSupported, OSError."""
     wanted = rates.parse(endpoint.rate)
     if not endpoint.host_interface:
@@ -49,7 +50,8 @@ def limit(endpoint: Endpoint, pid: int) -> None:
             _lead_through(netlink, index, shaper(endpoint), wanted)
         else:
             _quietly(netlink, traffic.without_ingress(index))
-            _quietly(netlink, messages.delete(shaper(endpoint)))
+            point("a container sends past its shaper")
+            netlink.delete_link(shaper(endpoint))
 
 
 def _lead_through(netlink: Netlink, index: int, name: str, wanted: rates.Rate) -> None:
@@ -59,17 +61,19 @@ def _lead_through(netlink: Netlink, index: int, name: str, wanted: rates.Rate) -
         if error.errno != errno.ENODEV:
             raise
         netlink.send(messages.device(name, "ifb"))
+        point("a shaper is made")
         through = netlink.link_index(name)
     netlink.send(traffic.bucket(through, wanted.outward, wanted.burst_for(wanted.outward)))
     netlink.set_link(through, up=True)
     _quietly(netlink, traffic.without_ingress(index))
     netlink.send(traffic.ingress(index), traffic.redirect(index, through))
+    point("a container sends through its shaper")
 
 
-def release(endpoint: Endpoint) -> None:
-    """The veth has gone or will; the other device is ours to remove. Raises OSError."""
+def shaped() -> set[int]:
+    """The indexes of the devices that are held to a rate, whoever did it; raises OSError."""
     with Netlink() as netlink:
-        _quietly(netlink, messages.delete(shaper(endpoint)))
+        return {traffic.shaped(body) for body in netlink.listed(traffic.all_queues())}
 
 
 def _quietly(netlink: Netlink, request: Request) -> None:

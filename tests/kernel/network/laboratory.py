@@ -8,10 +8,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from tests.kernel.network.namespaces import Peer
+from tests import ours
+from tests.kernel.network.answers import Answers, Place
+from tests.kernel.network.namespaces import Peer, in_new_netns
+from wharfie.linux import nft
 from wharfie.linux.rtnetlink import Netlink
 from wharfie.network.manager import NetworkManager, NetworkSettings
 from wharfie.network.model import Endpoint
@@ -82,3 +90,92 @@ def reaches(address: str, port: int, timeout: float = 5.0) -> bool:
             return True
     except OSError:
         return False
+
+
+class Laboratory:
+    """An engine, a machine outside, and a way to ask both."""
+
+    def __init__(self, engine: ours.Engine, server: Peer) -> None:
+        self.engine = engine
+        self.answers = Answers()
+        self.outside = Place(f"/proc/{server.pid}/ns/net")
+        self.outside.run(self.answers.listen)
+        threading.Thread(target=self.answers.serve, daemon=True).start()
+
+    def run(self, *words: str) -> str:
+        """What a command says; it must be done."""
+        done = self.engine.cli(*words)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        return done.stdout.strip()
+
+    def refused(self, *words: str) -> str:
+        """Why a command is not done."""
+        done = self.engine.cli(*words)
+        assert done.returncode != 0, words
+        return done.stderr
+
+    def place(self, name: str) -> Place:
+        """Where a container is."""
+        return Place(f"/proc/{self.run('inspect', '-f', '{{.State.Pid}}', name)}/ns/net")
+
+    def container(self, name: str, *options: str) -> Place:
+        """One that answers on port 80; the sockets are this process's, and keep its namespace alive."""
+        self.run("run", "-d", "--name", name, *options, "busybox", "sleep", "600")
+        place = self.place(name)
+        place.run(self.answers.listen)
+        return place
+
+    def bridge(self, network: str) -> str:
+        """The device of a network."""
+        return f"br-{self.run('network', 'inspect', '-f', '{{.Id}}', network)[:12]}"
+
+    def resolves(self, container: str, name: str) -> bool:
+        """Whether the container is told who has a name."""
+        return "Name:" in self.engine.cli("exec", container, "nslookup", name).stdout
+
+    def kill_daemon(self, number: int = signal.SIGKILL) -> None:
+        """Containers live on."""
+        daemon = self.engine.pid
+        os.kill(daemon, number)
+        ours.until(lambda: not ours.alive(daemon), "the daemon does not end")
+
+    def end(self) -> None:
+        """Remove the containers, end the daemon: nothing of ours stays, not even the porter."""
+        names = self.engine.cli("ps", "-aq").stdout.split()
+        if names:
+            self.run("rm", "-f", *names)
+        self.kill_daemon(signal.SIGTERM)
+        ours.until(lambda: not porter(), "the porter stays although nobody needs it")
+        assert [item for item in nft.query("list tables") if "table" in item] == []
+        ours.until(lambda: devices() == {"lo", "uplink"}, "network devices stay")
+
+
+def with_laboratory(directory: Path, work: Callable[[Laboratory], None]) -> None:
+    """Do ``work`` with one in a network of its own, and look that nothing stays."""
+
+    def inside() -> None:
+        with Peer() as server:
+            uplink(server)
+            with ours.engine(directory, bridge="wl") as engine:
+                lab = Laboratory(engine, server)
+                work(lab)
+                lab.end()
+
+    in_new_netns(inside)
+
+
+def devices() -> set[str]:
+    """The network devices that are here."""
+    with Netlink() as netlink:
+        return {link.name for link in netlink.links()}
+
+
+def porter() -> int:
+    """The porter of this network namespace; other engines of the machine have their own."""
+    here = os.stat("/proc/self/ns/net").st_ino
+    for pid, line in ours.processes().items():
+        if "wharfie.porter.main" in line:
+            with suppress(OSError):
+                if os.stat(f"/proc/{pid}/ns/net").st_ino == here:
+                    return pid
+    return 0

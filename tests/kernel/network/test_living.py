@@ -9,98 +9,39 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests import ours
-from tests.kernel.network.answers import Answers, Place, ask, serve_names
-from tests.kernel.network.laboratory import HOST_OUTSIDE, SERVER, manager, seat, uplink
-from tests.kernel.network.namespaces import Peer, in_new_netns
+from tests.kernel.network.answers import Place, ask, serve_names
+from tests.kernel.network.laboratory import (
+    HOST_OUTSIDE,
+    SERVER,
+    Laboratory,
+    devices,
+    manager,
+    porter,
+    seat,
+    with_laboratory,
+)
+from tests.kernel.network.namespaces import in_new_netns
 from wharfie.errors import NotSupported
 from wharfie.linux import conntrack, nft
-from wharfie.linux.rtnetlink import Netlink
 from wharfie.network import ports
 
 LONG = 3.0
 SHORT = 0.3
 MEGABIT = 125_000
-Work = Callable[["Laboratory"], None]
-
-
-class Laboratory:
-    """An engine, a machine outside, and a way to ask both."""
-
-    def __init__(self, engine: ours.Engine, server: Peer) -> None:
-        self.engine = engine
-        self.answers = Answers()
-        self.outside = Place(f"/proc/{server.pid}/ns/net")
-        self.outside.run(self.answers.listen)
-        threading.Thread(target=self.answers.serve, daemon=True).start()
-
-    def run(self, *words: str) -> str:
-        done = self.engine.cli(*words)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
-        return done.stdout.strip()
-
-    def refused(self, *words: str) -> str:
-        done = self.engine.cli(*words)
-        assert done.returncode != 0, words
-        return done.stderr
-
-    def container(self, name: str, *options: str) -> Place:
-        self.run("run", "-d", "--name", name, *options, "busybox", "sleep", "600")
-        place = Place(f"/proc/{self.run('inspect', '-f', '{{.State.Pid}}', name)}/ns/net")
-        place.run(self.answers.listen)
-        return place
-
-    def from_outside(self, port: int, patience: float = LONG) -> str | None:
-        found: str | None = self.outside.run(lambda: ask("tcp", HOST_OUTSIDE, port, patience))
-        return found
-
-    def resolves(self, container: str, name: str) -> bool:
-        done = self.engine.cli("exec", container, "nslookup", name)
-        return done.returncode == 0 and "Name:" in done.stdout
-
-
-def _with_engine(tmp_path: Path, work: Work) -> None:
-    def inside() -> None:
-        with Peer() as server:
-            uplink(server)
-            with ours.engine(tmp_path, bridge="wl") as engine:
-                work(Laboratory(engine, server))
-                _end(engine)
-
-    in_new_netns(inside)
-
-
-def _end(engine: ours.Engine) -> None:
-    """Remove the containers, end the daemon: nothing of ours stays, not even the porter."""
-    names = engine.cli("ps", "-aq").stdout.split()
-    if names:
-        engine.cli("rm", "-f", *names)
-    daemon = engine.pid
-    os.kill(daemon, signal.SIGTERM)
-    ours.until(lambda: not ours.alive(daemon), "the daemon does not end")
-    ours.until(lambda: not _porter(), "the porter stays although nobody needs it")
-    assert [item for item in nft.query("list tables") if "table" in item] == []
-    ours.until(lambda: _devices() == {"lo", "uplink"}, "network devices stay")
-
-
-def _devices() -> set[str]:
-    with Netlink() as netlink:
-        # a container's veth stays as long as this process holds sockets in its namespace
-        return {link.name for link in netlink.links() if not link.name.startswith("veth")}
 
 
 def test_ports_come_and_go_on_a_running_container(tmp_path: Path) -> None:
     def work(lab: Laboratory) -> None:
         lab.container("web", "-p", "8080:80")
-        assert lab.from_outside(8080) == SERVER
+        assert _from_outside(lab, 8080) == SERVER
         lab.run("update", "--publish-add", "8081:80", "--publish-rm", "8080", "web")
-        assert lab.from_outside(8081) == SERVER
-        assert lab.from_outside(8080, SHORT) is None
+        assert _from_outside(lab, 8081) == SERVER
+        assert _from_outside(lab, 8080, SHORT) is None
         assert "8081" in lab.run("port", "web")
         assert "publishes nothing at port 8080" in lab.refused("update", "--publish-rm", "8080", "web")
         taken = socket.create_server(("0.0.0.0", 8082))
@@ -109,13 +50,13 @@ def test_ports_come_and_go_on_a_running_container(tmp_path: Path) -> None:
         assert f"(pid {os.getpid()})" in refusal
         taken.close()
         # what was refused has changed nothing
-        assert lab.from_outside(8081) == SERVER
+        assert _from_outside(lab, 8081) == SERVER
         lab.run("stop", "-t", "0", "web")
         lab.run("update", "--publish-add", "8083:80", "web")
         lab.run("start", "web")
         assert "0.0.0.0:8083" in lab.run("port", "web", "80")
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
 
 
 def test_datagrams_follow_a_port_that_comes_goes_and_moves(tmp_path: Path) -> None:
@@ -156,7 +97,7 @@ def test_datagrams_follow_a_port_that_comes_goes_and_moves(tmp_path: Path) -> No
         lab.container("second", "-p", "8090:80/udp")
         assert answered(LONG), "the sender is led to a container that is gone"
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
 
 
 def test_a_port_of_a_protocol_that_the_kernel_lacks_is_refused(tmp_path: Path) -> None:
@@ -192,27 +133,47 @@ def test_the_daemons_death_disturbs_nobody(tmp_path: Path) -> None:
         ours.until(lambda: _held(8080) == "porter", "the porter never got the socket")
         lab.run("network", "create", "further")
         lab.run("network", "connect", "further", "two")
-        daemon = lab.engine.pid
-        os.kill(daemon, signal.SIGKILL)
-        ours.until(lambda: not ours.alive(daemon), "the daemon lives on")
-        assert lab.from_outside(8080) == SERVER
+        lab.kill_daemon()
+        assert _from_outside(lab, 8080) == SERVER
         two = Path(f"/proc/{_pid_of('sleep 600')}/ns/net")
         answers = Place(str(two)).run(lambda: _question("second"))
         assert answers[3] & 15 == 0, "names are not found while no daemon runs"
         lab.engine.start()
-        assert lab.from_outside(8080) == SERVER
+        assert _from_outside(lab, 8080) == SERVER
         assert lab.resolves("one", "second")
         assert lab.resolves("two", "one")
         lab.run("network", "disconnect", "inner", "two")
         assert not lab.resolves("one", "second")
-        daemon = lab.engine.pid
-        os.kill(daemon, signal.SIGTERM)
-        ours.until(lambda: not ours.alive(daemon), "the daemon does not end")
+        lab.kill_daemon(signal.SIGTERM)
         lab.engine.start()
         lab.run("rm", "-f", "one", "two")
-        assert lab.from_outside(8080, SHORT) is None
+        assert _from_outside(lab, 8080, SHORT) is None
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
+
+
+def test_an_interface_ends_with_its_container_whoever_holds_its_namespace(tmp_path: Path) -> None:
+    def work(lab: Laboratory) -> None:
+        lab.run("network", "create", "--subnet", "10.96.0.0/24", "narrow")
+        options = ("--network", "narrow", "--ip", "10.96.0.9", "--network-rate", "out=9mbit")
+        first = lab.container("first", *options)
+        lab.run("rm", "-f", "first")
+        lab.container("second", *options)
+        assert first.run(devices) == {"lo"}, "two interfaces have one address"
+        lab.run("restart", "-t", "0", "second")
+        (veth, shaper) = sorted(devices() - {"lo", "uplink", lab.engine.bridge, lab.bridge("narrow")})[::-1]
+        assert veth.replace("veth", "ifb") == shaper
+        held = lab.place("second")
+        main = int(lab.run("inspect", "-f", "{{.State.Pid}}", "second"))
+        lab.kill_daemon()
+        os.kill(main, signal.SIGKILL)
+        ours.until(lambda: not ours.alive(main), "the container does not end")
+        assert veth in devices(), "this test is about a namespace that lives on"
+        lab.engine.start()
+        ours.until(lambda: not {veth, shaper} & devices(), "the devices of a container that ended stay")
+        assert held.run(devices) == {"lo"}
+
+    with_laboratory(tmp_path, work)
 
 
 def test_another_porter_learns_everything(tmp_path: Path) -> None:
@@ -221,13 +182,13 @@ def test_another_porter_learns_everything(tmp_path: Path) -> None:
         lab.container("one", "--network", "inner", "-p", "8080:80")
         assert lab.resolves("one", "one")
         ours.until(lambda: _held(8080) == "porter", "the porter never got the socket")
-        porter = _porter()
-        os.kill(porter, signal.SIGKILL)
-        ours.until(lambda: _porter() not in (0, porter), "no other porter came")
+        first = porter()
+        os.kill(first, signal.SIGKILL)
+        ours.until(lambda: porter() not in (0, first), "no other porter came")
         ours.until(lambda: lab.resolves("one", "one"), "the other porter does not answer")
         assert ask("tcp", "::1", 8080, LONG)
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
 
 
 def test_a_flushed_rule_set_is_put_back_at_once(tmp_path: Path) -> None:
@@ -235,9 +196,9 @@ def test_a_flushed_rule_set_is_put_back_at_once(tmp_path: Path) -> None:
         lab.container("web", "-p", "8080:80")
         nft.run("flush ruleset")
         ours.until(lambda: "anywhere4" in nft.run("list ruleset"), "the rules were not put back", 5)
-        assert lab.from_outside(8080) == SERVER
+        assert _from_outside(lab, 8080) == SERVER
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
 
 
 def test_an_allow_list_lets_out_what_is_on_it(tmp_path: Path) -> None:
@@ -256,7 +217,12 @@ def test_an_allow_list_lets_out_what_is_on_it(tmp_path: Path) -> None:
         assert held.run(lambda: ask("udp", SERVER, 80, LONG)) == HOST_OUTSIDE
         assert "it must begin with allow=" in lab.refused("update", "--egress", "everything", "held")
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
+
+
+def _from_outside(lab: Laboratory, port: int, patience: float = LONG) -> str | None:
+    found: str | None = lab.outside.run(lambda: ask("tcp", HOST_OUTSIDE, port, patience))
+    return found
 
 
 def _names(lab: Laboratory, **names: str) -> None:
@@ -288,16 +254,14 @@ def test_a_name_on_the_list_lets_out_to_what_it_stands_for(tmp_path: Path) -> No
         (listed,) = nft.query(f"list set inet {table} answered4")
         assert {one["elem"]["timeout"] for one in listed["set"]["elem"]} == {3600}
         # no name is asked for again: not after the daemon's death, and not after a flush
-        daemon = lab.engine.pid
-        os.kill(daemon, signal.SIGKILL)
-        ours.until(lambda: not ours.alive(daemon), "the daemon lives on")
+        lab.kill_daemon()
         lab.engine.start()
         assert _gets_out(lab, "by-itself"), "the next daemon closed what a name had opened"
         nft.run("flush ruleset")
         ours.until(lambda: SERVER in _openings(), "the rules came back without what names had opened", 5)
         assert _gets_out(lab, "by-network")
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
 
 
 def _openings() -> str:
@@ -333,7 +297,7 @@ def test_what_a_name_stood_for_ends_with_the_list_and_with_the_container(tmp_pat
             lab.run("inspect", "-f", "{{.NetworkSettings.Networks.tiny.IPAddress}}", "second") == "10.97.0.2"
         )
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
 
 
 def test_an_address_on_the_list_stays_when_a_name_stands_for_it_too(tmp_path: Path) -> None:
@@ -348,7 +312,7 @@ def test_an_address_on_the_list_stays_when_a_name_stands_for_it_too(tmp_path: Pa
         assert f". {SERVER}" in listed
         assert "timeout" not in listed, "what is on the list itself ends with the answer"
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
 
 
 def test_a_rate_is_held_both_ways(tmp_path: Path) -> None:
@@ -363,7 +327,7 @@ def test_a_rate_is_held_both_ways(tmp_path: Path) -> None:
         assert _throughput(slow, (SERVER, 99), sink) > 60 * MEGABIT
         assert "is no rate such as 10mbit" in lab.refused("update", "--network-rate", "in=fast", "slow")
 
-    _with_engine(tmp_path, work)
+    with_laboratory(tmp_path, work)
 
 
 def _kept_to(megabits: int, measure: Callable[[], float]) -> None:
@@ -415,17 +379,6 @@ def _events(lab: Laboratory, action: str) -> str:
     return "\n".join(line for line in text.splitlines() if json.loads(line)["Action"] == action)
 
 
-def _porter() -> int:
-    """The porter of this network namespace; other engines of the machine have their own."""
-    here = os.stat("/proc/self/ns/net").st_ino
-    for pid, line in ours.processes().items():
-        if "wharfie.porter.main" in line:
-            with suppress(OSError):
-                if os.stat(f"/proc/{pid}/ns/net").st_ino == here:
-                    return pid
-    return 0
-
-
 def _pid_of(command: str) -> int:
     return next(pid for pid, line in ours.processes().items() if line.strip() == command)
 
@@ -436,4 +389,4 @@ def _held(port: int) -> str:
 
     by = process_at("tcp", port)
     pid = int(by.rpartition(" ")[2].rstrip(")") or 0) if by else 0
-    return "porter" if pid and pid == _porter() else by
+    return "porter" if pid and pid == porter() else by

@@ -71,20 +71,30 @@ class FakeFirewall:
         FakeFirewall.removed += 1
 
 
-class FakeForwarding:
+class FakeRouting:
     restored = 0
 
-    def __init__(self, exec_root: str, *, ipv6: bool = False) -> None:
+    def __init__(self, exec_root: str, *, wanted: bool) -> None:
         pass
 
-    def ours(self) -> bool:
+    def lone(self) -> bool:
         return False
 
-    def enable(self) -> None:
+    def enable(self, *, ipv6: bool) -> None:
+        pass
+
+    def rest6(self) -> None:
         pass
 
     def restore(self) -> None:
-        FakeForwarding.restored += 1
+        FakeRouting.restored += 1
+
+
+class FakeDepartures:
+    begun: ClassVar[list[str]] = []
+
+    def begin(self, seat: Endpoint) -> None:
+        FakeDepartures.begun.append(seat.host_interface)
 
 
 @pytest.fixture
@@ -110,7 +120,8 @@ def networks(db: Database, monkeypatch: pytest.MonkeyPatch) -> NetworkManager:
     monkeypatch.setattr(manager_module, "Bridge", FakeBridge)
     monkeypatch.setattr(manager_module.bridges, "foreign_networks", _foreign)
     monkeypatch.setattr(manager_module, "Firewall", FakeFirewall)
-    monkeypatch.setattr(manager_module, "Forwarding", FakeForwarding)
+    monkeypatch.setattr(manager_module, "Routing", FakeRouting)
+    monkeypatch.setattr(manager_module, "Departures", FakeDepartures)
     return _make(db)
 
 
@@ -180,7 +191,9 @@ def test_recovery_frees_the_seats_of_the_dead(networks: NetworkManager, db: Data
     kept = seat(networks, "kept", "bridge")
     seat(networks, "gone", "bridge")
     again = _make(db)
+    gone = again.endpoints("gone")[0]
     again.recover({"kept"})
+    assert FakeDepartures.begun[-1] == gone.host_interface
     assert again.endpoints("gone") == []
     assert again.endpoints("kept") == [kept]
 
@@ -202,10 +215,10 @@ def test_a_rolled_back_transaction_does_no_harm(networks: NetworkManager, db: Da
 
 
 def test_teardown_tries_everything_and_tells(networks: NetworkManager) -> None:
-    before = FakeFirewall.removed, FakeForwarding.restored
+    before = FakeFirewall.removed, FakeRouting.restored
     with pytest.raises(OSError, match="no"):
         networks.teardown()
-    assert (FakeFirewall.removed, FakeForwarding.restored) == (before[0] + 1, before[1] + 2)
+    assert (FakeFirewall.removed, FakeRouting.restored) == (before[0] + 1, before[1] + 1)
 
 
 @pytest.mark.usefixtures("networks")

@@ -25,10 +25,11 @@ def routes(networks: Networks) -> list[Route]:
         return json_answer(networks.inspect(call.argument, call.text("scope")))
 
     async def create(call: Call) -> Answer:
-        return json_answer(networks.create(requests.network(call, await call.read(NetworkCreate))), 201)
+        made = await networks.create(requests.network(call, await call.read(NetworkCreate)))
+        return json_answer(made, 201)
 
     async def remove(call: Call) -> Answer:
-        networks.remove(call.argument)
+        await networks.remove(call.argument)
         return empty_answer()
 
     async def connect(call: Call) -> Answer:
@@ -40,7 +41,7 @@ def routes(networks: Networks) -> list[Route]:
         return empty_answer(200)
 
     async def prune(call: Call) -> Answer:
-        return json_answer(networks.prune(call.filters()))
+        return json_answer(await networks.prune(call.filters()))
 
     return [
         ("GET", "/networks", listing),

@@ -57,12 +57,12 @@ class NetworkService:
             raise NetworkNotFound(ref)
         return self._wire(network, members=True)
 
-    def create(self, body: NetworkCreate) -> NetworkCreated:
+    async def create(self, body: NetworkCreate) -> NetworkCreated:
         """``docker network create``."""
         if body.ingress or body.config_only or body.config_from.network:
             raise InvalidArgument("ingress and config-only networks belong to a swarm, which this is not")
         ipam = body.ipam or IPAM()
-        made = self._manager.create(
+        made = await self._manager.create(
             Wish(
                 name=body.name,
                 driver=body.driver,
@@ -84,9 +84,9 @@ class NetworkService:
         self._emit("create", made)
         return NetworkCreated(id=made.id)
 
-    def remove(self, ref: str) -> None:
+    async def remove(self, ref: str) -> None:
         """``docker network rm``."""
-        self._emit("destroy", self._manager.remove(ref))
+        self._emit("destroy", await self._manager.remove(ref))
 
     async def connect(self, ref: str, body: NetworkConnect) -> None:
         """``docker network connect``."""
@@ -107,7 +107,7 @@ class NetworkService:
             raise NotFound(f"endpoint {body.container} not found") from None
         await self._engine.disconnect(network, container, force=body.force)
 
-    def prune(self, filters: Filters) -> NetworkPrune:
+    async def prune(self, filters: Filters) -> NetworkPrune:
         """``docker network prune``: those that nobody is to be in, running or not."""
         for name in filters:
             if name not in _PRUNING:
@@ -120,7 +120,7 @@ class NetworkService:
             if not _has_labels(network, filters) or (chosen and network.created_ns >= chosen):
                 continue
             try:
-                self.remove(network.id)
+                await self.remove(network.id)
             except WharfieError:
                 continue
             gone.append(network.name)
