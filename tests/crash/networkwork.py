@@ -27,7 +27,7 @@ from wharfie.daemon.wiring import RunningDaemon, serve
 from wharfie.engine import seating
 from wharfie.linux import nft
 from wharfie.linux.rtnetlink import Netlink
-from wharfie.network import live
+from wharfie.network import live, traffic
 from wharfie.network.bridge import View
 from wharfie.support import faults
 from wharfie.wire.base import decode
@@ -93,7 +93,15 @@ class Turn:
 
     async def publish(self) -> None:
         bindings = {"80/udp": [{"HostPort": "8082"}], "80/tcp": [{"HostPort": "8082"}]}
-        body = {"PublishAdd": bindings, "PublishRemove": ["8081"]}
+        await self.update({"PublishAdd": bindings, "PublishRemove": ["8081"]})
+
+    async def limit(self) -> None:
+        await self.update({"NetworkRate": "in=30mbit,out=20mbit"})
+
+    async def unlimit(self) -> None:
+        await self.update({"NetworkRate": "none"})
+
+    async def update(self, body: dict[str, Any]) -> None:
         await self.containers.update("mover", decode(json.dumps(body).encode(), UpdateContainer))
 
     async def volume(self) -> None:
@@ -122,8 +130,9 @@ class Turn:
             await (self.disconnect() if joined else self.connect())
         bound = self.containers.get("mover").host_config.port_bindings or {}
         if any(one.host_port == "8082" for wanted in bound.values() for one in wanted or ()):
-            body = {"PublishAdd": {"80/tcp": [{"HostPort": "8081"}]}, "PublishRemove": ["8082", "8082/udp"]}
-            await self.containers.update("mover", decode(json.dumps(body).encode(), UpdateContainer))
+            before = {"80/tcp": [{"HostPort": "8081"}]}
+            await self.update({"PublishAdd": before, "PublishRemove": ["8082", "8082/udp"]})
+        await (self.limit() if order == "unlimit" else self.unlimit())
         await self.volumes.remove("plain", force=True)
         if order == "discard":
             await self.disk()
@@ -137,13 +146,19 @@ class Turn:
 
     # -- what there is -------------------------------------------------------------------------------
 
-    def found(self) -> dict[str, Any]:
+    async def found(self) -> dict[str, Any]:
         """Catalog, kernel and files; without the names that chance gave."""
+        # one thread removes devices: when it comes to this, it has done what it was asked before
+        await self.manager.departures.done(lambda: None)
         mover = self.containers.get("mover")
         pid = mover.status.pid
         directory = Path(mover.directory)
-        names = {seat.host_interface: f"veth of {seat.container[:12]} in {seat.network}"
-                 for seat in self.manager.store.all()}  # fmt: skip
+        names = {
+            name: f"{what} of {seat.container[:12]} in {seat.network}"
+            for seat in self.manager.store.all()
+            for what, name in (("veth", seat.host_interface), ("shaper", traffic.shaper(seat)))
+        }
+        shaped = traffic.shaped()
         view = View.now()
         indexes = {link.index: link.name for link in view.links.values()}
         return {
@@ -160,6 +175,7 @@ class Turn:
             ),
             "record": sorted(name for name, _ in seating.wished(mover)),
             "bindings": str(mover.host_config.port_bindings),
+            "rate": mover.host_config.network_rate,
             "devices": sorted(
                 [
                     names.get(link.name, link.name),
@@ -167,6 +183,7 @@ class Turn:
                     link.alias,
                     link.up,
                     sorted(view.cidrs(link.index)),
+                    link.index in shaped,
                 ]
                 for link in view.links.values()
             ),
@@ -235,14 +252,14 @@ async def turn(root: Path, bridge: str, order: dict[str, str]) -> None:
     """In a child: one daemon."""
     daemon = await serve(config(root, bridge))
     work = Turn(daemon)
-    told = {"found": work.found()}
+    told = {"found": await work.found()}
     await work.begin(order["work"])
-    told["begun"] = work.found()
+    told["begun"] = await work.found()
     Path(order["output"]).write_text(json.dumps(told))
     faults.arm(order["fault"])
     await getattr(work, order["work"])()
     faults.arm("")
-    told["done"] = work.found()
+    told["done"] = await work.found()
     Path(order["output"]).write_text(json.dumps(told))
     await daemon.close()
 

@@ -29,9 +29,11 @@ from tests.kernel.network.namespaces import Peer, in_new_netns
 LEAST = {
     "create": 4,
     "remove": 3,
-    "connect": 7,
+    "connect": 9,
     "disconnect": 6,
     "publish": 7,
+    "limit": 3,
+    "unlimit": 2,
     "volume": 2,
     "disk": 5,
     "discard": 3,
@@ -135,7 +137,8 @@ def _laboratory(tmp_path: Path) -> Iterator[tuple[ours.Engine, list[Traffic]]]:
 
             run("network", "create", "--subnet", "10.86.0.0/24", "inner")
             options = ("--subnet", "10.87.0.0/24", "-o", "com.docker.network.bridge.enable_icc=false")
-            run("network", "create", *options, "-o", "com.docker.network.bridge.name=wcfurther", "further")
+            run("network", "create", *options, "-o", "com.docker.network.bridge.name=wcfurther",
+                "-o", "wharfie.rate=out=20mbit", "further")  # fmt: skip
             run("volume", "create", "kept")
             for name, port in (("web", "8080"), ("mover", "8081"), ("peer", "8083")):
                 run("run", "-d", "--name", name, "--network", "inner", "-p", f"{port}:80",
