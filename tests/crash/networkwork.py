@@ -1,25 +1,24 @@
 """Things done to networks, ports and volumes by daemons of their own, which a fault may end at any point.
 
-``python -m tests.crash.networkwork ROOT BRIDGE`` forks a child for each order it reads: a whole daemon on
-the roots below ROOT. It tells what it finds, goes back to where every order begins, does what the order says
-under its fault, and tells what there is then.
+``python -m tests.crash.networkwork`` obeys (:mod:`tests.crash.orders`): each child is a whole daemon on the
+same roots. It tells what it finds, goes back to where every order begins, does what the order says under its
+fault, and tells what there is then.
 """
 
 from __future__ import annotations
 
-import asyncio
 import glob
 import io
 import json
 import os
 import subprocess
-import sys
 import tarfile
-import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from tests.crash import orders
+from tests.crash.orders import Order
 from wharfie.api.services.networks import NetworkService
 from wharfie.api.services.volumes import VolumeService
 from wharfie.daemon.config import load
@@ -248,44 +247,21 @@ def _files(root: str) -> list[str]:
     return sorted(name for name in found if not name.endswith(".ext4") and name != ".templates")
 
 
-async def turn(root: Path, bridge: str, order: dict[str, str]) -> None:
+async def turn(order: Order) -> None:
     """In a child: one daemon."""
-    daemon = await serve(config(root, bridge))
+    daemon = await serve(config(Path(order["root"]), order["bridge"]))
     work = Turn(daemon)
     told = {"found": await work.found()}
     await work.begin(order["work"])
     told["begun"] = await work.found()
-    Path(order["output"]).write_text(json.dumps(told))
+    Path(order["told"]).write_text(json.dumps(told))
     faults.arm(order["fault"])
     await getattr(work, order["work"])()
     faults.arm("")
     told["done"] = await work.found()
-    Path(order["output"]).write_text(json.dumps(told))
+    Path(order["told"]).write_text(json.dumps(told))
     await daemon.close()
 
 
-def main() -> None:
-    """Serve: a line of JSON is an order, a child obeys it, a line of JSON tells its wait status."""
-    root, bridge = Path(sys.argv[1]), sys.argv[2]
-    for line in sys.stdin:
-        order = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                with open(f"{root}/turns.log", "a") as log:
-                    sys.stderr = log
-                    try:
-                        asyncio.run(turn(root, bridge, order))
-                        code = 0
-                    except BaseException:
-                        traceback.print_exc()
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(pid, 0)
-        sys.stdout.write(json.dumps(os.waitstatus_to_exitcode(status)) + "\n")
-        sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    main()
+    orders.serve(turn)

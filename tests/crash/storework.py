@@ -1,6 +1,6 @@
 """Things done to an image store by processes of their own, which a fault may end at any point.
 
-``python -m tests.crash.storework`` forks a child for each order it reads. ``look COMMAND`` opens the store
+``python -m tests.crash.storework`` obeys (:mod:`tests.crash.orders`). ``look COMMAND`` opens the store
 as a new daemon would, checks it, does the command again, and prints as JSON what the check found and every
 file that there is then.
 """
@@ -12,11 +12,11 @@ import gzip
 import json
 import os
 import sys
-import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.conformance.registry import registries
+from tests.crash.orders import Order, serve
 from wharfie.images import durability
 from wharfie.images.distribution import Distribution
 from wharfie.images.image import ContainerUse, ImageNotFound
@@ -130,36 +130,17 @@ async def settled() -> None:
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})  # type: ignore[arg-type]
 
 
-async def work(kind: type[Work], root: Path, command: str, argument: str, fault: str) -> None:
-    """In a child: one command."""
-    done = kind(root)
-    faults.arm(fault)
-    await getattr(done, command)(argument)
-    await settled()
-    await tasks.cancel_all()
-
-
 def main(kind: type[Work] = Work) -> None:
-    """Serve: a line of JSON names the work, a child does it, a line of JSON tells its wait status."""
-    for line in sys.stdin:
-        order = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                with open(order["output"], "w") as output:
-                    sys.stdout = sys.stderr = output
-                    try:
-                        root = Path(order["root"])
-                        asyncio.run(work(kind, root, order["command"], order["argument"], order["fault"]))
-                        code = 0
-                    except BaseException:
-                        traceback.print_exc()
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(pid, 0)
-        sys.stdout.write(json.dumps(os.waitstatus_to_exitcode(status)) + "\n")
-        sys.stdout.flush()
+    """Do what is ordered, in a child for each order."""
+
+    async def obey(order: Order) -> None:
+        done = kind(Path(order["root"]))
+        faults.arm(order["fault"])
+        await getattr(done, order["command"])(order["argument"])
+        await settled()
+        await tasks.cancel_all()
+
+    serve(obey)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests import ours
+from tests.crash.orders import Orders
 from tests.kernel.network.answers import Place
 from tests.kernel.network.laboratory import HOST_OUTSIDE, uplink
 from tests.kernel.network.namespaces import Peer, in_new_netns
@@ -92,32 +91,20 @@ class Daemons:
     """One after the other on the same roots, each in a child of one process."""
 
     def __init__(self, engine: ours.Engine) -> None:
-        self.state = engine.state
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.networkwork", str(engine.state), engine.bridge],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ours.ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ours.ROOT}/src"},
-        )
+        self._state = engine.state
+        self._orders = Orders("networkwork")
+        self._told = engine.state / "told.json"
+        self._where = {"root": str(engine.state), "bridge": engine.bridge, "told": str(self._told)}
+        self.said = ""
+        """By the last one, where something went wrong."""
 
     def turn(self, work: str, fault: str) -> tuple[int, dict[str, Any]]:
-        output = self.state / "told.json"
-        output.write_text("{}")
-        order = {"work": work, "fault": fault, "output": str(output)}
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps(order) + "\n")
-        self._server.stdin.flush()
-        code = json.loads(self._server.stdout.readline())
-        return code, json.loads(output.read_text())
-
-    def log(self) -> str:
-        return (self.state / "turns.log").read_text()[-3000:]
+        self._told.write_text("{}")
+        code, self.said = self._orders.give(self._state / "turn.out", work=work, fault=fault, **self._where)
+        return code, json.loads(self._told.read_text())
 
     def close(self) -> None:
-        self._server.communicate()
+        self._orders.close()
 
 
 @contextmanager
@@ -182,7 +169,7 @@ def _kill_everywhere(daemons: Daemons, steps_file: Path) -> None:
     for order, least in LEAST.items():
         steps_file.write_text("")
         code, told = daemons.turn(order, f"trace:{steps_file}")
-        assert code == 0, daemons.log()
+        assert code == 0, daemons.said
         if at:
             _judge(at, told["found"], begun, done)
         begun, done = told["begun"], told["done"]
@@ -192,7 +179,7 @@ def _kill_everywhere(daemons: Daemons, steps_file: Path) -> None:
         assert len(steps) >= least, (order, steps)
         for number, step in enumerate(steps, start=1):
             code, told = daemons.turn(order, f"kill:{number}")
-            assert code == -signal.SIGKILL, (order, step, daemons.log())
+            assert code == -signal.SIGKILL, (order, step, daemons.said)
             _judge(at, told["found"], begun, done)
             assert told["begun"] == begun, _difference(told["begun"], begun)
             at = f"{order}, step {number}: {step}"
