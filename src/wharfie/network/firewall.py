@@ -115,14 +115,14 @@ _PUBLISHED = """
 _CHAINS = """
   chain raw_prerouting {
     type filter hook prerouting priority raw; policy accept;
-    iifname @bridges jump from_containers
-    iifname != @bridges iifname != "lo" ip saddr @subnets4 drop
-    iifname != @bridges iifname != "lo" ip6 saddr @subnets6 drop
+    iifname @bridges goto from_containers
+    iifname != "lo" ip saddr @subnets4 drop
+    iifname != "lo" ip6 saddr @subnets6 drop
   }
   chain from_containers {
     ip daddr 127.0.0.0/8 drop
     ip saddr 127.0.0.0/8 drop
-    iifname != @bridges6 meta nfproto ipv6 drop
+    meta nfproto ipv6 iifname != @bridges6 drop
     ip6 saddr { ::, fe80::/10 } accept
     fib saddr . iif oif missing drop
   }
@@ -144,9 +144,9 @@ $published
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
+    oifname @bridges ct state established,related accept
     ip saddr @egress4 jump egress
     ip6 saddr @egress6 jump egress
-    oifname @bridges ct state established,related accept
     iifname . oifname @pairs accept
     iifname @internal drop
     oifname @internal drop
