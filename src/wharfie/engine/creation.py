@@ -168,7 +168,7 @@ class Creation:
             )
         for name, settings in (found or {own: EndpointSettings(mac_address=body.mac_address)}).items():
             try:
-                networks.check(name, seating.wish_of(settings))
+                networks.check(name, seating.wish_of(settings, asked))
             except InvalidArgument as error:
                 raise InvalidArgument(f"invalid config for network {name}: {error}") from None
         return found

@@ -61,7 +61,7 @@ class Networking:
                     f"endpoint with name {container.name} already exists in network {network.name}"
                 )
             networks = self._context.networks
-            networks.check(network.name, seating.wish_of(asked))
+            networks.check(network.name, seating.wish_of(asked, container.host_config))
             pid = container.status.pid if container.status.running else 0
             record = container.record
             wished = {name: one or EndpointSettings() for name, one in seating.wished(container)}

@@ -15,12 +15,13 @@ import msgspec
 from wharfie.engine import filesets, publishing, seating
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context
-from wharfie.errors import Conflict, InvalidArgument
+from wharfie.errors import Conflict, InvalidArgument, NotFound
 from wharfie.network import egress, live, ports, rates
 from wharfie.network.driveroptions import DriverOptions
+from wharfie.network.manager import NetworkManager
 from wharfie.network.model import Endpoint, Mode, ModeKind, Published
 from wharfie.support.faults import point
-from wharfie.wire.config import HostConfig, PortBinding
+from wharfie.wire.config import EndpointSettings, HostConfig, PortBinding
 from wharfie.wire.containers import UpdateContainer
 
 Taken = tuple[str, int, str]
@@ -60,6 +61,15 @@ def merged(container: Container, body: UpdateContainer, seats: Sequence[Endpoint
     changed = msgspec.structs.replace(host, **changes)
     ports.parse(publishing.bindings(changed))
     return changed
+
+
+def check(context: Context, container: Container, changed: HostConfig) -> None:
+    """Whether its networks can do it; raises NotSupported."""
+    for name, asked in seating.wished(container):
+        try:
+            context.networks.check(name, seating.wish_of(asked or EndpointSettings(), changed))
+        except NotFound:
+            continue  # it has gone; who starts the container will be told
 
 
 def parse_published(text: str) -> Taken:
@@ -121,17 +131,28 @@ def apply(context: Context, container: Container, body: UpdateContainer, changed
 def _restrict(context: Context, container: Container, changed: HostConfig) -> None:
     """Rates and allow-lists."""
     networks = context.networks
-    for seat in networks.endpoints(container.id):
-        options = DriverOptions.parse(networks.get(seat.network_id).options)
-        lists = ";".join(filter(None, (changed.egress, options.egress)))
-        fresh = dataclasses.replace(seat, rate=changed.network_rate or options.rate, egress=lists)
-        if fresh == seat:
-            continue
-        networks.store.replace_endpoint(fresh)
-        if fresh.rate != seat.rate:
-            networks.limit(fresh)
-        if fresh.egress != seat.egress:
-            networks.restrictions.apply(fresh)
+    begun: list[tuple[Endpoint, Endpoint]] = []
+    try:
+        for seat in networks.endpoints(container.id):
+            options = DriverOptions.parse(networks.get(seat.network_id).options)
+            lists = ";".join(filter(None, (changed.egress, options.egress)))
+            fresh = dataclasses.replace(seat, rate=changed.network_rate or options.rate, egress=lists)
+            begun.append((seat, fresh))
+            _hold(networks, seat, fresh)
+    except BaseException:
+        for seat, fresh in begun:
+            _hold(networks, fresh, seat)
+        raise
+
+
+def _hold(networks: NetworkManager, before: Endpoint, after: Endpoint) -> None:
+    if after == before:
+        return
+    networks.store.replace_endpoint(after)
+    if after.rate != before.rate:
+        networks.limit(after)
+    if after.egress != before.egress:
+        networks.restrictions.apply(after)
 
 
 async def settle(context: Context, container: Container, body: UpdateContainer) -> None:

@@ -13,7 +13,7 @@ from wharfie.network.firewall import table_name
 from wharfie.network.model import Endpoint, Mode, ModeKind, gateways
 from wharfie.network.publishing import seat_of
 from wharfie.network.seating import SeatWish
-from wharfie.wire.config import EndpointSettings
+from wharfie.wire.config import EndpointSettings, HostConfig
 
 
 def wish(container: Container, asked: EndpointSettings | None, *, first: bool) -> SeatWish:
@@ -37,7 +37,7 @@ def wish(container: Container, asked: EndpointSettings | None, *, first: bool) -
     )
 
 
-def wish_of(asked: EndpointSettings) -> SeatWish:
+def wish_of(asked: EndpointSettings, host: HostConfig) -> SeatWish:
     """The part of a wish that can be checked before there is a container."""
     ipam = asked.ipam_config
     return SeatWish(
@@ -48,6 +48,8 @@ def wish_of(asked: EndpointSettings) -> SeatWish:
         link_local=(ipam.link_local_ips if ipam else None) or (),
         mac=asked.mac_address,
         options=asked.driver_opts or {},
+        rate=host.network_rate,
+        egress=host.egress,
     )
 
 

@@ -71,6 +71,7 @@ class Updating:
             if about_networks:
                 seats = self._context.networks.endpoints(container.id)
                 wished = republishing.merged(container, body, seats)
+                republishing.check(self._context, container, wished)
                 changed = msgspec.structs.replace(
                     changed,
                     port_bindings=wished.port_bindings,

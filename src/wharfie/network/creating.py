@@ -15,6 +15,7 @@ from wharfie.errors import Forbidden, InvalidArgument, NotFound, NotSupported, l
 from wharfie.network.addresses import AnyNetwork, choose_small
 from wharfie.network.driveroptions import DriverOptions
 from wharfie.network.model import BUILT_IN, DEFAULT_GATEWAYS, Network, Subnet
+from wharfie.network.seating import check_held
 from wharfie.support.ids import new_id
 
 DRIVERS = ("bridge", "host", "null", "macvlan")
@@ -93,6 +94,7 @@ def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], po
         _check_bridge(made, others)
     elif options.parent:
         _check_parent(made, options, others)
+    check_held(made, options.rate, options.egress)
     return made
 
 

@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from wharfie.errors import InvalidArgument, NotFound
 from wharfie.network import bridge as bridges
-from wharfie.network import creating, defaultbridge, files, traffic
+from wharfie.network import creating, defaultbridge, files, parents, traffic
 from wharfie.network.addresses import USER_POOLS, local_pool, parse_bip
 from wharfie.network.bridge import REMARK, Bridge, View
 from wharfie.network.creating import Pools, Wish
@@ -269,7 +269,7 @@ class NetworkManager:
 
     def _realise(self, network: Network) -> None:
         if network.driver == "macvlan":
-            self._check_parent(network)
+            parents.check(DriverOptions.parse(network.options).parent)
             return
         self._ensure(network)
         if self._firewall is not None:
@@ -279,17 +279,6 @@ class NetworkManager:
                 self._firewall.add_network(self._rules(network))
         point("a network has its rules")
         self._routing.enable(ipv6=network.ipv6)
-
-    def _check_parent(self, network: Network) -> None:
-        parent = DriverOptions.parse(network.options).parent
-        if not parent:
-            raise InvalidArgument("a macvlan network needs the device it is on: --opt parent=eth0")
-        if parent not in View.now().links:
-            raise InvalidArgument(
-                f"invalid subinterface vlan name {parent}, example formatting is eth0.10"
-                if "." in parent
-                else f"the requested parent interface {parent} was not found on this host"
-            )
 
     async def _undo(self, network: Network) -> None:
         if network.driver != "bridge":

@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wharfie.errors import InvalidArgument, listed
+from wharfie.errors import InvalidArgument, NotSupported, listed
+from wharfie.network import egress, rates
 from wharfie.network.addresses import Pool, mac_for, mac_of
 from wharfie.network.driveroptions import EGRESS, RATE, DriverOptions
 from wharfie.network.model import AddressUnavailable, Endpoint, Network
@@ -47,8 +48,9 @@ def check_mac(text: str) -> None:
 
 
 def check(network: Network, wish: SeatWish) -> None:
-    """Whether the network can give what is wished; raises InvalidArgument in Docker's words."""
+    """Whether the network can give what is wished; raises InvalidArgument in Docker's words, NotSupported."""
     check_mac(wish.mac)
+    check_held(network, wish.options.get(RATE) or wish.rate, wish.options.get(EGRESS) or wish.egress)
     problems = []
     if wish.aliases and not network.user_defined:
         problems.append("network-scoped alias is supported only for containers in user defined networks")
@@ -81,6 +83,19 @@ def check(network: Network, wish: SeatWish) -> None:
             problems.append(f"invalid link-local IP address: {text}")
     if problems:
         raise InvalidArgument(f"invalid endpoint settings:\n{listed(problems)}")
+
+
+def check_held(network: Network, rate: str, listed: str) -> None:
+    """Whether who sits there can be held to a rate and a list; raises InvalidArgument, NotSupported."""
+    for what, wished in (
+        ("a network rate", rates.parse(rate) != rates.Rate()),
+        ("an egress list", egress.joined(listed) is not None),
+    ):
+        if wished and network.driver != "bridge":
+            raise NotSupported(
+                f"{what} is kept on a bridge, and the network {network.name} has none (driver "
+                f"{network.driver})"
+            )
 
 
 def _contains(subnet: str, address: str) -> bool:

@@ -31,6 +31,7 @@ def test_modes_that_are_asked_for_by_options(tmp_path: Path) -> None:
         the_default_route_is_the_priority_s(lab)
         a_network_of_ipv6_alone(lab)
         macvlan_private_and_passthru(lab)
+        what_is_kept_on_a_bridge_is_refused_without_one(lab)
 
     with_laboratory(tmp_path, work)
 
@@ -147,6 +148,27 @@ def macvlan_private_and_passthru(lab: Laboratory) -> None:
     refusal = lab.refused("run", "--name", "two", "--network", "mac", "busybox", "true")
     assert "cannot create the" in refusal, refusal
     lab.run("rm", "-f", "one", "two")
+    lab.run("network", "rm", "mac")
+
+
+def what_is_kept_on_a_bridge_is_refused_without_one(lab: Laboratory) -> None:
+    macvlan = ("network", "create", "-d", "macvlan", "-o", "parent=uplink", "--subnet", "203.0.113.0/24")
+    held = (("--network-rate", "out=1mbit"), ("--egress", "allow=10.0.0.0/8"))
+    for options in held:
+        assert "is kept on a bridge" in lab.refused(*macvlan, *options, "mac")
+    lab.run(*macvlan, "mac")
+    for network in ("mac", "host", "none"):
+        for options in held:
+            refusal = lab.refused("run", "-d", "--network", network, *options, "busybox", "sleep", "600")
+            assert f"is kept on a bridge, and the network {network} has none" in refusal
+    assert lab.run("ps", "-aq") == "", "what was refused is there"
+    lab.run("run", "-d", "--name", "free", "--network", "mac", "busybox", "sleep", "600")
+    lab.run("run", "-d", "--name", "slow", "--network-rate", "out=1mbit", "busybox", "sleep", "600")
+    assert "is kept on a bridge" in lab.refused("update", "--egress", "allow=10.0.0.0/8", "free")
+    assert "is kept on a bridge" in lab.refused("network", "connect", "mac", "slow")
+    lab.run("rm", "-f", "free", "slow")
+    assert "lo" in lab.refused(*macvlan[:5], "parent=lo", "other")
+    assert "ip link add link uplink name uplink.7" in lab.refused(*macvlan[:5], "parent=uplink.7", "other")
     lab.run("network", "rm", "mac")
 
 
