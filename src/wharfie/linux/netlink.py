@@ -203,14 +203,18 @@ class Socket:
                 found.append(payload)
 
     def _receive(self, how: int = 0) -> Iterator[tuple[int, int, int, bytes]]:
-        data = self._socket.recv(65536, how)
-        start = 0
-        while start + 16 <= len(data):
-            length, kind, flags, sequence, _port = _HEADER.unpack_from(data, start)
-            if length < 16:
-                break
-            yield kind, flags, sequence, data[start + 16 : start + length]
-            start += (length + 3) & ~3
+        return messages(self._socket.recv(65536, how))
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Kind, flags, sequence number and body of each message in a datagram."""
+    start = 0
+    while start + 16 <= len(data):
+        length, kind, flags, sequence, _port = _HEADER.unpack_from(data, start)
+        if length < 16:
+            break
+        yield kind, flags, sequence, data[start + 16 : start + length]
+        start += (length + 3) & ~3
 
 
 def _failure(operation: str, flags: int, payload: bytes) -> OSError | None:

@@ -16,8 +16,7 @@ from wharfie.linux.netlink import CREATE, EXCL, REPLACE, Request, attribute, nes
 _NETLINK_ROUTE = 0
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
-_NEWROUTE, _DELROUTE, _GETROUTE, _GETRULE = 24, 25, 26, 34
-USUAL_RULES = 3
+_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
 _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 18, 19, 20, 26, 28
@@ -31,7 +30,6 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE = 1, 4, 5, 15
 
 _IFF_UP = 1
 _AF_UNSPEC, _AF_INET, _AF_INET6 = 0, 2, 10
-_TABLE_LOCAL = 255
 _TABLE_MAIN, _PROTOCOL_BOOT, _UNICAST, _SCOPE_UNIVERSE, _SCOPE_LINK = 254, 3, 1, 0, 253
 
 _LINK = struct.Struct("=xxHiII")
@@ -72,12 +70,6 @@ class Address:
         self.label = netlink.as_text(found.get(_IFA_LABEL))
 
 
-def label_beginning(body: bytes, beginning: bytes) -> str:
-    """The label in an address's message, if it is long and begins so: without taking all of it apart."""
-    at = body.find(beginning)
-    return body[at : at + 15].decode("ascii", "replace") if at > 0 else ""
-
-
 class Route:
     """A route of any table: ``destination`` is "172.17.0.0/16" ("0.0.0.0/0" or "::/0" for the default)."""
 
@@ -94,9 +86,17 @@ class Route:
         self.table = netlink.as_number(found.get(_RTA_TABLE)) or table
 
 
-def in_own_table(body: bytes) -> bool:
-    """Whether the body of a route is of no table that the kernel looks after itself, nor the main one."""
-    return body[4] not in (_TABLE_MAIN, _TABLE_LOCAL)
+def changes(data: bytes) -> list[tuple[int, str]]:
+    """What a datagram to those who listen tells of addresses and routes: the device, and address or route."""
+    found = []
+    for kind, _flags, _sequence, body in netlink.messages(data):
+        if kind in (_NEWADDR, _DELADDR):
+            address = Address(body)
+            found.append((address.index, address.cidr))
+        elif kind in (_NEWROUTE, _DELROUTE):
+            route = Route(body)
+            found.append((route.index, route.destination))
+    return found
 
 
 def _mac(value: str) -> bytes:
@@ -318,15 +318,9 @@ def all_links() -> Request:
     return Request("list the network devices", _GETLINK, 0, _link_body(0, None))
 
 
-def all_addresses(*, ipv4_only: bool = False) -> Request:
+def all_addresses() -> Request:
     """For a dump of :class:`Address`."""
-    family = _AF_INET if ipv4_only else _AF_UNSPEC
-    return Request("list the addresses", _GETADDR, 0, _ADDRESS.pack(family, 0, 0, 0, 0))
-
-
-def all_rules() -> Request:
-    """For a dump of the IPv4 routing rules, of which there are :data:`USUAL_RULES` from the beginning."""
-    return Request("list the routing rules", _GETRULE, 0, bytes((_AF_INET,)) + bytes(11))
+    return Request("list the addresses", _GETADDR, 0, _ADDRESS.pack(_AF_UNSPEC, 0, 0, 0, 0))
 
 
 def all_routes(*, ipv6: bool) -> Request:

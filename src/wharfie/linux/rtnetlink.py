@@ -12,6 +12,8 @@ When a container ends, its namespace's death removes the veth; asking for it wai
 
 from __future__ import annotations
 
+import errno
+
 from wharfie.linux import netlink
 from wharfie.linux import rtmessages as messages
 from wharfie.linux.netlink import Request
@@ -19,7 +21,7 @@ from wharfie.linux.rtmessages import Address, Link, Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
 _NETLINK_ROUTE = 0
@@ -50,6 +52,15 @@ class Netlink:
     def link_index(self, name: str) -> int:
         """The index of the device ``name``; raises OSError (ENODEV)."""
         return Link(self._socket.execute([messages.find(name)])[0]).index
+
+    def find(self, name: str) -> Link | None:
+        """The device ``name``, if it is there."""
+        try:
+            return Link(self._socket.execute([messages.find(name)])[0])
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return None
 
     def configure(self, name: str, addresses: Sequence[str], gateway: str = "", gateway6: str = "") -> int:
         """Inside a container's namespace: lo and ``name`` up, addresses, default routes; gives its index."""
@@ -168,19 +179,6 @@ class Netlink:
     def addresses(self) -> list[Address]:
         """All addresses of both families."""
         return [Address(body) for body in self._socket.dump(messages.all_addresses())]
-
-    def addresses_but(self, labels: Collection[str]) -> list[str]:
-        """The IPv4 addresses of all devices but those of these names."""
-        bodies = self._socket.dump(messages.all_addresses(ipv4_only=True))
-        found = (Address(body) for body in bodies if messages.label_beginning(body, b"br-") not in labels)
-        return [address.cidr for address in found if address.label not in labels]
-
-    def routes_beside_main(self) -> list[str]:
-        """The destinations of the IPv4 routes in tables of people's own, if rules lead there."""
-        if len(self._socket.dump(messages.all_rules())) <= messages.USUAL_RULES:
-            return []
-        found = self._socket.dump(messages.all_routes(ipv6=False))
-        return [Route(body).destination for body in found if messages.in_own_table(body)]
 
     def routes(self) -> list[Route]:
         """All routes of both families, of all tables."""

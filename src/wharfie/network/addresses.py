@@ -46,14 +46,12 @@ def choose_subnet(taken: Iterable[IPv4Network], pools: Iterable[IPv4Network] = D
     )
 
 
-def choose_small(
-    taken: Iterable[AnyNetwork], pools: Iterable[tuple[AnyNetwork, int]], version: int
-) -> AnyNetwork:
+def choose_small(taken: Iterable[str], pools: Iterable[tuple[AnyNetwork, int]], version: int) -> AnyNetwork:
     """The first part, of its pool's size, that overlaps nothing in ``taken``; raises AddressUnavailable.
 
     One walk over what is taken: a network more costs no search of all the others.
     """
-    occupied = sorted(_ends(one) for one in taken if one.prefixlen > 0 and one.version == version)
+    occupied = sorted((low, high) for family, low, high in map(ends, taken) if family == version)
     for pool, size in pools:
         if pool.version != version:
             continue
@@ -74,8 +72,17 @@ def choose_small(
 
 
 @functools.lru_cache(maxsize=4096)
-def _ends(network: AnyNetwork) -> tuple[int, int]:
-    return int(network.network_address), int(network.broadcast_address)
+def ends(subnet: str) -> tuple[int, int, int]:
+    """Version, first and last address. Parsed once: there may be hundreds, and each new network is held
+    against all of them."""
+    network = ip_network(subnet)
+    return network.version, int(network.network_address), int(network.broadcast_address)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two subnets have an address in common."""
+    (version, low, high), (theirs, first, last) = ends(one), ends(other)
+    return version == theirs and low <= last and first <= high
 
 
 def local_pool(seed: str) -> tuple[IPv6Network, int]:

@@ -7,9 +7,8 @@ used, but neither given another MAC nor removed.
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Interface
 
 from wharfie.linux import rtmessages as messages
 from wharfie.linux.rtmessages import Address, Link
@@ -42,31 +41,6 @@ class View:
         return [cidr for cidr in self._addresses.get(index, ()) if not cidr.startswith("fe80:")]
 
 
-def foreign_networks(own: Iterable[str], *, ipv6: bool) -> list[IPv4Network | IPv6Network]:
-    """What the host has addresses in or routes to, but for the bridges ``own``.
-
-    There may be hundreds of those, so what is theirs is passed over before it is taken apart: the main table
-    is read where the kernel names the device in the line; of the other tables (a VPN's) all counts.
-    """
-    names = frozenset(own)
-    with Netlink() as netlink:
-        cidrs = set(netlink.addresses_but(names))
-        cidrs |= set(netlink.routes_beside_main())
-        if ipv6:
-            indexes = {link.index for link in netlink.links() if link.name in names}
-            cidrs |= {route.destination for route in netlink.routes() if route.index not in indexes}
-    with open("/proc/net/route", encoding="ascii") as file:
-        for line in file.readlines()[1:]:
-            if line.partition("\t")[0] not in names:
-                words = line.split()
-                destination, mask = (
-                    int(word, 16).to_bytes(4, sys.byteorder) for word in (words[1], words[7])
-                )
-                length = int.from_bytes(mask, "big").bit_count()
-                cidrs.add(f"{socket.inet_ntoa(destination)}/{length}")
-    return [ip_network(cidr, strict=False) for cidr in cidrs]
-
-
 class Bridge:
     """A bridge of this name, whether it exists or not."""
 
@@ -76,7 +50,8 @@ class Bridge:
         self.name = name
         self._remark = remark
 
-    def _taken(self) -> bool:
+    def taken(self) -> bool:
+        """Whether there is a device of its name."""
         try:
             return socket.if_nametoindex(self.name) > 0
         except OSError:
@@ -85,7 +60,8 @@ class Bridge:
     def exists(self) -> bool:
         """Whether the device is there and up."""
         with Netlink() as netlink:
-            return any(link.name == self.name and link.up for link in netlink.links())
+            link = netlink.find(self.name)
+        return link is not None and link.up
 
     def interface(self) -> IPv4Interface | None:
         """Its first IPv4 address with prefix; None without one."""
@@ -121,7 +97,7 @@ class Bridge:
     ) -> None:
         if view is None:
             # a device that is not there yet needs no look at all the others
-            known = bool(members) or self._taken()
+            known = bool(members) or self.taken()
             view = View(netlink.links(), netlink.addresses()) if known else View([], [])
         present = view.links.get(self.name)
         ipv6 = any(":" in cidr for cidr in cidrs)
@@ -166,9 +142,9 @@ class Bridge:
     def remove(self) -> None:
         """Remove it if it is there and we made it; raises OSError."""
         with Netlink() as netlink:
-            for link in netlink.links():
-                if link.name == self.name and link.kind == "bridge" and link.alias == self._remark:
-                    netlink.delete_link(self.name)
+            link = netlink.find(self.name)
+            if link is not None and link.kind == "bridge" and link.alias == self._remark:
+                netlink.delete_link(self.name)
 
 
 def _write(path: str, value: str) -> None:

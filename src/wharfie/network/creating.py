@@ -5,16 +5,15 @@ Decided without I/O: the networks that are there and the prefixes that the host 
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from wharfie.errors import Forbidden, InvalidArgument, NotFound, NotSupported, listed
-from wharfie.network.addresses import AnyNetwork, choose_small
+from wharfie.network.addresses import AnyNetwork, choose_small, overlap
 from wharfie.network.driveroptions import DriverOptions
-from wharfie.network.model import BUILT_IN, DEFAULT_GATEWAYS, Network, Subnet
+from wharfie.network.model import BRIDGE_NAME, BUILT_IN, DEFAULT_GATEWAYS, Network, Subnet
 from wharfie.network.seating import check_held
 from wharfie.support.ids import new_id
 
@@ -66,11 +65,11 @@ def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], po
             raise InvalidArgument(
                 f"non parsable secondary ip address ({name}:) passed for network {wish.name}"
             )
-    used = [_known(one.subnet) for other in others for one in other.subnets]
+    used = [one.subnet for other in others for one in other.subnets]
     for one in wished:
-        if driver != "macvlan" and any(ip_network(one.subnet).overlaps(other) for other in used):
+        if driver != "macvlan" and any(overlap(one.subnet, other) for other in used):
             raise PoolOverlap
-    busy = [*used, *taken, *(ip_network(one.subnet) for one in wished)]
+    busy = [*used, *map(str, taken), *(one.subnet for one in wished)]
     for version, enabled in ((4, ipv4), (6, ipv6)):
         if enabled and not any(one.ipv6 == (version == 6) for one in wished):
             chosen = choose_small(busy, pools, version)
@@ -96,12 +95,6 @@ def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], po
         _check_parent(made, options, others)
     check_held(made, options.rate, options.egress)
     return made
-
-
-@functools.lru_cache(maxsize=4096)
-def _known(subnet: str) -> AnyNetwork:
-    """Parsed once: there may be hundreds, and each new network is held against all of them."""
-    return ip_network(subnet)
 
 
 def _check(wish: Wish) -> str:
@@ -230,6 +223,8 @@ def _first(subnet: AnyNetwork, part: AnyNetwork) -> IPv4Address | IPv6Address:
 
 def _check_bridge(made: Network, others: Sequence[Network]) -> None:
     for other in others:
+        if BRIDGE_NAME not in made.options and BRIDGE_NAME not in other.options:
+            continue  # named by their ids
         if other.driver == "bridge" and other.name != "bridge" and other.device == made.device:
             raise Forbidden(
                 f"cannot create network {made.id} ({made.device}): conflicts with network {other.id} "

@@ -6,7 +6,7 @@ Decided without I/O, but for the look at what else the host routes, which is tak
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_network
 
 from wharfie.errors import InvalidArgument
@@ -20,7 +20,7 @@ def choose_interface(
     fixed: IPv4Network | None,
     known: Network,
     others: Iterable[Network],
-    foreign: Callable[[], Sequence[AnyNetwork]],
+    foreign: Callable[[], Iterable[AnyNetwork]],
 ) -> IPv4Interface:
     """Its address with prefix: the one it has, what the options say, the one it had, or a free one.
 

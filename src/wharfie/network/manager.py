@@ -24,7 +24,6 @@ from ipaddress import IPv4Interface, IPv4Network, ip_network
 from typing import TypeVar
 
 from wharfie.errors import InvalidArgument, NotFound
-from wharfie.network import bridge as bridges
 from wharfie.network import creating, defaultbridge, files, parents, traffic
 from wharfie.network.addresses import USER_POOLS, local_pool, parse_bip
 from wharfie.network.bridge import REMARK, Bridge, View
@@ -32,6 +31,7 @@ from wharfie.network.creating import Pools, Wish
 from wharfie.network.departures import Departures
 from wharfie.network.driveroptions import DriverOptions
 from wharfie.network.firewall import Firewall, FirewallMissing, NetworkRules
+from wharfie.network.foreign import Foreign
 from wharfie.network.forwarding import Routing
 from wharfie.network.model import (
     BUILT_IN,
@@ -118,6 +118,7 @@ class NetworkManager:
         self.store = Store(db)
         self.porter = porter or Porter()
         self.departures = Departures()
+        self._foreign = Foreign()
         self._seating = Seating(self.store, settings.mtu)
         self.ports = Ports()
         self.publishing = Publishing(
@@ -170,6 +171,9 @@ class NetworkManager:
 
     def _has_device(self, network: Network) -> bool:
         return network.driver == "bridge" and (network.user_defined or self._bridge is not None)
+
+    def _devices(self) -> set[str]:
+        return {self.device(network) for network in self.store.networks.values() if self._has_device(network)}
 
     def _ensure(self, network: Network, view: View | None = None) -> None:
         seats = self.store.members(network.id)
@@ -249,10 +253,9 @@ class NetworkManager:
     async def _create(self, wish: Wish) -> Network:
         if wish.name in self.store.networks and wish.name not in BUILT_IN:
             raise NetworkExists(wish.name)
-        own = [self.device(one) for one in self.store.networks.values() if self._has_device(one)]
         # only a subnet of our choice must avoid the host's: who names one knows what he does
         chosen = any(not one.subnet for one in wish.subnets) or not wish.subnets or wish.ipv6
-        taken = bridges.foreign_networks(own, ipv6=wish.ipv6 is True) if chosen else []
+        taken = self._foreign.networks(self._devices) if chosen else ()
         network = creating.plan(wish, self.store.networks.values(), taken, self._pools)
         try:
             self.store.write_network(network)
@@ -272,6 +275,7 @@ class NetworkManager:
             parents.check(DriverOptions.parse(network.options).parent)
             return
         self._ensure(network)
+        self._foreign.add(self.device(network))
         if self._firewall is not None:
             if not self._firewall.networks:
                 self._protect([network])
@@ -284,6 +288,7 @@ class NetworkManager:
         if network.driver != "bridge":
             return
         device = self.device(network)
+        bridge = Bridge(device, self.remark)
         self.publishing.forget_bridge(device)
         try:
             if self._firewall is not None:
@@ -292,9 +297,12 @@ class NetworkManager:
             _log.warning("network %s: %s", network.name, error)
         point("a network's rules are gone")
         try:
-            await self.departures.done(Bridge(device, self.remark).remove)
+            await self.departures.done(bridge.remove)
         except OSError as error:
             _log.warning("network %s: %s", network.name, error)
+        if bridge.taken():
+            # it was there before us and stays: what is on it is the host's
+            self._foreign.forget()
 
     async def remove(self, ref: str) -> Network:
         """Remove a network that is empty; raises NetworkNotFound, NetworkInUse."""
@@ -417,9 +425,8 @@ class NetworkManager:
             return self._bip
         known = self.store.networks["bridge"]
         others = [one for one in self.store.networks.values() if one is not known]
-        own = [self.device(one) for one in self.store.networks.values() if self._has_device(one)]
         return defaultbridge.choose_interface(
-            bridge.interface(), self._fixed, known, others, lambda: bridges.foreign_networks(own, ipv6=False)
+            bridge.interface(), self._fixed, known, others, lambda: self._foreign.networks(self._devices)
         )
 
     def _remember_subnets(self, interface: IPv4Interface) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
 import os
 from pathlib import Path
@@ -23,6 +25,7 @@ from tests.kernel.network.namespaces import Peer, in_new_netns
 from wharfie.errors import InvalidArgument
 from wharfie.linux import nft
 from wharfie.linux.rtnetlink import Netlink
+from wharfie.network.creating import Wish
 from wharfie.network.model import AddressUnavailable
 
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
@@ -353,6 +356,39 @@ def test_bridge_none_touches_nothing(tmp_path: Path) -> None:
         assert _tables() == set()
         endpoint = seat(network, "c", "default")
         assert endpoint.interface() is None
+        network.teardown()
+
+    in_new_netns(work)
+
+
+def test_a_new_network_keeps_clear_of_what_the_host_uses_by_then(tmp_path: Path) -> None:
+    def work() -> None:
+        network = manager(tmp_path)
+        network.setup()
+        with Peer() as peer, Netlink() as netlink:
+            netlink.set_link(1, up=True)
+            netlink.create_veth("tunnel", "eth0", peer_netns=peer.netns)
+            tunnel = netlink.link_index("tunnel")
+            netlink.add_address(tunnel, "198.51.100.1/32")
+
+            numbers = itertools.count()
+
+            def made() -> str:
+                """The subnet of another network."""
+                return asyncio.run(network.create(Wish(name=f"n{next(numbers)}"))).subnet
+
+            assert made() == "172.18.0.0/24"
+            assert made() == "172.18.1.0/24"
+            netlink.add_address(tunnel, "172.18.2.77/32")
+            assert made() == "172.18.3.0/24"
+            # two halves of everything: a default route, by many a VPN
+            for half in ("0.0.0.0/1", "128.0.0.0/1"):
+                netlink.add_route(half, index=tunnel)
+            netlink.add_route("172.18.4.0/23", index=tunnel)
+            assert made() == "172.18.6.0/24"
+            asyncio.run(network.remove("n0"))
+            netlink.delete_address(tunnel, "172.18.2.77/32")
+            assert [made(), made(), made()] == ["172.18.0.0/24", "172.18.2.0/24", "172.18.7.0/24"]
         network.teardown()
 
     in_new_netns(work)

@@ -37,8 +37,9 @@ class FakeBridge:
         raise OSError(1, "no")
 
 
-def _foreign(own: object, *, ipv6: bool) -> list[IPv4Network]:
-    return [IPv4Network("172.17.0.0/16"), IPv4Network("0.0.0.0/0")]
+class FakeForeign:
+    def networks(self, own: object) -> set[IPv4Network]:
+        return {IPv4Network("172.17.0.0/16"), IPv4Network("0.0.0.0/0")}
 
 
 class FakeFirewall:
@@ -118,7 +119,7 @@ def seat(networks: NetworkManager, container: str, ref: str, **wishes: Any) -> E
 @pytest.fixture
 def networks(db: Database, monkeypatch: pytest.MonkeyPatch) -> NetworkManager:
     monkeypatch.setattr(manager_module, "Bridge", FakeBridge)
-    monkeypatch.setattr(manager_module.bridges, "foreign_networks", _foreign)
+    monkeypatch.setattr(manager_module, "Foreign", FakeForeign)
     monkeypatch.setattr(manager_module, "Firewall", FakeFirewall)
     monkeypatch.setattr(manager_module, "Routing", FakeRouting)
     monkeypatch.setattr(manager_module, "Departures", FakeDepartures)
