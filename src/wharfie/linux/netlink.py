@@ -30,6 +30,9 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _BATCH_BEGIN, _BATCH_END = 16, 17
 _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
 _SOL_NETLINK = 270
+_SO_SNDBUFFORCE = 32
+_USUAL_BUFFER = 1 << 16
+"""Bytes that every socket takes at once (socket(7), wmem_default)."""
 _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 10, 11
 _ERROR_TEXT = 1
 _NESTED = 0x8000
@@ -168,7 +171,10 @@ class Socket:
         last = self._sequence
         self._sequence += 1
         parts += [_HEADER.pack(20, _BATCH_END, REQUEST, self._sequence, 0), frame]
-        self._socket.sendto(b"".join(parts), (0, 0))
+        data = b"".join(parts)
+        if len(data) > _USUAL_BUFFER:
+            self._socket.setsockopt(_socket.SOL_SOCKET, _SO_SNDBUFFORCE, 2 * len(data))
+        self._socket.sendto(data, (0, 0))
         waiting = len(requests)
         failure: OSError | None = None
         while waiting:

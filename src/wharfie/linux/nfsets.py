@@ -19,7 +19,7 @@ from wharfie.linux.netlink import CREATE, Request, attribute, nested
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 _NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10
@@ -29,6 +29,7 @@ _KEY, _DATA, _FLAGS, _TIMEOUT, _KEY_END = 1, 2, 3, 4, 10
 _VALUE = 1
 _INTERVAL_END = 1
 _INET = 1
+_MOST = 512
 _GENERIC = bytes((_INET, 0, 0, 0))
 
 
@@ -88,22 +89,24 @@ def interval(cidr: str, data: bytes = b"") -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def add(table: str, target: str, elements: Iterable[bytes]) -> Request:
+def add(table: str, target: str, elements: Sequence[bytes]) -> list[Request]:
     """Put elements into a set of an ``inet`` table; one that is there already is no error."""
     return _change(_NEWSETELEM, CREATE, table, target, elements)
 
 
-def delete(table: str, target: str, elements: Iterable[bytes]) -> Request:
+def delete(table: str, target: str, elements: Sequence[bytes]) -> list[Request]:
     """Take elements out; one that is not there is an error."""
     return _change(_DELSETELEM, 0, table, target, elements)
 
 
-def _change(kind: int, flags: int, table: str, target: str, elements: Iterable[bytes]) -> Request:
-    body = _GENERIC + netlink.text(_LIST_TABLE, table) + netlink.text(_LIST_SET, target)
-    body += nested(_LIST_ELEMENTS, *elements)
-    return Request(
-        f"change the set {target} of the nftables table {table}", _SUBSYSTEM << 8 | kind, flags, body
-    )
+def _change(kind: int, flags: int, table: str, target: str, elements: Sequence[bytes]) -> list[Request]:
+    what = f"change the set {target} of the nftables table {table}"
+    head = _GENERIC + netlink.text(_LIST_TABLE, table) + netlink.text(_LIST_SET, target)
+    # an attribute ends at 64 KiB
+    parts = [elements[start : start + _MOST] for start in range(0, len(elements), _MOST)]
+    return [
+        Request(what, _SUBSYSTEM << 8 | kind, flags, head + nested(_LIST_ELEMENTS, *part)) for part in parts
+    ]
 
 
 def apply(requests: Sequence[Request]) -> None:

@@ -31,7 +31,7 @@ from wharfie.linux.netlink import Request
 from wharfie.linux.nft import NftError, NftMissing
 from wharfie.network.model import NetworkUnavailable
 
-_Change = Callable[[str, str, Iterable[bytes]], Request]
+_Change = Callable[[str, str, Sequence[bytes]], list[Request]]
 _PREFIX = "wharfie"
 _OWN_BRIDGE = "wharfie0"
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
@@ -318,7 +318,7 @@ class Firewall:
                 continue
             element = nfsets.element(own + nfsets.address(destination))
             try:
-                nfsets.apply([nfsets.delete(self._table, target, [element])])
+                nfsets.apply(nfsets.delete(self._table, target, [element]))
             except FileNotFoundError:
                 continue  # its time was over meanwhile
             except OSError:
@@ -347,7 +347,9 @@ class Firewall:
         if not self._rules:
             return
         try:
-            nfsets.apply([change(self._table, name, found) for name, found in elements.items() if found])
+            nfsets.apply(
+                [one for name, found in elements.items() for one in change(self._table, name, found)]
+            )
         except OSError:
             # somebody has been at our table: put it back whole, which is what was wanted
             self._reinstall()

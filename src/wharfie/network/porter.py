@@ -30,7 +30,8 @@ _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _BACKLOG = 512
 _BATCH = 32
-_LARGEST = 1 << 18
+_PART = 1000
+"""Ports of one message."""
 _PATIENCE = 10.0
 Target = tuple[str, int]
 _log = logging.getLogger(__name__)
@@ -102,17 +103,15 @@ class PorterProcess(Porter):
         except OSError:
             sock.close()
             return False
-        hello: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._use(sock, hello)
         self._send({"op": "hello"})
         try:
-            found = await asyncio.wait_for(hello, _PATIENCE)
+            await asyncio.wait_for(hello, _PATIENCE)
         except (TimeoutError, MonitorGone):
             _log.warning("the porter that was left does not answer; starting another")
             self._let_go()
             return False
-        self._kept = {_key(text) for text in found["ports"]}
-        self._known = set(found["clients"])
         return True
 
     def adopt(self, containers: Iterable[str], ports: Iterable[Key]) -> None:
@@ -173,14 +172,14 @@ class PorterProcess(Porter):
 
     def retarget(self, items: Sequence[tuple[Key, Target]]) -> None:
         known = [[_text(key), *target] for key, target in items if key in self._kept]
-        if known:
-            self._send({"op": "retarget", "items": known})
+        for start in range(0, len(known), _PART):
+            self._send({"op": "retarget", "items": known[start : start + _PART]})
 
     def drop(self, keys: Iterable[Key]) -> None:
         gone = [key for key in keys if key in self._kept]
-        if gone:
-            self._kept.difference_update(gone)
-            self._send({"op": "drop", "keys": [_text(key) for key in gone]})
+        self._kept.difference_update(gone)
+        for start in range(0, len(gone), _PART):
+            self._send({"op": "drop", "keys": [_text(key) for key in gone[start : start + _PART]]})
 
     def again(self) -> None:
         self._send({"op": "again"})
@@ -238,13 +237,16 @@ class PorterProcess(Porter):
         self._use(sock, None)
         self._send({"op": "hello"})
 
-    def _use(self, sock: socket.socket, hello: asyncio.Future[dict[str, Any]] | None) -> None:
+    def _use(self, sock: socket.socket, hello: asyncio.Future[None] | None) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
         def heard(message: dict[str, Any]) -> None:
             if "ports" in message:
                 if hello is not None and not hello.done():
-                    hello.set_result(message)
+                    self._kept.update(_key(text) for text in message["ports"])
+                    self._known.update(message["clients"])
+                    if not message["more"]:
+                        hello.set_result(None)
             elif "opened" in message:
                 answer = self._waiting.get(message["opened"])
                 if answer is not None and not answer.done():

@@ -104,6 +104,8 @@ class Ports:
         self.sockets: dict[Key, socket.socket] = {}
         """Reserved by us and not given to the porter yet."""
         self.owners: dict[Key, str] = {}
+        self._numbers: dict[int, list[Key]] = {}
+        """The same by port: a range may have thousands."""
         self.container_name = container_name
         self._next = 0
 
@@ -129,7 +131,7 @@ class Ports:
         keys = [one.key for one in published]
         gone = []
         for key in keys:
-            self.owners.pop(key, None)
+            self._disown(key)
             sock = self.sockets.pop(key, None)
             if sock is not None:
                 sock.close()
@@ -143,7 +145,7 @@ class Ports:
         kept = set(kept)
         for one in published:
             key = one.key
-            self.owners[key] = container
+            self._own(key, container)
             if key in kept:
                 continue
             try:
@@ -166,10 +168,10 @@ class Ports:
                     key = (request.protocol, address, number)
                     self._bind(key)
                     taken.append(key)
-                    self.owners[key] = container
+                    self._own(key, container)
             except OSError as error:
                 for key in taken:
-                    self.owners.pop(key, None)
+                    self._disown(key)
                     if key in self.sockets:
                         self.sockets.pop(key).close()
                 trouble = error
@@ -221,8 +223,20 @@ class Ports:
             raise
         self.sockets[key] = sock
 
+    def _own(self, key: Key, container: str) -> None:
+        if key not in self.owners:
+            self._numbers.setdefault(key[2], []).append(key)
+        self.owners[key] = container
+
+    def _disown(self, key: Key) -> None:
+        if self.owners.pop(key, None) is not None:
+            keys = self._numbers[key[2]]
+            keys.remove(key)
+            if not keys:
+                del self._numbers[key[2]]
+
     def _at(self, port: int) -> list[Key]:
-        return [key for key in self.owners if key[2] == port]
+        return self._numbers.get(port, [])
 
     def _refusal(
         self, request: PortRequest, address: str, port: int, trouble: OSError | None

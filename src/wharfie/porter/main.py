@@ -2,7 +2,7 @@
 
 A SOCK_SEQPACKET socket below the exec root; one JSON object per packet, descriptors beside it::
 
-    {"op": "hello"}                         → {"ports": [key…], "clients": [container…]}
+    {"op": "hello"}                         → {"ports": [key…], "clients": [container…], "more": bool} …
     {"op": "reset"}                           all names are told anew: those known are good until all are told
     {"op": "told"}                            now they are; sockets stay in any case
     {"op": "seat", container, network, network_name, names, addresses}
@@ -36,6 +36,7 @@ from wharfie.porter.questions import Questions
 
 _LARGEST = 1 << 18
 _MOST_FDS = 64
+_PART = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -77,13 +78,13 @@ class Service:
                 self._gone(sock)
                 return
             try:
-                answer = self._do(sock, json.loads(data), fds)
+                answers = self._do(sock, json.loads(data), fds)
             except (OSError, ValueError, KeyError) as error:
-                answer = {"error": str(error)}
+                answers = [{"error": str(error)}]
                 _log.warning("a request of the daemon failed: %s", error)
             finally:
                 close_all(fds)
-            if answer is not None:
+            for answer in answers:
                 try:
                     send_fds(sock, json.dumps(answer).encode(), ())
                 except OSError:
@@ -106,18 +107,18 @@ class Service:
             except OSError:
                 return  # it reads again, or comes back: a refusal that is not told is refused all the same
 
-    def _do(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> dict[str, Any] | None:
+    def _do(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> list[dict[str, Any]]:
         op = message["op"]
         if op == "open":
             # a monitor asks for a new namespace, the daemon for one where another porter may have been
             self._questions.open(message["container"], fds[0], used=sock is self._daemon)
-            return {"opened": message["container"]}
+            return [{"opened": message["container"]}]
         if op == "hello":
             if self._daemon is not None and self._daemon is not sock:
                 # what the last one said, and nobody has read yet, comes before what this one says
                 self._readable(self._daemon)
             self._daemon = sock
-            return {"ports": list(self._doors), "clients": list(self._questions.clients)}
+            return self._known()
         if op == "ports":
             for (key, host, port), fd in zip(message["items"], fds, strict=True):
                 self._drop(key)
@@ -131,7 +132,20 @@ class Service:
                 self._drop(key)
         else:
             self._learn(op, message)
-        return None
+        return []
+
+    def _known(self) -> list[dict[str, Any]]:
+        """What the next daemon must know, in parts: a packet has its limit."""
+        ports, clients = list(self._doors), list(self._questions.clients)
+        count = max(len(ports), len(clients), 1)
+        return [
+            {
+                "ports": ports[start : start + _PART],
+                "clients": clients[start : start + _PART],
+                "more": start + _PART < count,
+            }
+            for start in range(0, count, _PART)
+        ]
 
     def _learn(self, op: str, message: dict[str, Any]) -> None:
         """What the daemon tells about names."""

@@ -78,9 +78,9 @@ class Openings:
         # the time of an element that is there would stay as it is
         old = nfsets.delete(self._table, target, [nfsets.element(key)])
         try:
-            nfsets.apply([old, fresh])
+            nfsets.apply([*old, *fresh])
         except FileNotFoundError:
             try:
-                nfsets.apply([fresh])
+                nfsets.apply(fresh)
             except FileNotFoundError:
                 return  # somebody flushed the table: the daemon puts it back, and asks for these again

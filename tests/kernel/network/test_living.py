@@ -22,6 +22,7 @@ from tests.kernel.network.laboratory import (
     devices,
     manager,
     porter,
+    reaches,
     seat,
     with_laboratory,
 )
@@ -55,6 +56,24 @@ def test_ports_come_and_go_on_a_running_container(tmp_path: Path) -> None:
         lab.run("update", "--publish-add", "8083:80", "web")
         lab.run("start", "web")
         assert "0.0.0.0:8083" in lab.run("port", "web", "80")
+
+    with_laboratory(tmp_path, work)
+
+
+def test_a_range_of_thousands_of_ports_is_published_kept_and_let_go(tmp_path: Path) -> None:
+    """More than one message holds, to the packet filter and to the porter."""
+
+    def work(lab: Laboratory) -> None:
+        web = lab.container("web", "-p", "20000-22499:20000-22499")
+        inside = web.run(lambda: socket.create_server(("0.0.0.0", 22_400)))
+        ours.until(lambda: _held(22_499) == "porter", "the porter never got the sockets")
+        lab.kill_daemon()
+        lab.engine.start()
+        assert _held(22_400) == "porter"
+        assert lab.outside.run(lambda: reaches(HOST_OUTSIDE, 22_400))
+        inside.close()
+        lab.run("rm", "-f", "web")
+        ours.until(lambda: not _held(22_499) + _held(20_000), "the porter keeps ports of nobody's")
 
     with_laboratory(tmp_path, work)
 
