@@ -64,32 +64,43 @@ def _address(data: bytes) -> str:
     return _socket.inet_ntop(_socket.AF_INET6, data) if len(data) == 16 else ""
 
 
-def flows(family: int, protocol: int, port: int) -> list[Flow]:
-    """What was begun towards a port, wherever it is; raises OSError."""
-    wanted = nested(
-        _TUPLE_PROTOCOL,
-        attribute(_NUMBER, bytes((protocol,))),
-        attribute(_TARGET_PORT, port.to_bytes(2, "big")),
-    )
-    body = bytes((family, 0, 0, 0)) + nested(_TUPLE_ORIGINAL, wanted)
-    body += nested(_FILTER, number(_FILTER_ORIGINAL, _BY_PROTOCOL | _BY_TARGET_PORT))
-    sock = netlink.Socket(_NETLINK_NETFILTER)
-    try:
-        found = sock.dump(Request("list connections", _SUBSYSTEM << 8 | _GET, 0, body))
-    finally:
-        sock.close()
-    listed = (Flow(family, one) for one in found)
-    return [flow for flow in listed if (flow.protocol, flow.port) == (protocol, port)]
+class Memory:
+    """The kernel's, of the network namespace in which this is made."""
 
+    __slots__ = ("_socket",)
 
-def forget(gone: Iterable[Flow]) -> None:
-    """Remove entries; one that has ended by itself is no error. Raises OSError."""
-    sock = netlink.Socket(_NETLINK_NETFILTER)
-    try:
+    def __init__(self) -> None:
+        """Raises OSError: this kernel has none."""
+        self._socket = netlink.Socket(_NETLINK_NETFILTER)
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket; where the packet filter is changed as well, that may wait for it
+        (:class:`wharfie.linux.nfsets.Changes`)."""
+        self._socket.close()
+
+    def flows(self, family: int, protocol: int, port: int) -> list[Flow]:
+        """What was begun towards a port, wherever it is; raises OSError."""
+        wanted = nested(
+            _TUPLE_PROTOCOL,
+            attribute(_NUMBER, bytes((protocol,))),
+            attribute(_TARGET_PORT, port.to_bytes(2, "big")),
+        )
+        body = bytes((family, 0, 0, 0)) + nested(_TUPLE_ORIGINAL, wanted)
+        body += nested(_FILTER, number(_FILTER_ORIGINAL, _BY_PROTOCOL | _BY_TARGET_PORT))
+        found = self._socket.dump(Request("list connections", _SUBSYSTEM << 8 | _GET, 0, body))
+        listed = (Flow(family, one) for one in found)
+        return [flow for flow in listed if (flow.protocol, flow.port) == (protocol, port)]
+
+    def forget(self, gone: Iterable[Flow]) -> None:
+        """Remove entries; one that has ended by itself is no error. Raises OSError."""
         for flow in gone:
             try:
-                sock.execute([flow.forgotten()])
+                self._socket.execute([flow.forgotten()])
             except FileNotFoundError:
                 continue
-    finally:
-        sock.close()

@@ -109,12 +109,22 @@ def _change(kind: int, flags: int, table: str, target: str, elements: Sequence[b
     ]
 
 
-def apply(requests: Sequence[Request]) -> None:
-    """Do all of it or nothing; raises OSError for the first that failed."""
-    if not requests:
-        return
-    sock = netlink.Socket(_NETLINK_NETFILTER)
-    try:
-        sock.transact(_SUBSYSTEM, requests)
-    finally:
-        sock.close()
+class Changes:
+    """A socket that changes are sent by; it stays open.
+
+    Whoever closes one after something was removed waits until it is destroyed, a grace period of the kernel's
+    later (10 ms; net/netfilter/nf_tables_api.c, nft_rcv_nl_event).
+    """
+
+    __slots__ = ("_socket",)
+
+    def __init__(self) -> None:
+        self._socket: netlink.Socket | None = None
+
+    def apply(self, requests: Sequence[Request]) -> None:
+        """Do all of it or nothing; raises OSError for the first that failed."""
+        if not requests:
+            return
+        if self._socket is None:
+            self._socket = netlink.Socket(_NETLINK_NETFILTER)
+        self._socket.transact(_SUBSYSTEM, requests)

@@ -197,6 +197,7 @@ class Firewall:
 
     def __init__(self, bridge: str) -> None:
         self._table = table_name(bridge)
+        self._changes = nfsets.Changes()
         self._rules = 0
         self._lone_router = False
         self.networks: dict[str, NetworkRules] = {}
@@ -318,7 +319,7 @@ class Firewall:
                 continue
             element = nfsets.element(own + nfsets.address(destination))
             try:
-                nfsets.apply(nfsets.delete(self._table, target, [element]))
+                self._changes.apply(nfsets.delete(self._table, target, [element]))
             except FileNotFoundError:
                 continue  # its time was over meanwhile
             except OSError:
@@ -347,7 +348,7 @@ class Firewall:
         if not self._rules:
             return
         try:
-            nfsets.apply(
+            self._changes.apply(
                 [one for name, found in elements.items() for one in change(self._table, name, found)]
             )
         except OSError:

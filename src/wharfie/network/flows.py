@@ -19,18 +19,29 @@ _ANYWHERE = ("0.0.0.0", "::")
 _log = logging.getLogger(__name__)
 
 
-def forget(published: Iterable[Published]) -> None:
-    """Every sender of datagrams to these ports is led anew with its next one."""
-    for one in published:
-        if one.protocol != "udp":
-            continue
-        try:
-            family = socket.AF_INET6 if ":" in one.host_ip else socket.AF_INET
-            found = conntrack.flows(family, socket.IPPROTO_UDP, one.host_port)
-            own = _own_addresses() if found and one.host_ip in _ANYWHERE else {one.host_ip}
-            conntrack.forget(flow for flow in found if _is_for(flow.target, own))
-        except OSError as error:
-            _log.warning("senders of datagrams to port %d may go on astray: %s", one.host_port, error)
+class Senders:
+    """Who sends to published ports, as the kernel remembers it."""
+
+    def __init__(self) -> None:
+        self._memory: conntrack.Memory | None = None
+
+    def forget(self, published: Iterable[Published]) -> None:
+        """Every sender of datagrams to these ports is led anew with its next one."""
+        for one in published:
+            if one.protocol != "udp":
+                continue
+            try:
+                self._forget(one)
+            except OSError as error:
+                _log.warning("senders of datagrams to port %d may go on astray: %s", one.host_port, error)
+
+    def _forget(self, one: Published) -> None:
+        if self._memory is None:
+            self._memory = conntrack.Memory()
+        family = socket.AF_INET6 if ":" in one.host_ip else socket.AF_INET
+        found = self._memory.flows(family, socket.IPPROTO_UDP, one.host_port)
+        own = _own_addresses() if found and one.host_ip in _ANYWHERE else {one.host_ip}
+        self._memory.forget(flow for flow in found if _is_for(flow.target, own))
 
 
 def _is_for(target: str, own: Collection[str]) -> bool:

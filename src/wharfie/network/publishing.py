@@ -6,9 +6,9 @@ import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
 
-from wharfie.network import flows
 from wharfie.network.bridge import Bridge
 from wharfie.network.firewall import Firewall, PortRule
+from wharfie.network.flows import Senders
 from wharfie.network.model import Endpoint, NetworkUnavailable, Published, gateways
 from wharfie.network.porter import Porter
 from wharfie.network.ports import PortRequest, Ports
@@ -55,6 +55,7 @@ class Publishing:
         self._firewall = firewall
         self._porter = porter
         self._host_rules = host_rules
+        self._senders = Senders()
         self._localnet: set[str] = set()
 
     def add(self, container: str, requests: Sequence[PortRequest], default_ip: str = "") -> list[Published]:
@@ -171,7 +172,7 @@ class Publishing:
 
     def _open(self, seat: Endpoint, published: Sequence[Published]) -> None:
         self._lead(seat, published)
-        flows.forget(published)
+        self._senders.forget(published)
 
     def _lead(self, seat: Endpoint, published: Sequence[Published]) -> None:
         if any(one.host_ip.startswith(_LOCAL) and not one.proxied for one in published):
@@ -187,7 +188,7 @@ class Publishing:
                 self._firewall.close(rules(seat, published))
             except NetworkUnavailable as error:
                 _log.warning("%s", error)
-        flows.forget(published)
+        self._senders.forget(published)
 
     def _let_go(self, published: Iterable[Published]) -> None:
         self._porter.drop(self._ports.release(published))

@@ -26,9 +26,10 @@ def allowed(name: str, listed: Sequence[str]) -> bool:
 class Openings:
     """Those of one container: (its address, the other one) → the name, and when it ends."""
 
-    __slots__ = ("_own", "_table", "_until")
+    __slots__ = ("_changes", "_own", "_table", "_until")
 
-    def __init__(self) -> None:
+    def __init__(self, changes: nfsets.Changes) -> None:
+        self._changes = changes
         self._table = ""
         self._own: Sequence[str] = ()
         self._until: dict[tuple[str, str], tuple[str, float]] = {}
@@ -78,9 +79,9 @@ class Openings:
         # the time of an element that is there would stay as it is
         old = nfsets.delete(self._table, target, [nfsets.element(key)])
         try:
-            nfsets.apply([*old, *fresh])
+            self._changes.apply([*old, *fresh])
         except FileNotFoundError:
             try:
-                nfsets.apply(fresh)
+                self._changes.apply(fresh)
             except FileNotFoundError:
                 return  # somebody flushed the table: the daemon puts it back, and asks for these again

@@ -15,6 +15,7 @@ import os
 import socket
 from collections.abc import Callable
 
+from wharfie.linux.nfsets import Changes
 from wharfie.porter import openings, sandbox, wire
 from wharfie.porter.loop import READ, Loop
 from wharfie.porter.names import Names
@@ -32,14 +33,14 @@ class Client:
 
     __slots__ = ("allowed", "forward", "namespace", "openings", "servers", "sockets", "streams")
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes) -> None:
         self.sockets: tuple[socket.socket, ...] = ()
         self.namespace: tuple[int, int] | None = None
         """Where they are; they keep it alive, so nothing else gets its number."""
         self.servers: list[str] = []
         self.forward = True
         self.allowed: list[str] | None = None
-        self.openings = Openings()
+        self.openings = Openings(changes)
         self.streams = 0
 
 
@@ -51,17 +52,23 @@ class Questions:
         self._names = names
         self._upstream = Upstream(loop)
         self._tell = tell
+        self._changes = Changes()
         self.clients: dict[str, Client] = {}
 
     def configure(self, container: str, message: dict[str, object]) -> None:
         """What the daemon says of a container."""
-        client = self.clients.setdefault(container, Client())
+        client = self._client(container)
         client.servers = [str(server) for server in message["servers"]]  # type: ignore[attr-defined]
         client.forward = bool(message["forward"])
         allowed = message.get("allowed")
         client.allowed = None if allowed is None else [str(name) for name in allowed]  # type: ignore[attr-defined]
         own = [str(address) for address in message.get("addresses", ())]  # type: ignore[attr-defined]
         client.openings.configure(str(message.get("table", "")), own, client.allowed or [])
+
+    def _client(self, container: str) -> Client:
+        if container not in self.clients:
+            self.clients[container] = Client(self._changes)
+        return self.clients[container]
 
     def again(self) -> None:
         """The table is a new one: what was let through is let through again."""
@@ -73,7 +80,7 @@ class Questions:
 
         Raises OSError.
         """
-        client = self.clients.setdefault(container, Client())
+        client = self._client(container)
         found = os.fstat(netns)
         namespace = (found.st_dev, found.st_ino)
         if client.namespace == namespace:

@@ -53,7 +53,8 @@ def open_sockets(netns: int, *, used: bool = False) -> tuple[socket.socket, sock
 
 def _forget_askers() -> None:
     try:
-        conntrack.forget(conntrack.flows(socket.AF_INET, socket.IPPROTO_UDP, 53))
+        with conntrack.Memory() as memory:
+            memory.forget(memory.flows(socket.AF_INET, socket.IPPROTO_UDP, 53))
     except OSError as error:
         _log.warning("who asked for names before may ask in vain for a while: %s", error)
 
