@@ -13,32 +13,42 @@ from wharfie.support.files import read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
 def create(
-    document: int, stdio: tuple[int, int, int] | None, trees: list[int]
+    document: int,
+    stdio: tuple[int, int, int] | None,
+    trees: list[int],
+    meanwhile: Callable[[str], None],
 ) -> tuple[dict[str, Any], list[int]]:
     """Create and start what the document asks for: facts, and the descriptors [pidfd, terminal's master?].
 
     ``stdio``: without a terminal, the container's ends of its three streams. ``trees``: the detached mounts
-    that the document names.
+    that the document names. ``meanwhile`` is called with the cgroup while the
+    container's process is at work.
     """
     size = os.fstat(document).st_size
     request = LaunchRequest.from_json(json.loads(os.pread(document, size, 0)))
-    container = parent.create(_launch(request, stdio, trees), start=True)
     linux = request.spec.get("linux") or {}
-    facts = {
-        "pid": container.pid,
-        "start_time": container.start_time,
-        "started_at_ns": time.time_ns(),
-        "cgroup": container.cgroup.path,
-        "process": json.dumps(request.spec["process"]),
-        "join_spec": {"linux": {"seccomp": {"flags": (linux.get("seccomp") or {}).get("flags")}}},
-        "own_pids": any(
-            item["type"] == "pid" and not item.get("path") for item in linux.get("namespaces") or ()
-        ),
-    }
+    facts: dict[str, Any] = {}
+
+    def work(container: parent.Container) -> None:
+        facts.update(
+            pid=container.pid,
+            start_time=container.start_time,
+            cgroup=container.cgroup.path,
+            process=json.dumps(request.spec["process"]),
+            join_spec={"linux": {"seccomp": {"flags": (linux.get("seccomp") or {}).get("flags")}}},
+            own_pids=any(
+                item["type"] == "pid" and not item.get("path") for item in linux.get("namespaces") or ()
+            ),
+        )
+        meanwhile(container.cgroup.path)
+
+    container = parent.create(_launch(request, stdio, trees), start=True, meanwhile=work)
+    facts["started_at_ns"] = time.time_ns()
     made = [container.pidfd] if container.console is None else [container.pidfd, container.console]
     if container.mounts >= 0:
         # the monitor keeps it until its own end

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 USUAL = ("directory", "log", "listener", "pidfd", "stdout", "stderr", "oom", "link")
-"""What nearly every monitor owns, in the order in which ``launching.py`` opens it."""
+"""What nearly every monitor owns."""
+ORDER = (*USUAL, "stdin", "console")
 LIMIT = 3 * 1024
 """Bytes of a packet; a longer one (attachments may bring input with them) travels in a memory file."""
 FDS_LIMIT = 80

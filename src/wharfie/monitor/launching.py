@@ -17,6 +17,7 @@ import os
 
 from wharfie.errors import WharfieError
 from wharfie.linux.credentials import die_with_parent
+from wharfie.linux.memory import own_pages
 from wharfie.logs import jsonfile
 from wharfie.monitor import launched, links, protocol
 from wharfie.monitor.aside import sentence
@@ -39,6 +40,8 @@ def launch(monitor: _socket.socket, control: int, held: int) -> None:
     """Wait for a request of the daemon and carry it out; ``held`` is closed when there is one."""
     die_with_parent(_signal.SIGKILL)
     daemon = _socket.socket(fileno=control)
+    if not _is_asked(daemon):
+        own_pages()
     received = protocol.receive(daemon)
     daemon.close()
     os.close(held)
@@ -61,9 +64,10 @@ def launch(monitor: _socket.socket, control: int, held: int) -> None:
     _tell(link, {"event": "started", **status, "execs": {}})
     link.setblocking(False)
     launch.fds["link"] = link_fd
+    owned = {name: launch.fds[name] for name in launched.ORDER if name in launch.fds}
     mounts = [launch.mounts] if launch.mounts >= 0 else []
     told = {
-        "fds": () if tuple(launch.fds) == launched.USUAL else tuple(launch.fds),
+        "fds": () if tuple(owned) == launched.USUAL else tuple(owned),
         "mounts": bool(mounts),
         "pid": status["pid"],
         "directory": care["directory"],
@@ -73,7 +77,15 @@ def launch(monitor: _socket.socket, control: int, held: int) -> None:
         "oom_urgent": launch.oom_urgent,
         "attachments": care["attachments"],
     }
-    launched.send(monitor, told, (*launch.fds.values(), *mounts, *streams))
+    launched.send(monitor, told, (*owned.values(), *mounts, *streams))
+
+
+def _is_asked(daemon: _socket.socket) -> bool:
+    try:
+        daemon.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _tell(link: _socket.socket, message: dict[str, Any]) -> None:
@@ -128,8 +140,15 @@ class Launch:
 
     def _create(self, document: int, trees: list[int]) -> dict[str, Any]:
         pipes = None if self._care["tty"] else Stdio(open_stdin=self._care["open_stdin"])
+
+        def meanwhile(cgroup: str) -> None:
+            # the container's process is at work, on the other processor
+            self._watch_memory(cgroup)
+            if pipes is not None:
+                self._keep_streams(pipes)
+
         try:
-            made, fds = create(document, None if pipes is None else pipes.theirs, trees)
+            made, fds = create(document, None if pipes is None else pipes.theirs, trees, meanwhile)
         except BaseException:
             if pipes is not None:
                 pipes.close()
@@ -137,16 +156,9 @@ class Launch:
         self.fds["pidfd"] = fds.pop(0)
         if pipes is None:
             self.fds["console"] = fds.pop(0)
-        else:
-            ours = zip(("stdin", "stdout", "stderr"), pipes.started(), strict=True)
-            for name, fd in ours:
-                if fd >= 0:
-                    os.set_blocking(fd, False)
-                    self.fds[name] = fd
         if fds:
             self.mounts = fds.pop(0)
         self.own_pids = made.pop("own_pids")
-        self._watch_memory(made["cgroup"])
         return {
             "version": protocol.VERSION,
             "id": self.id,
@@ -154,6 +166,12 @@ class Launch:
             "seccomp_path": self._care["seccomp_path"],
             **made,
         }
+
+    def _keep_streams(self, pipes: Stdio) -> None:
+        for name, fd in zip(("stdin", "stdout", "stderr"), pipes.started(), strict=True):
+            if fd >= 0:
+                os.set_blocking(fd, False)
+                self.fds[name] = fd
 
     def _watch_memory(self, cgroup: str) -> None:
         try:

@@ -104,7 +104,7 @@ def _create(record: Record, options: dict[str, Any]) -> Container:
             unit=record.unit(),
             console_size=_own_size(record.spec, options),
         )
-        container = create(launch, start=False, meanwhile=lambda: _prepare_the_rest(record))
+        container = create(launch, start=False, meanwhile=lambda _: _prepare_the_rest(record))
         log.warn(container.warnings)
     finally:
         os.close(gate)

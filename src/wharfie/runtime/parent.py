@@ -134,7 +134,7 @@ class Container:
         self.pidfd, self.console, self.mounts = -1, None, -1
 
 
-def create(launch: Launch, *, start: bool, meanwhile: Callable[[], None] | None = None) -> Container:
+def create(launch: Launch, *, start: bool, meanwhile: Callable[[Container], None] | None = None) -> Container:
     """Create a container and, with ``start``, run its program.
 
     ``meanwhile`` is called while the child is at work. Returns after execve (``start``) or when all is ready
@@ -216,7 +216,12 @@ def cgroup_trees(plan: Plan, cgroup: Cgroup, sources: Sources) -> list[tuple[str
 
 
 def _launch(
-    plan: Plan, sources: Sources, container: Container, *, start: bool, meanwhile: Callable[[], None] | None
+    plan: Plan,
+    sources: Sources,
+    container: Container,
+    *,
+    start: bool,
+    meanwhile: Callable[[Container], None] | None,
 ) -> None:
     """Clone, help, wait. Where the child turns out to be gone, the reason that it left counts."""
     entry = container.cgroup.entry()
@@ -240,8 +245,9 @@ def _launch(
             container.mounts = _mounts_of(container.pid)
         _assist(plan, container.pid, channel)
         container.start_time = process.start_time(container.pid)
+        sources.close()
         if meanwhile is not None:
-            meanwhile()
+            meanwhile(container)
         if start:
             _until_exec(channel, container)
         else:
