@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from wharfie.cli import buildcaches, buildoptions, buildoutput
 from wharfie.cli.buildshow import Failure, shown
-from wharfie.cli.context import Context, say
+from wharfie.cli.context import Context, say, take_environment
 from wharfie.cli.errors import CommandError
 from wharfie.cli.pull import read_parts
 from wharfie.client.packing import fingerprint, pack, rules
@@ -33,6 +33,7 @@ class Sent(NamedTuple):
 def build(context: Context, arguments: list[str]) -> int:
     """``build``."""
     options, words = buildoptions.BUILD.parse(arguments)
+    take_environment(options, "build")
     progress = options.get("progress") or os.environ.get("BUILDKIT_PROGRESS") or "auto"
     if progress not in buildoptions.PROGRESS:
         raise CommandError(

@@ -204,7 +204,8 @@ def _named(context: Context, place: str) -> list[Candidate]:
 
         return [(name, "") for name in ("default", *ContextStore(context.config_directory).names())]
     found: list[Candidate] = []
-    context.api.starter = None  # a tab starts no daemon
+    # a tab starts no daemon and warns of nothing
+    context.api.starter = context.api.greeter = None
     try:
         for kind, list_ in _LISTS.items():
             if kind in place:

@@ -9,9 +9,11 @@ import textwrap
 from wharfie.cli.errors import PROGRAM, CommandError
 from wharfie.cli.kinds import KINDS
 from wharfie.cli.options import FLAG, Command
-from wharfie.cli.summaries import COMMON, GROUP_ABOUT, SUMMARIES
+from wharfie.cli.summaries import COMMON, GROUP_ABOUT, NOT_HERE, SUMMARIES
+from wharfie.support.environment import variable
 
-_TYPES = {"flag": "", "string": "string"}
+OTHER_NAMES = ("list", "remove")
+"""Commands that are in groups a second time."""
 
 
 def command_help(command: Command) -> None:
@@ -51,6 +53,9 @@ def main_help() -> None:
     from wharfie.cli.main import COMMANDS, GLOBAL, GROUPS
 
     others = sorted(name for name in COMMANDS if name in SUMMARIES and name not in COMMON)
+    if variable("DOCKER_HIDE_LEGACY_COMMANDS"):
+        grouped = {place for group in GROUPS.values() for place in group.values() if isinstance(place, str)}
+        others = [name for name in others if name not in grouped]
     lines = [
         f"Usage:  {PROGRAM} {GLOBAL.usage}",
         "",
@@ -69,7 +74,7 @@ def group_help(group: str) -> None:
     """Print the commands of a group."""
     from wharfie.cli.main import GROUPS
 
-    names = sorted(name for name in GROUPS[group] if name not in ("list", "remove"))
+    names = sorted(name for name in GROUPS[group] if name not in OTHER_NAMES)
     about = {name: _about(group, name) for name in names}
     lines = [
         f"Usage:  {PROGRAM} {group} COMMAND",
@@ -100,6 +105,8 @@ def unknown_command(word: str, group: str = "") -> CommandError:
     """The error for a command that does not exist, with those that look alike."""
     from wharfie.cli.main import COMMANDS, GROUPS
 
+    if not group and word in NOT_HERE:
+        return CommandError(f"{PROGRAM}: '{PROGRAM} {word}' is not supported: {NOT_HERE[word]}")
     known = GROUPS[group] if group else {**COMMANDS, **GROUPS}
     close = sorted(name for name in known if distance(word, name) <= max(1, len(name) // 3))
     called = f"{group} {word}" if group else word

@@ -29,7 +29,7 @@ GLOBAL = Command(
     "A container engine in Python",
     (
         ("config", "", "string", "Directory of the client's settings (default ~/.docker)"),
-        ("context", "c", "string", "Name of the daemon to talk to (see 'wharfie context')"),
+        ("context", "c", "string", "Context to use, whatever the environment and 'context use' say"),
         ("debug", "D", "flag", "Show where an unexpected failure happened"),
         ("host", "H", "string", "Where the daemon is (unix:///path, tcp://host:port or ssh://user@host)"),
         ("log-level", "l", "string", ""),
@@ -233,10 +233,12 @@ def _context(options: dict[str, Any], module: str, function: str) -> Context:
     if host and name:
         raise CommandError("conflicting options: cannot specify both --host and --context")
     directory = options.get("config") or settings_directory()
-    host, name = chosen(host, name, directory)
+    host, name, said_by = chosen(host, name, directory)
     of_contexts = module in ("named", "contextfiles")
+    address = Address(host) if of_contexts else located(host, name, directory, options)
+    address.said_by = said_by
     return Context(
-        Address(host) if of_contexts else located(host, name, directory, options),
+        address,
         directory,
         bool(options.get("debug")),
         name=name,

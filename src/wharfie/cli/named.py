@@ -11,10 +11,11 @@ from wharfie.cli.context import Context, say, warn
 from wharfie.cli.errors import CommandError
 from wharfie.cli.listing import FORMAT, show
 from wharfie.cli.options import Command
+from wharfie.cli.table import ellipsis, natural
 from wharfie.client import contextstore
 from wharfie.client.address import Address, default_socket
 from wharfie.client.contextstore import FILES, LIMIT, ContextStore, Named
-from wharfie.client.endpoint import DEFAULT
+from wharfie.client.endpoint import DEFAULT, chosen
 from wharfie.client.errors import BadContext, InvalidHost
 
 _DESCRIPTION = ("description", "", "string", "What the context is for")
@@ -55,6 +56,7 @@ REMOVE = Command(
     needs=1,
     aliases="context rm, context remove",
 )
+_ERROR = 45
 _COLUMNS = [
     ("Name", "NAME"),
     ("Description", "DESCRIPTION"),
@@ -63,9 +65,16 @@ _COLUMNS = [
 ]
 
 
+def _override() -> str:
+    """The variable of an address that holds whatever context is current; empty if none does."""
+    found = chosen(None, None, "")[2]
+    return found if found.endswith("_HOST") else ""
+
+
 def _default() -> Named:
-    host = os.environ.get("WHARFIE_HOST") or f"unix://{default_socket()}"
-    return Named(DEFAULT, host, "Current WHARFIE_HOST based configuration")
+    name = _override()
+    host = os.environ[name] if name else f"unix://{default_socket()}"
+    return Named(DEFAULT, host, f"Current {name or 'WHARFIE_HOST'} based configuration")
 
 
 def _find(store: ContextStore, name: str) -> Named:
@@ -73,10 +82,18 @@ def _find(store: ContextStore, name: str) -> Named:
 
 
 def ls(context: Context, arguments: list[str]) -> int:
-    """``context ls``."""
+    """``context ls``: with the current one, even where there is none of its name."""
     options, _ = LS.parse(arguments)
     store = ContextStore(context.config_directory)
-    found = [_find(store, name) for name in sorted([DEFAULT, *store.names()])]
+    problems = {}
+    found = [_find(store, name) for name in [DEFAULT, *store.names()]]
+    if context.name not in (one.name for one in found):
+        try:
+            store.get(context.name)
+        except BadContext as error:
+            problems[context.name] = str(error)
+        found.append(Named(context.name, ""))
+    found.sort(key=lambda one: natural(one.name))
     if options.get("quiet"):
         say("\n".join(one.name for one in found))
         return 0
@@ -87,12 +104,17 @@ def ls(context: Context, arguments: list[str]) -> int:
             "Current": one.name == context.name,
             "Description": one.description,
             "DockerEndpoint": one.host,
-            "Error": "",
+            "Error": ellipsis(problems.get(one.name, ""), _ERROR),
             "Name": f"{one.name} *" if plain and one.name == context.name else one.name,
         }
         for one in found
     ]
     show(rows, _COLUMNS, form)
+    if name := _override():
+        warn(
+            f"Warning: {name} environment variable overrides the active context. To use a context, "
+            f"either set the global --context flag, or unset {name} environment variable."
+        )
     return 0
 
 
@@ -184,9 +206,12 @@ def use(context: Context, arguments: list[str]) -> int:
     ContextStore(context.config_directory).use(name)
     say(name)
     warn(f'Current context is now "{name}"')
-    overrides = [one for one in ("WHARFIE_HOST", "WHARFIE_CONTEXT") if os.environ.get(one)]
-    if overrides and name != DEFAULT:
-        warn(f"Warning: {overrides[0]} environment variable overrides the active context.")
+    override = chosen(None, None, "")[2]
+    if override and name != DEFAULT:
+        warn(
+            f'Warning: {override} environment variable overrides the active context. To use "{name}", '
+            f"either set the global --context flag, or unset {override} environment variable."
+        )
     return 0
 
 

@@ -10,6 +10,7 @@ from wharfie.cli.create_parts import pairs
 from wharfie.cli.errors import CommandError
 from wharfie.cli.listing import FORMAT, filters, show
 from wharfie.cli.options import Command
+from wharfie.cli.table import natural
 from wharfie.client.api import query, quote
 from wharfie.client.errors import ApiError
 
@@ -85,7 +86,7 @@ def ls(context: Context, arguments: list[str]) -> int:
     """``network ls``."""
     options, _ = LS.parse(arguments)
     found = context.api.get("/networks" + query(filters=filters(options.get("filter")))) or []
-    found.sort(key=lambda one: one["Name"])
+    found.sort(key=lambda one: natural(one["Name"]))
     whole = options.get("no-trunc", False)
     rows = []
     for one in found:

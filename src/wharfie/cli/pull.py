@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from wharfie.cli.context import Context
+from wharfie.cli.context import Context, take_environment, take_platform
 from wharfie.cli.epoch import source_date
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
@@ -59,6 +59,7 @@ def pull(context: Context, arguments: list[str]) -> int:
     """``pull``."""
     options, words = PULL.parse(arguments)
     validate(words[0])
+    take_environment(options, "pull", words[0])
     _, tag, digest = split(words[0])
     every = options.get("all-tags", False)
     if every and (tag or digest):
@@ -76,6 +77,7 @@ def pull(context: Context, arguments: list[str]) -> int:
 def import_image(context: Context, arguments: list[str]) -> int:
     """``import``."""
     options, words = IMPORT.parse(arguments)
+    take_platform(options)
     source, reference = words[0], words[1] if len(words) > 1 else ""
     if reference:
         validate(reference)

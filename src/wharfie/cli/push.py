@@ -11,6 +11,7 @@ from wharfie.cli.options import Command
 from wharfie.cli.pulling import follow, full_name
 from wharfie.cli.references import validate
 from wharfie.cli.table import ellipsis
+from wharfie.cli.trust import check
 from wharfie.client import credentials
 from wharfie.client.api import query, quote
 from wharfie.client.references import split
@@ -52,6 +53,7 @@ def push(context: Context, arguments: list[str]) -> int:
     """``push``."""
     options, words = PUSH.parse(arguments)
     validate(words[0])
+    check(options, "push", words[0])
     name, tag, digest = split(words[0])
     if digest:
         raise CommandError("cannot push a digest reference")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import posix
 
-from wharfie.cli.context import Context, say, warn
+from wharfie.cli.context import Context, say, take_environment, warn
 from wharfie.cli.create_body import build
 from wharfie.cli.errors import CommandError, run_error
 from wharfie.cli.run_options import CREATE, RUN
@@ -45,7 +45,7 @@ def create(context: Context, arguments: list[str]) -> int:
     """``create``: print the new container's id."""
     options, words = CREATE.parse(arguments)
     try:
-        body = _prepare(options, words)
+        body = _prepare("create", options, words)
     except WharfieError as error:
         raise run_error("create", error) from None
     say(_create(context, options, body))
@@ -59,7 +59,7 @@ def run(context: Context, arguments: list[str]) -> int:
     if detach and "attach" in options:
         raise CommandError("conflicting options: cannot specify both --attach and --detach")
     try:
-        body = _prepare(options, words)
+        body = _prepare("run", options, words)
     except InvalidArgument as error:
         raise run_error("run", error) from None
     tty = body.get("Tty", False)
@@ -82,7 +82,8 @@ def run(context: Context, arguments: list[str]) -> int:
         raise run_error("run", error) from None
 
 
-def _prepare(options: dict[str, Any], words: list[str]) -> dict[str, Any]:
+def _prepare(command: str, options: dict[str, Any], words: list[str]) -> dict[str, Any]:
+    take_environment(options, command, words[0])
     pull = options.get("pull", "missing")
     if pull not in _PULLS:
         raise InvalidArgument(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-COMMON = ("run", "exec", "ps", "pull", "images", "logs", "version", "info")
+COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "logs", "login", "version", "info")
 
 GROUP_ABOUT = {
     "container": "Containers",
@@ -16,6 +16,7 @@ GROUP_ABOUT = {
 }
 
 SUMMARIES = {
+    "build": "Build an image from a Dockerfile",
     "run": "Create a container from an image and run a command in it",
     "create": "Create a container without starting it",
     "exec": "Run a command in a running container",
@@ -99,4 +100,20 @@ SUMMARIES = {
     "network inspect": "Show everything about networks",
     "network create": "Make a network",
     "network rm": "Remove networks",
+    "network connect": "Have a container on a network as well",
+    "network disconnect": "Take a container off a network",
+    "network prune": "Remove networks that nothing uses",
 }
+
+_SWARM = "this engine takes no part in a swarm"
+
+NOT_HERE = {
+    **dict.fromkeys(("config", "node", "secret", "service", "stack", "swarm"), _SWARM),
+    "plugin": "the engine has no plugins: its drivers for networks, volumes and logs are its own",
+    "trust": "wharfie can neither verify nor make the signatures of Docker Content Trust, which a Notary "
+    "server keeps and Docker retires. What names an image for certain is its digest: pull and run "
+    "NAME@sha256:\u2026, which 'wharfie images --digests' shows",
+    "checkpoint": "the engine takes no checkpoints of containers ('wharfie-runtime checkpoint' does of "
+    "its own)",
+}
+"""Docker's commands that are missing, and why."""

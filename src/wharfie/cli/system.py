@@ -34,14 +34,15 @@ def version(context: Context, arguments: list[str]) -> int:
     """``version``: 1 when no daemon answers."""
     options, _ = VERSION.parse(arguments)
     machine = os.uname()
+    api_version = context.api.version or API_VERSION
     client = {
         "Version": __version__,
-        "ApiVersion": API_VERSION,
+        "ApiVersion": api_version,
         "DefaultAPIVersion": API_VERSION,
         "PythonVersion": sys.version.split()[0],
         "Os": "linux",
         "Arch": _architecture(machine.machine),
-        "Context": "default",
+        "Context": context.name,
     }
     problem, server = "", None
     try:
@@ -58,11 +59,13 @@ def version(context: Context, arguments: list[str]) -> int:
             known = Struct({"Experimental": False, **server}, {"APIVersion": server.get("ApiVersion", "")})
         _print({"Client": named, "Server": known}, options["format"])
     else:
+        downgraded = f" (downgraded from {API_VERSION})" if api_version != API_VERSION else ""
         rows = [
             ("Version", client["Version"]),
-            ("API version", client["ApiVersion"]),
+            ("API version", f"{api_version}{downgraded}"),
             ("Python version", client["PythonVersion"]),
             ("OS/Arch", f"{client['Os']}/{client['Arch']}"),
+            ("Context", client["Context"]),
         ]
         lines = ["Client: wharfie", *_rows(rows)]
         if server is not None:
@@ -98,7 +101,7 @@ def _architecture(machine: str) -> str:
 def info(context: Context, arguments: list[str]) -> int:
     """``info``: 1 when no daemon answers."""
     options, _ = INFO.parse(arguments)
-    client = {"Version": __version__, "Context": "default", "Debug": context.debug, "Plugins": []}
+    client = {"Version": __version__, "Context": context.name, "Debug": context.debug, "Plugins": []}
     problem, server = "", {}
     try:
         server = context.api.get("/info")

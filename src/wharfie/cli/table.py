@@ -25,6 +25,17 @@ def ellipsis(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def natural(text: str) -> list[tuple[bool, int, str]]:
+    """A key to sort by: numbers in a name count as numbers."""
+    parts, digits = [""], False
+    for character in text:
+        if (character.isascii() and character.isdigit()) != digits and parts[-1]:
+            parts.append("")
+        digits = character.isascii() and character.isdigit()
+        parts[-1] += character
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
 def quoted(text: str) -> str:
     """In double quotes, as Go's ``strconv.Quote``."""
     out = ['"']

@@ -10,6 +10,7 @@ from wharfie.cli.errors import CommandError
 from wharfie.cli.lifecycle import each
 from wharfie.cli.listing import FORMAT, filters, show
 from wharfie.cli.options import Command
+from wharfie.cli.table import natural
 from wharfie.client.api import query, quote
 
 TYPE_CHECKING = False
@@ -72,7 +73,7 @@ def ls(context: Context, arguments: list[str]) -> int:
     """``volume ls``."""
     options, _ = LS.parse(arguments)
     found = context.api.get("/volumes" + query(filters=filters(options.get("filter"))))["Volumes"] or []
-    found.sort(key=lambda one: one["Name"])
+    found.sort(key=lambda one: natural(one["Name"]))
     if options.get("quiet"):
         sys.stdout.write("".join(f"{one['Name']}\n" for one in found))
         return 0

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from wharfie.client.tls import Tls
 
 ROOT_SOCKET = "/run/wharfie/wharfie.sock"
+PORT = 2375
+TLS_PORT = 2376
+"""Where a daemon on TCP is when nobody says a port."""
 
 
 def default_socket() -> str:
@@ -29,12 +32,16 @@ def default_socket() -> str:
 class Address:
     """A daemon's address: ``unix:///path``, ``tcp://host:port`` or ``ssh://user@host``."""
 
-    __slots__ = ("is_default", "path", "port", "remote", "text", "tls")
+    __slots__ = ("any_port", "is_default", "path", "port", "remote", "said_by", "text", "tls")
 
     def __init__(self, text: str | None) -> None:
         """Read ``text`` (None: the default socket); raises InvalidHost."""
-        self.is_default = text is None
-        self.text = f"unix://{default_socket()}" if text is None else text
+        default = f"unix://{default_socket()}"
+        self.is_default = text is None or text == default
+        self.text = text or default
+        self.said_by = ""
+        """The environment variable that says so, if one does."""
+        self.any_port = False
         self.path = ""
         self.port = 0
         self.remote = False
@@ -47,7 +54,12 @@ class Address:
         if scheme == "unix" and rest:
             self.path = rest
         elif scheme in ("tcp", "http"):
-            host, _, port = rest.rstrip("/").rpartition(":")
+            place = rest.rstrip("/")
+            # [::1] has colons, and no port
+            host, colon, port = place.rpartition(":") if not place.endswith("]") else (place, "", "")
+            if not colon:
+                host, port, self.any_port = place, str(PORT), True
+                self.text = f"{scheme}://{place}:{port}"
             if not port.isdigit() or not 0 < int(port) < 65536:
                 raise InvalidHost(f'unable to parse daemon host "{self.text}": want tcp://HOST:PORT')
             self.path, self.port = host.strip("[]") or "127.0.0.1", int(port)
@@ -61,6 +73,13 @@ class Address:
                 f'unable to parse daemon host "{self.text}": want unix:///PATH, tcp://HOST:PORT '
                 "or ssh://USER@HOST"
             )
+
+    def secure(self, tls: Tls | None) -> None:
+        """Have connections use these certificates."""
+        self.tls = tls
+        if tls is not None and self.any_port:
+            self.text = f"{self.text.removesuffix(str(PORT))}{TLS_PORT}"
+            self.port = TLS_PORT
 
     @property
     def host(self) -> str:
@@ -105,11 +124,10 @@ class Address:
 
     def unreachable(self, error: OSError | None) -> DaemonUnreachable:
         """The sentence for a connection that failed."""
+        place = f"{self.text} (as {self.said_by} says)" if self.said_by else self.text
         if isinstance(error, PermissionError):
             return DaemonUnreachable(
-                f"permission denied while trying to connect to the wharfie daemon socket at {self.text}: "
+                f"permission denied while trying to connect to the wharfie daemon socket at {place}: "
                 "be root, or a member of the socket's group"
             )
-        return DaemonUnreachable(
-            f"Cannot connect to the wharfie daemon at {self.text}. Is the daemon running?"
-        )
+        return DaemonUnreachable(f"Cannot connect to the wharfie daemon at {place}. Is the daemon running?")

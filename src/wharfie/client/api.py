@@ -53,18 +53,25 @@ def check(response: Response) -> Response:
 class Api:
     """The Engine API of the daemon at one address."""
 
-    __slots__ = ("_idle", "address", "headers", "starter")
+    __slots__ = ("_idle", "address", "greeter", "headers", "starter", "version")
 
     def __init__(
         self,
         address: Address,
         starter: Callable[[], None] | None = None,
         headers: Callable[[], dict[str, str]] = dict,
+        version: str = "",
     ) -> None:
-        """``starter`` is called once when nobody listens, to start one; ``headers`` go with everything."""
+        """``starter`` is called once when nobody listens, to start one; ``headers`` go with everything.
+
+        ``version`` of the API: empty for the daemon's own.
+        """
         self.headers = headers
         self.address = address
         self.starter = starter
+        self.version = version
+        self.greeter: Callable[[Connection], None] | None = None
+        """Is given the first connection before anything is asked on it."""
         self._idle: Connection | None = None
 
     def connect(self) -> Connection:
@@ -84,7 +91,17 @@ class Api:
             return self._connected()
 
     def _connected(self) -> Connection:
-        return Connection(self.address.connect(), {"Host": self.address.host, **self.headers()})
+        prefix = f"/v{self.version}" if self.version else ""
+        headers = {"Host": self.address.host, **self.headers()}
+        connection = Connection(self.address.connect(), headers, prefix)
+        if self.greeter is None:
+            return connection
+        greeter, self.greeter = self.greeter, None
+        greeter(connection)
+        if connection.reusable:
+            return connection
+        connection.close()
+        return Connection(self.address.connect(), headers, prefix)
 
     def release(self, connection: Connection) -> None:
         """Keep a connection whose answer is read for the next request."""

@@ -66,7 +66,7 @@ def address_of(directory: str, name: str) -> Address:
 
         place = f"{store.tls(name)}/docker"
         paths = [f"{place}/{file}" if file in files else "" for file in FILES.values()]
-        address.tls = Tls(*paths, verify=not found.skip_verify)
+        address.secure(Tls(*paths, verify=not found.skip_verify))
     return address
 
 

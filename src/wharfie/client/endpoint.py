@@ -1,4 +1,8 @@
-"""Which daemon is meant: by an address, by a context, by the environment, or our own where nobody says."""
+"""Which daemon is meant: by an address, by a context, by the environment, or our own where nobody says.
+
+In this order: ``-H`` or ``-c``; WHARFIE_HOST, WHARFIE_CONTEXT; DOCKER_HOST, DOCKER_CONTEXT; the context that
+``context use`` chose; our own daemon's socket.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFAULT = "default"
-"""The context that is no other: the daemon of this machine, or the one of -H and WHARFIE_HOST."""
+"""The context that is no other: the daemon of this machine, or the one of -H and the environment."""
+VARIABLES = (("WHARFIE_HOST", "WHARFIE_CONTEXT"), ("DOCKER_HOST", "DOCKER_CONTEXT"))
+"""Of an address and of a context, in the order in which they hold: what is said to us comes first."""
 CURRENT = "wharfie-context"
 _TLS = frozenset(("tls", "tlsverify", "tlscacert", "tlscert", "tlskey"))
 
@@ -33,12 +39,19 @@ def current_name(directory: str) -> str:
     return data.decode("utf-8", "replace").strip() or DEFAULT
 
 
-def chosen(host: str | None, context: str | None, directory: str) -> tuple[str | None, str]:
-    """Host and name of the context that hold; None for the host where it is the context's to say."""
-    if not context:
-        host = host or variable("WHARFIE_HOST")
-        context = DEFAULT if host else variable("WHARFIE_CONTEXT") or current_name(directory)
-    return host or None, context
+def chosen(host: str | None, context: str | None, directory: str) -> tuple[str | None, str, str]:
+    """Host and name of the context that hold, and the variable that says so, if one does.
+
+    The host is None where it is the context's to say.
+    """
+    if host or context:
+        return host or None, context or DEFAULT, ""
+    for of_host, of_context in VARIABLES:
+        if value := variable(of_host):
+            return value, DEFAULT, of_host
+        if value := variable(of_context):
+            return None, value, of_context
+    return None, current_name(directory), ""
 
 
 def located(host: str | None, context: str, directory: str, options: dict[str, Any]) -> Address:
@@ -52,14 +65,13 @@ def located(host: str | None, context: str, directory: str, options: dict[str, A
     if address.port and asked:
         from wharfie.client.tls import of_options
 
-        address.tls = of_options(options, directory)
+        address.secure(of_options(options, directory))
     return address
 
 
 def endpoint(host: str | None, context: str | None, directory: str) -> Address:
-    """The daemon for a program, and where nothing of ours is said ``DOCKER_HOST`` holds.
-
-    Raises InvalidHost, BadContext.
-    """
-    host, context = chosen(host, context, directory)
-    return located(host or variable("DOCKER_HOST") or None, context, directory, {})
+    """The daemon for a program; raises InvalidHost, BadContext."""
+    host, name, said_by = chosen(host, context, directory)
+    address = located(host, name, directory, {})
+    address.said_by = said_by
+    return address

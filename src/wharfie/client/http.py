@@ -72,11 +72,12 @@ def _begin(method: str, target: str, headers: dict[str, str] | None) -> str:
 class Connection:
     """One connection to the daemon."""
 
-    __slots__ = ("_headers", "incoming", "reusable", "sock")
+    __slots__ = ("_headers", "_prefix", "incoming", "reusable", "sock")
 
-    def __init__(self, sock: _socket.socket, headers: dict[str, str] | None = None) -> None:
-        """``headers`` go with every request."""
+    def __init__(self, sock: _socket.socket, headers: dict[str, str] | None = None, prefix: str = "") -> None:
+        """``headers`` go with every request, and every path begins with ``prefix``."""
         self._headers = headers or {}
+        self._prefix = prefix
         self.sock = sock
         self.incoming = Incoming()
         self.reusable = True
@@ -93,7 +94,7 @@ class Connection:
     ) -> None:
         """Write a request in one piece; raises BrokenAnswer when the other side is gone."""
         headers = {**self._headers, **headers} if headers else self._headers
-        self._send(request(method, target, body, headers, content_type, upgrade=upgrade))
+        self._send(request(method, self._prefix + target, body, headers, content_type, upgrade=upgrade))
 
     def send_stream(
         self,
@@ -104,7 +105,7 @@ class Connection:
         headers: dict[str, str] | None = None,
     ) -> None:
         """Write a request whose body's length is not known beforehand, chunked."""
-        self._send(upload(method, target, content_type, {**self._headers, **(headers or {})}))
+        self._send(upload(method, self._prefix + target, content_type, {**self._headers, **(headers or {})}))
         for part in parts:
             if part:
                 self._send(chunk(part))
@@ -115,7 +116,8 @@ class Connection:
         from wharfie.support.sockets import widen
 
         widen(self.sock)
-        self._send(upload(method, target, content_type, self._headers) + b"%x\r\n" % size)
+        head = upload(method, self._prefix + target, content_type, self._headers)
+        self._send(head + b"%x\r\n" % size)
         left = size
         while left:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wharfie.client.errors import BadSettings
 from wharfie.support import json
+from wharfie.support.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ _PROXIES = (
     ("allProxy", "ALL_PROXY"),
 )
 _UNFIT = frozenset("\r\n\0")
+CUSTOM_HEADERS = "DOCKER_CUSTOM_HEADERS"
 
 
 class Settings:
@@ -50,13 +52,18 @@ class Settings:
 
     @property
     def headers(self) -> dict[str, str]:
-        """``HttpHeaders``: what goes with every request, but for who is asking. Raises BadSettings."""
-        given = self.values.get("HttpHeaders")
+        """``HttpHeaders``, or DOCKER_CUSTOM_HEADERS: what goes with every request, but for who is asking.
+
+        Raises BadSettings.
+        """
+        named = variable(CUSTOM_HEADERS)
+        given = self.values.get("HttpHeaders") if named is None else _custom(named)
         if not isinstance(given, dict):
             return {}
         for name, value in given.items():
             if not isinstance(value, str) or not _UNFIT.isdisjoint(name + value) or ":" in name:
-                raise BadSettings(f"HttpHeaders: {name!r} with {value!r} is no header")
+                where = "HttpHeaders" if named is None else CUSTOM_HEADERS
+                raise BadSettings(f"{where}: {name!r} with {value!r} is no header")
         return {name: value for name, value in given.items() if name.lower() != "user-agent"}
 
     def proxies(self, host: str) -> dict[str, str]:
@@ -75,3 +82,20 @@ class Settings:
         names = {one.partition("=")[0] for one in given}
         found = self.proxies(host)
         return [*given, *(f"{name}={value}" for name, value in found.items() if name not in names)]
+
+
+def _custom(text: str) -> dict[str, str]:
+    from wharfie.support.csvline import split
+
+    problem = f"failed to parse custom headers from {CUSTOM_HEADERS} environment variable"
+    try:
+        fields = split(text) if text else []
+    except ValueError as error:
+        raise BadSettings(f"{problem}: {error}") from None
+    found = {}
+    for field in fields:
+        name, equals, value = field.partition("=")
+        if not equals or not name.strip():
+            raise BadSettings(f"{problem}: value must be formatted as comma-separated key=value pairs")
+        found[name.strip()] = value
+    return found

@@ -281,7 +281,7 @@ def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
 def test_hosts_come_from_contexts_and_the_environment(
     engine: ours.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("WHARFIE_HOST", "WHARFIE_CONTEXT", "DOCKER_HOST"):
+    for name in ("WHARFIE_HOST", "WHARFIE_CONTEXT", "DOCKER_HOST", "DOCKER_CONTEXT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     engine.cli("context", "create", "named", "--docker", f"host={engine.host}")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.peers import left_out, record_help
-from wharfie.cli import main
+from wharfie.cli import help as helped
+from wharfie.cli import main, summaries
 from wharfie.cli.errors import CommandError, NeedsHelp
 
 RECORDED: dict[str, Any] = json.loads(record_help.RECORDING.read_text())
@@ -67,9 +68,33 @@ def test_no_option_is_missing_but_those_named(name: str) -> None:
     assert {long: mine[long] for long in short} == short
 
 
-def test_what_is_left_out_is_docker_s() -> None:
+def test_what_is_left_out_is_docker_s_and_refused_with_the_reason() -> None:
+    assert left_out.GROUPS.keys() == summaries.NOT_HERE.keys()
     for group in left_out.GROUPS:
         assert DOCKER_S[group]["group"]
-        with pytest.raises(CommandError, match="unknown command"):
-            main.find([group])
+        with pytest.raises(CommandError, match=r"is not supported: .{20}"):
+            main.find([group, "ls"])
     assert left_out.OPTIONS.keys() <= DOCKER_S.keys()
+
+
+def test_every_command_is_in_a_list_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    helped.main_help()
+    shown = capsys.readouterr().out
+    for name in (*main.COMMANDS, *main.GROUPS):
+        assert name.startswith("__") or f"\n  {name} " in shown
+    for group, commands in main.GROUPS.items():
+        helped.group_help(group)
+        shown = capsys.readouterr().out
+        for name in commands:
+            assert name in helped.OTHER_NAMES or f"\n  {name} " in shown
+
+
+def test_legacy_commands_can_be_hidden(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HIDE_LEGACY_COMMANDS", "1")
+    helped.main_help()
+    shown = capsys.readouterr().out
+    assert "\n  run " in shown
+    assert "\n  inspect " in shown
+    assert "\n  kill " not in shown

@@ -147,7 +147,7 @@ WRONG = [
 @pytest.mark.parametrize(("line", "sentence"), WRONG, ids=[line for line, _ in WRONG])
 def test_a_wrong_option_gets_docker_s_sentence(line: str, sentence: str) -> None:
     with pytest.raises(WharfieError) as caught:
-        _prepare(*RUN.parse(line.split()))
+        _prepare("run", *RUN.parse(line.split()))
     error = caught.value
     assert (error.sentence if isinstance(error, FlagError) else str(error)) == sentence
     assert "\n" not in sentence

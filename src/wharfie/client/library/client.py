@@ -66,7 +66,7 @@ class Client(_Client[Blocking]):
         start: bool = True,
         timeout: float | None = None,
     ) -> None:
-        """The engine at ``host``, else of the ``context``, of WHARFIE_HOST, the current context, DOCKER_HOST.
+        """The engine at ``host``, else of the ``context``, else the environment's or the current context's.
 
         Nobody said anything: this user's own, which is started where it does not run, unless ``start`` is
         False. ``config`` is the directory of the user's settings; ``timeout`` how many seconds a question
