@@ -19,6 +19,7 @@ from wharfie.engine.inspection import Inspection
 from wharfie.engine.listing import Listing
 from wharfie.engine.meters import Meters
 from wharfie.engine.networking import Networking
+from wharfie.engine.packing import Packing
 from wharfie.engine.probing import Probing
 from wharfie.engine.recovery import Recovery
 from wharfie.engine.registry import Registry
@@ -86,10 +87,11 @@ class Containers:
             {"kill": self._stopping.shoot, "stop": self._stopping.stop_gently, "restart": self._restart},
         )
         self._shipping = Shipping()
+        self._packing = Packing()
         supervisor.connect(
             restart=self._starting.restart_by_policy,
             remove=self._removal.auto_remove,
-            watched=(probing.begin, self._shipping.begin),
+            watched=(probing.begin, self._shipping.begin, self._packing.begin),
         )
         self._creation = Creation(self._context)
         self._updating = Updating(self._context)
@@ -103,6 +105,7 @@ class Containers:
         await self._recovery.run()
         for container in self.all():
             self._shipping.settle(container)
+            self._packing.settle(container)
 
     async def close(self) -> None:
         """At the daemon's end: let go of the monitors; containers live on."""

@@ -81,7 +81,7 @@ class Creation:
         host_config, discarded = validate.resources(host_config, host)
         warnings += discarded
         log_options = dict(host_config.log_config.config or {})
-        warnings += logoptions.check(host_config.log_config.type, log_options)
+        logoptions.check(host_config.log_config.type, log_options)
         identifier = new_id()
         config = merging.config(asked, image.config, self._default_hostname(identifier, host_config))
         path, args = merging.command(config)

@@ -34,6 +34,20 @@ def readable(container: Container) -> bool:
     return record.log_driver != "none"
 
 
+def packs(container: Container) -> bool:
+    """Whether the older parts of its log are compressed; not those of one whose options are wrong."""
+    record = container.record
+    options, name = record.log_options, "compress"
+    if record.log_driver in SENT:
+        name = "cache-compress"
+    if record.log_driver in (*SENT, "local"):
+        options = {name: "true", **options}
+    try:
+        return record.log_driver != "none" and readable(container) and truth(options, name)
+    except InvalidArgument:
+        return False
+
+
 def log_request(container: Container) -> dict[str, Any]:
     """``LaunchRequest.log``; raises BadLogOption."""
     record = container.record
@@ -46,14 +60,27 @@ def log_request(container: Container) -> dict[str, Any]:
     if record.log_driver == "local":
         return {"driver": "json-file", "path": container.spool_path, "attrs": found, **_local(options)}
     # what is sent on is kept beside it as well, under limits of its own
-    prefix, size = ("cache-", CACHE_SIZE) if record.log_driver in SENT else ("", MAX_SIZE)
+    prefix, default = ("cache-", CACHE_SIZE) if record.log_driver in SENT else ("", MAX_SIZE)
+    size = _size(options.get(f"{prefix}max-size", ""), default)
+    count = _count(options, prefix)
+    if not prefix:
+        _check_compress(options, size, count)
     return {
         "driver": "json-file",
         "path": container.spool_path,
-        "max_size": _size(options.get(f"{prefix}max-size", ""), size),
-        "max_file": _count(options, prefix),
+        "max_size": size,
+        "max_file": count,
         "attrs": found,
     }
+
+
+def _check_compress(options: dict[str, str], size: int, count: int) -> None:
+    try:
+        compressed = truth(options, "compress")
+    except InvalidArgument as error:
+        raise start_failed(error.message.removeprefix("invalid value for compress: ")) from None
+    if compressed and (count < 2 or not size):
+        raise start_failed("compress cannot be true when max-file is less than 2 or max-size is not set")
 
 
 def _local(options: dict[str, str]) -> dict[str, int]:

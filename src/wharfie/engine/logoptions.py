@@ -31,10 +31,10 @@ _OPTIONS = {
 }
 
 
-def check(driver: str, options: dict[str, str]) -> list[str]:
-    """A log driver and its options; the warnings. Raises InvalidArgument, NotSupported."""
+def check(driver: str, options: dict[str, str]) -> None:
+    """A log driver and its options; raises InvalidArgument, NotSupported."""
     if driver == "none":
-        return []
+        return
     known = _OPTIONS.get(driver)
     if known is None:
         if driver in _DOCKER_DRIVERS:
@@ -50,12 +50,6 @@ def check(driver: str, options: dict[str, str]) -> list[str]:
         syslog.address(options.get("syslog-address", ""))
         syslog.facility(options.get("syslog-facility", ""))
         syslog.format_of(options.get("syslog-format", ""))
-    return [
-        f"The log option {name} has no effect yet: rotated files are not compressed."
-        for name in ("compress", "cache-compress")
-        # what local makes of a wrong one is told when the container starts
-        if driver != "local" and truth(options, name)
-    ]
 
 
 def truth(options: dict[str, str], name: str) -> bool:

@@ -16,14 +16,7 @@ from typing import IO, Any, cast
 import zstandard
 
 from wharfie.errors import InvalidArgument
-
-_inflate: Any = zlib
-try:
-    from isal import isal_zlib
-
-    _inflate = isal_zlib
-except ImportError:  # there is no isal for this processor
-    pass
+from wharfie.support.flate import flate
 
 STEP = 1 << 20
 WINDOW_LIMIT = 1 << 27
@@ -90,7 +83,7 @@ class _Prefixed:
 
 
 def _gzip_member() -> Any:
-    return _inflate.decompressobj(16 + zlib.MAX_WBITS)
+    return flate.decompressobj(16 + zlib.MAX_WBITS)
 
 
 def _xz_member() -> Any:
@@ -121,7 +114,7 @@ def _members(source: Read, member: Callable[[], Any], *, zlib_style: bool) -> Re
                 current, ended = member(), False
             try:
                 data: bytes = current.decompress(waiting, STEP)
-            except (*_BROKEN, _inflate.error) as error:
+            except (*_BROKEN, flate.error) as error:
                 raise BadCompression(f"the compressed stream is broken: {error}") from error
             ended, pending = current.eof, len(data) >= STEP
             waiting = b""

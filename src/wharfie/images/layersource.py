@@ -17,17 +17,10 @@ from typing import Any
 
 from wharfie.images import tarsplit
 from wharfie.images.pipe import Produced
+from wharfie.support.flate import flate
 
 _LEVEL = 2
 _PIECE = 1 << 20
-
-_deflate: Any = zlib
-try:
-    from isal import isal_zlib
-
-    _deflate = isal_zlib
-except ImportError:  # there is no isal for this processor
-    pass
 
 Count = Callable[[int], None]
 
@@ -87,7 +80,7 @@ class MadeSource:
         if not self._compressed:
             yield from archive
             return
-        deflate = _deflate.compressobj(_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+        deflate = flate.compressobj(_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
         for piece in archive:
             if data := deflate.compress(piece):
                 yield data

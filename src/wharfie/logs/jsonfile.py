@@ -18,6 +18,7 @@ chunk carry the time of its arrival.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 
@@ -33,6 +34,7 @@ PARTIAL = 16 * 1024
 DEFAULT_MAX_SIZE = 100 * 1000 * 1000
 DEFAULT_MAX_FILE = 5
 
+_SUFFIXES = ("", ".gz")
 _RUN = 64
 _OPEN = b'{"log":"'
 _PLAIN = bytes(byte for byte in range(128) if (byte >= 32 and byte not in b'"\\<>&') or byte == 10)
@@ -165,11 +167,26 @@ def open_file(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
 
+def lock_names(path: str, how: int = 0) -> int:
+    """Be the only one to rename parts of the log at ``path``, until the descriptor is closed.
+
+    flock(2): it ends with who has it. Raises OSError; BlockingIOError where ``how`` is LOCK_NB.
+    """
+    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | how)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 class JsonFile:
     """The log file of one container: ``path``, and older parts of it as ``path.1`` (newest) and so on.
 
     A new part begins before the first entry that would start at ``max_size`` bytes or later (0: never). A
     write that fails (a full disk) leaves the file with whole entries only, and the container goes on.
+    Older parts may have been compressed meanwhile (``path.1.gz``), by the daemon.
     """
 
     __slots__ = ("_encoders", "_fd", "_max_file", "_max_size", "_path", "_size", "lost")
@@ -219,7 +236,7 @@ class JsonFile:
             if self._max_size and self._size >= self._max_size:
                 self._rotate()
             end = len(entries)
-            if self._max_size and self._size + end - at > self._max_size:
+            if self._max_size and self._size < self._max_size < self._size + end - at:
                 end = entries.find(b"\n", at + self._max_size - self._size - 1) + 1
             self._write(memoryview(entries)[at:end])
             at = end
@@ -242,12 +259,14 @@ class JsonFile:
             self._size = 0
             return
         try:
-            for number in range(self._max_file - 1, 1, -1):
-                try:
-                    os.rename(f"{self._path}.{number - 1}", f"{self._path}.{number}")
-                except FileNotFoundError:
-                    continue
-            os.rename(self._path, f"{self._path}.1")
+            lock = lock_names(self._path, fcntl.LOCK_NB)
+            try:
+                self._rename()
+            finally:
+                os.close(lock)
+        except BlockingIOError:
+            # a compressed part takes its place just now: the next chunk will do
+            return
         except OSError:
             # a log that grows beyond its size is better than none
             self._max_size += self._max_size
@@ -256,3 +275,18 @@ class JsonFile:
         os.close(self._fd)
         self._fd = fresh
         self._size = os.fstat(fresh).st_size
+
+    def _rename(self) -> None:
+        oldest = self._max_file - 1
+        for suffix in _SUFFIXES:
+            try:
+                os.unlink(f"{self._path}.{oldest}{suffix}")
+            except FileNotFoundError:
+                continue
+        for number in range(oldest, 1, -1):
+            for suffix in _SUFFIXES:
+                try:
+                    os.rename(f"{self._path}.{number - 1}{suffix}", f"{self._path}.{number}{suffix}")
+                except FileNotFoundError:
+                    continue
+        os.rename(self._path, f"{self._path}.1")

@@ -1,28 +1,33 @@
 """The files of one log, oldest first, and where in them a reader has to begin.
 
-``path`` is written to, ``path.1`` was before it, and so on. A file is known by its inode, for rotation
-renames it under its readers.
+``path`` is written to, ``path.1`` was before it, and so on; older ones may be compressed (``path.1.gz``). A
+file is known by its inode, for rotation renames it under its readers.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from wharfie.logs.decode import time_of_line
+from wharfie.logs.packed import Origin, PackedPart, origin_of
 
 BLOCK = 256 * 1024
 _NEAR = 64 * 1024
 PARTS_LIMIT = 1000
 
 
-class Part:
+class PlainPart:
     """One open file of the log."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        found = os.fstat(fd)
-        self.inode = (found.st_dev, found.st_ino)
+        self.inode = os.fstat(fd).st_ino
+
+    @property
+    def origin(self) -> Origin | None:
+        """What tells it from others, once nobody writes to it."""
+        return origin_of(self.fd)
 
     def size(self) -> int:
         """Its length now."""
@@ -47,8 +52,9 @@ class Part:
             else:
                 return
 
-    def offset_of_time(self, time_ns: int) -> int:
-        """An entry shortly before the first one of that time or later, found by bisection."""
+    def offset_of_time(self, time_ns: int) -> Generator[bytes, None, int]:
+        """An entry shortly before the first one of that time or later, found by bisection, at once."""
+        yield from ()
         low, high = 0, self.size()
         while high - low > _NEAR:
             middle = (low + high) // 2
@@ -66,8 +72,9 @@ class Part:
         end = text.find(b"\n", start) + 1
         return (offset + start, text[start:end]) if start and end else (limit, b"")
 
-    def offset_of_last(self, lines: int) -> tuple[int, int]:
-        """Where the last ``lines`` entries begin, and how many there are if fewer."""
+    def offset_of_last(self, lines: int) -> Generator[bytes, None, tuple[int, int]]:
+        """Where the last ``lines`` entries begin, and how many there are if fewer; found at once."""
+        yield from ()
         end = self.size()
         found = 0
         while end > 0:
@@ -83,26 +90,46 @@ class Part:
         return 0, found
 
 
+Part = PlainPart | PackedPart
+
+
 def open_parts(path: str) -> list[Part]:
     """All files of the log that are there, oldest first."""
     parts: list[Part] = []
-    seen: set[tuple[int, int]] = set()
+    missing = 0
     # the newest first: one that a rotation moves meanwhile is met twice rather than never
     for number in range(PARTS_LIMIT):
-        try:
-            fd = os.open(f"{path}.{number}" if number else path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            if number:
+        part = _opened(path, number)
+        if part is None:
+            # a monitor that was killed while it renamed them leaves one name out
+            missing += number > 0
+            if missing > 1:
                 break
-            continue
-        part = Part(fd)
-        if part.inode in seen:
+        elif any(_same(part, known) for known in parts):
             part.close()
-            continue
-        seen.add(part.inode)
-        parts.append(part)
+        else:
+            missing = 0
+            parts.append(part)
     parts.reverse()
     return parts
+
+
+def _opened(path: str, number: int) -> Part | None:
+    # while one takes the other's place both are there: the plain one first, then the other is surely there
+    for suffix in ("", ".gz") if number else ("",):
+        try:
+            fd = os.open(f"{path}.{number}{suffix}" if number else path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        return PackedPart(fd) if suffix else PlainPart(fd)
+    return None
+
+
+def _same(one: Part, other: Part) -> bool:
+    """Whether both hold the same entries."""
+    if isinstance(one, PlainPart) and isinstance(other, PlainPart):
+        return one.inode == other.inode
+    return one.origin is not None and one.origin == other.origin
 
 
 def newer_parts(path: str, than: Part) -> list[Part]:
@@ -111,22 +138,19 @@ def newer_parts(path: str, than: Part) -> list[Part]:
         found = os.stat(path)
     except FileNotFoundError:
         return []
-    if (found.st_dev, found.st_ino) == than.inode:
+    if isinstance(than, PlainPart) and found.st_ino == than.inode:
         return []
     parts = open_parts(path)
-    inodes = [part.inode for part in parts]
-    if than.inode in inodes:
-        known = inodes.index(than.inode) + 1
-        for part in parts[:known]:
-            part.close()
-        parts = parts[known:]
-    return parts
+    known = max((index for index, part in enumerate(parts) if _same(part, than)), default=-1) + 1
+    for part in parts[:known]:
+        part.close()
+    return parts[known:]
 
 
-def begin_at_tail(parts: list[Part], lines: int) -> tuple[int, int]:
-    """The (index, offset) where the last ``lines`` entries of the whole log begin."""
+def begin_at_tail(parts: list[Part], lines: int) -> Generator[bytes, None, tuple[int, int]]:
+    """The (index, offset) where the last ``lines`` entries of the whole log begin; yields while it takes."""
     for index in range(len(parts) - 1, -1, -1):
-        offset, found = parts[index].offset_of_last(lines)
+        offset, found = yield from parts[index].offset_of_last(lines)
         if found >= lines:
             return index, offset
         lines -= found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -75,7 +75,8 @@ async def read_logs(
     try:
         async with aclosing(in_turn(reading.so_far())) as pieces:
             async for piece in pieces:
-                yield piece
+                if piece:
+                    yield piece
         if bell is None:
             return
         ring = bell.ring
@@ -115,15 +116,15 @@ class _Reading:
         self._offset = 0
 
     def so_far(self) -> Iterator[bytes]:
-        """What is there already."""
+        """What is there already; empty pieces while its beginning is searched for."""
         parts = open_parts(self._path)
         index = offset = 0
         query = self._query
-        if query.tail is not None:
-            index, offset = begin_at_tail(parts, query.tail)
         try:
+            if query.tail is not None:
+                index, offset = yield from begin_at_tail(parts, query.tail)
             if query.since_ns:
-                index, offset = _begin_at_time(parts, query.since_ns, (index, offset))
+                index, offset = yield from _begin_at_time(parts, query.since_ns, (index, offset))
             while parts:
                 part = parts.pop(0)
                 if index > 0:
@@ -195,10 +196,12 @@ class _Reading:
             self._part = None
 
 
-def _begin_at_time(parts: list[Part], since_ns: int, tail: tuple[int, int]) -> tuple[int, int]:
+def _begin_at_time(
+    parts: list[Part], since_ns: int, tail: tuple[int, int]
+) -> Generator[bytes, None, tuple[int, int]]:
     """The later of ``tail`` and where entries of that time begin."""
     for index in range(len(parts) - 1, tail[0] - 1, -1):
-        offset = parts[index].offset_of_time(since_ns)
+        offset = yield from parts[index].offset_of_time(since_ns)
         if offset or index == tail[0]:
             return max(tail, (index, offset))
         # nothing older than that here: the file before may reach into the time as well

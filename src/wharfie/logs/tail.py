@@ -10,6 +10,15 @@ from wharfie.support.files import atomic_write, read_file
 _CHUNK = 256 << 10
 
 
+def remembered(cursor: str) -> tuple[int, int]:
+    """The inode of the part that was read last, and how far; zeros for none."""
+    try:
+        value = json.loads(read_file(cursor))
+        return int(value["inode"]), int(value["offset"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, 0
+
+
 class Tail:
     """Reads the log at ``path``; ``cursor`` is a file that remembers how far it came."""
 
@@ -22,7 +31,7 @@ class Tail:
 
     def open(self) -> None:
         """Go on where the last one stopped; raises OSError."""
-        inode, offset = self._remembered()
+        inode, offset = remembered(self._cursor)
         for number in range(self._parts()):
             if self._try(number) and self._inode == inode:
                 self._offset = offset
@@ -63,13 +72,6 @@ class Tail:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def _remembered(self) -> tuple[int, int]:
-        try:
-            value = json.loads(read_file(self._cursor))
-            return int(value["inode"]), int(value["offset"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0, 0
 
     def _name(self, number: int) -> str:
         return f"{self._path}.{number}" if number else self._path

@@ -11,7 +11,9 @@ import os
 
 from wharfie.linux import inotify
 
-_INTEREST = inotify.IN_MODIFY | inotify.IN_CREATE | inotify.IN_MOVED_TO | inotify.IN_ONLYDIR
+_INTEREST = inotify.IN_MODIFY | inotify.IN_CREATE | inotify.IN_MOVED_TO
+RENAMED = inotify.IN_MOVED_TO
+"""Rotations only."""
 
 
 class Bell:
@@ -36,7 +38,9 @@ class Bell:
 class DirectoryWatcher:
     """Owns the inotify instance, made when the first directory is watched and closed with the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, interest: int = _INTEREST) -> None:
+        """``interest``: what rings."""
+        self._interest = interest | inotify.IN_ONLYDIR
         self._fd = -1
         self._bells: dict[int, list[Bell]] = {}
 
@@ -46,7 +50,7 @@ class DirectoryWatcher:
             self._fd = inotify.inotify_init()
             asyncio.get_running_loop().add_reader(self._fd, self._readable)
         try:
-            watch = inotify.inotify_add_watch(self._fd, directory, _INTEREST)
+            watch = inotify.inotify_add_watch(self._fd, directory, self._interest)
         except OSError:
             self._close_if_idle()
             raise

@@ -83,13 +83,3 @@ def test_truths_are_go_s() -> None:
     assert not logoptions.truth({}, "x")
     with pytest.raises(InvalidArgument):
         logoptions.truth({"x": "yes"}, "x")
-
-
-def test_what_has_no_effect_is_told() -> None:
-    assert logoptions.check("json-file", {"compress": "true"}) == [
-        "The log option compress has no effect yet: rotated files are not compressed."
-    ]
-    assert logoptions.check("syslog", {"cache-compress": "1", "cache-max-file": "2"})[0].startswith(
-        "The log option cache-compress has no effect yet"
-    )
-    assert logoptions.check("json-file", {"compress": "false", "max-size": "1m"}) == []
