@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.runtime import recording
-from tests.peers import cases, docker, record_builds, record_help, record_traffic, record_wrongs
+from tests.peers import (
+    cases,
+    docker,
+    record_answers,
+    record_builds,
+    record_help,
+    record_traffic,
+    record_wrongs,
+)
 from tests.peers.step import SHELL, Step
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -72,6 +80,7 @@ def main() -> None:
     steps = sum(len(group) for group in answers["groups"].values())
     print(f"docker {answers['server']}: {steps} answers recorded", file=sys.stderr)
     print(f"docker: {record_wrongs.main()} wrong requests answered", file=sys.stderr)
+    print(f"docker: the shapes of {record_answers.main()} answers recorded", file=sys.stderr)
     print(f"docker: {record_traffic.main()} connections tried", file=sys.stderr)
     record_help.main()
     record_builds.main()

@@ -27,11 +27,16 @@ class Client:
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
         """Status and body; a ``str`` is sent as it is, anything else as JSON."""
+        status, _, content = self.exchange(method, path, body)
+        return status, content
+
+    def exchange(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], bytes]:
+        """The same with the headers of the answer."""
         connection = _Connection(self._path)
         try:
             text = body if body is None or isinstance(body, str) else json.dumps(body)
             connection.request(method, path, text, {"Content-Type": "application/json"} if text else {})
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, dict(answer.getheaders()), answer.read()
         finally:
             connection.close()

@@ -16,7 +16,12 @@ EVENTS = Command(
     "events [OPTIONS]",
     "Show what happens, as it happens",
     (
-        ("filter", "f", "filter", "Only those that match (name=value)"),
+        (
+            "filter",
+            "f",
+            "filter",
+            "Only those that match: container, daemon, event, image, label, network, type, volume",
+        ),
         ("format", "", "string", "Print by a Go template, or 'json'"),
         ("since", "", "string", "Begin with what happened after this moment"),
         ("until", "", "string", "End at this moment"),

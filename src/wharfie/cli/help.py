@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 from wharfie.cli.errors import PROGRAM, CommandError
+from wharfie.cli.examples import EXAMPLES
 from wharfie.cli.kinds import KINDS
 from wharfie.cli.options import FLAG, Command
 from wharfie.cli.summaries import COMMON, GROUP_ABOUT, NOT_HERE, SUMMARIES
@@ -27,6 +28,11 @@ def command_help(command: Command) -> None:
         ]
     if command.options:
         lines += ["", "Options:", *option_lines(command)]
+    examples = EXAMPLES.get(command.name, ())
+    if examples:
+        lines += ["", "Examples:"]
+    for wanted, words in examples:
+        lines += [f"  # {wanted}", f"  {PROGRAM} {words}"]
     sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -25,7 +25,7 @@ IMAGES = Command(
     (
         ("all", "a", "flag", "List those without a name that others are built on, too"),
         ("digests", "", "flag", "Show digests"),
-        ("filter", "f", "filter", "Only those that match (name=value)"),
+        ("filter", "f", "filter", "Only those that match: before, dangling, label, reference, since, until"),
         FORMAT,
         _WHOLE,
         ("quiet", "q", "flag", "Print ids only"),

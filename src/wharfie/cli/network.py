@@ -18,7 +18,7 @@ LS = Command(
     "network ls [OPTIONS]",
     "List networks",
     (
-        ("filter", "f", "filter", "Only those that match (name=value)"),
+        ("filter", "f", "filter", "Only those that match: dangling, driver, id, label, name, scope, type"),
         FORMAT,
         ("no-trunc", "", "flag", "Do not shorten"),
         ("quiet", "q", "flag", "Print ids only"),

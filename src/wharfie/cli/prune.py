@@ -11,7 +11,7 @@ from wharfie.cli.options import Command
 from wharfie.client.api import query
 from wharfie.support.units import format_size
 
-_FILTER = ("filter", "", "filter", "Only what matches (name=value)")
+_FILTER = ("filter", "", "filter", "Only what matches: label, label!, until (volumes: label, label!)")
 _FORCE = ("force", "f", "flag", "Do not ask")
 CONTAINERS = Command("container prune [OPTIONS]", "Remove all stopped containers", (_FILTER, _FORCE), most=0)
 IMAGES = Command(

@@ -20,7 +20,13 @@ PS = Command(
     "List containers",
     (
         ("all", "a", "flag", "List stopped ones too"),
-        ("filter", "f", "filter", "Only those that match (name=value)"),
+        (
+            "filter",
+            "f",
+            "filter",
+            "Only those that match: ancestor, before, exited, expose, health, id, label, name, network, "
+            "publish, since, status, volume",
+        ),
         FORMAT,
         ("last", "n", "int", "The n newest, whatever their state"),
         ("latest", "l", "flag", "The newest, whatever its state"),

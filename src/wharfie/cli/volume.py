@@ -21,7 +21,7 @@ LS = Command(
     "volume ls [OPTIONS]",
     "List volumes",
     (
-        ("filter", "f", "filter", "Only those that match (name=value)"),
+        ("filter", "f", "filter", "Only those that match: dangling, driver, label, name"),
         FORMAT,
         ("quiet", "q", "flag", "Print names only"),
     ),

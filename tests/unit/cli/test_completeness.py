@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import shlex
 from typing import Any
 
 import pytest
 
 from tests.peers import left_out, record_help
 from wharfie.cli import help as helped
-from wharfie.cli import main, summaries
+from wharfie.cli import examples, main, summaries
 from wharfie.cli.errors import CommandError, NeedsHelp
 
 RECORDED: dict[str, Any] = json.loads(record_help.RECORDING.read_text())
@@ -98,3 +99,19 @@ def test_legacy_commands_can_be_hidden(
     assert "\n  run " in shown
     assert "\n  inspect " in shown
     assert "\n  kill " not in shown
+
+
+@pytest.mark.parametrize("name", examples.EXAMPLES)
+def test_examples_are_command_lines_of_their_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    module, function, _ = main.find(name.split())
+    with pytest.raises(NeedsHelp) as asked:
+        getattr(importlib.import_module(f"wharfie.cli.{module}"), function)(None, ["--help"])
+    command = asked.value.command
+    helped.command_help(command)
+    shown = capsys.readouterr().out
+    for wanted, words in examples.EXAMPLES[name]:
+        assert f"  # {wanted}\n  wharfie {words}\n" in shown
+        # what a shell would take away: redirections and further commands
+        line = shlex.split(words.partition(" <")[0].partition(" >")[0].partition(" | ")[0])
+        assert " ".join(line).startswith(name)
+        command.parse(line[len(name.split()) :])
