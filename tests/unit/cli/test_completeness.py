@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.peers import left_out, record_help
-from wharfie.cli import help as helped
 from wharfie.cli import examples, main, summaries
+from wharfie.cli import help as helped
 from wharfie.cli.errors import CommandError, NeedsHelp
 
 RECORDED: dict[str, Any] = json.loads(record_help.RECORDING.read_text())
