@@ -29,18 +29,20 @@ def filters(texts: list[str] | None) -> dict[str, dict[str, bool]] | None:
 
 def show(rows: list[dict[str, Any]], columns: list[tuple[str, str]], form: str | None) -> None:
     """Print rows (fields by their template names); ``columns`` are pairs of field and heading."""
+    sys.stdout.write(rendered(rows, columns, form))
+
+
+def rendered(rows: list[dict[str, Any]], columns: list[tuple[str, str]], form: str | None) -> str:
+    """What :func:`show` prints."""
     if not form or form == "table":
         lines = [[heading for _, heading in columns]]
         lines += [[str(row[field]) for field, _ in columns] for row in rows]
-        sys.stdout.write(table(lines))
-        return
+        return table(lines)
     from wharfie.cli.format.syntax import TemplateError
     from wharfie.cli.format.template import Template, to_json
 
     if form == "json":
-        for row in rows:
-            sys.stdout.write(to_json(dict(sorted(row.items()))) + "\n")
-        return
+        return "".join(to_json(dict(sorted(row.items()))) + "\n" for row in rows)
     tabular = form.startswith("table ")
     try:
         template = Template(form[6:].lstrip() if tabular else form)
@@ -49,10 +51,8 @@ def show(rows: list[dict[str, Any]], columns: list[tuple[str, str]], form: str |
     if tabular:
         headings = Headings(columns, rows)
         text = [template.render(headings)] + [template.render(row) for row in rows]
-        sys.stdout.write(table([line.split("\t") for line in text]))
-        return
-    for row in rows:
-        sys.stdout.write(template.render(row) + "\n")
+        return table([line.split("\t") for line in text])
+    return "".join(template.render(row) + "\n" for row in rows)
 
 
 class Headings(dict[str, object]):

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from wharfie.cli.context import Context
-from wharfie.cli.listing import FORMAT, show
+from wharfie.cli.listing import FORMAT, rendered
 from wharfie.cli.options import Command
 from wharfie.client.api import check, query, quote
 from wharfie.client.errors import ApiError
@@ -41,22 +41,37 @@ _ROUND = 1.0
 def stats(context: Context, arguments: list[str]) -> int:
     """Print rounds until interrupted, or one."""
     options, words = STATS.parse(arguments)
-    once = options.get("no-stream", False)
+    once, whole = options.get("no-stream", False), options.get("no-trunc", False)
+    form = options.get("format") or context.settings.get("statsFormat")
     redraw = sys.stdout.isatty() and not once
+    first = True
     while True:
         began = time.monotonic()
         names = words or [
             one["Id"] for one in context.api.get("/containers/json" + query(all=options.get("all")))
         ]
-        rows = _round(context, names, whole=options.get("no-trunc", False), named=bool(words))
-        if redraw:
-            # ECMA-48: home, then erase below
-            sys.stdout.write("\x1b[H\x1b[J")
-        show(rows, _COLUMNS, options.get("format") or context.settings.get("statsFormat"))
+        if redraw and first:
+            # the first figures take a second: until then the screen says who they will be of
+            sys.stdout.write("\x1b[2J" + _screen([_unknown(name, whole=whole) for name in names], form))
+            sys.stdout.flush()
+            first = False
+        rows = _round(context, names, whole=whole, named=bool(words))
+        sys.stdout.write(_screen(rows, form) if redraw else rendered(rows, _COLUMNS, form))
         sys.stdout.flush()
         if once:
             return 0
         time.sleep(max(0.0, _ROUND - (time.monotonic() - began)))
+
+
+def _screen(rows: list[dict[str, str]], form: str | None) -> str:
+    """A table over the one before. ECMA-48: home; erase to the end of each line, and below the last."""
+    return "\x1b[H" + rendered(rows, _COLUMNS, form).replace("\n", "\x1b[K\n") + "\x1b[J"
+
+
+def _unknown(name: str, *, whole: bool) -> dict[str, str]:
+    fields = dict.fromkeys(("CPUPerc", "MemPerc", "Name", "PIDs"), "--")
+    fields |= dict.fromkeys(("BlockIO", "MemUsage", "NetIO"), "-- / --")
+    return {**fields, "Container": name, "ID": name if whole else name[:12]}
 
 
 def _round(context: Context, names: list[str], *, whole: bool, named: bool) -> list[dict[str, str]]:
