@@ -1,8 +1,9 @@
 """The user's credentials for registries: ``config.json`` and the ``docker-credential-…`` programs.
 
 ``credHelpers`` names a program for one registry, ``credsStore`` one for all others; without either they are
-in the file's ``auths`` (base64, not encrypted). A helper is asked by its argument (``get``, ``store``,
-``erase``) and standard input; its user name ``<token>`` says that the secret is an identity token.
+in the file's ``auths`` (base64, not encrypted). Such ``auths`` in DOCKER_AUTH_CONFIG go before all of it. A
+helper is asked by its argument (``get``, ``store``, ``erase``) and standard input; its user name ``<token>``
+says that the secret is an identity token.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from wharfie.client.settings import Settings
 from wharfie.support.files import atomic_write
 
 HUB = "https://index.docker.io/v1/"
+ENVIRONMENT = "DOCKER_AUTH_CONFIG"
 _TOKEN_USER = "<token>"
 _NOT_FOUND = "credentials not found in native keychain"
 
@@ -66,7 +68,8 @@ def header(settings: Settings, name: str) -> dict[str, str]:
 
 def registry_config(settings: Settings) -> dict[str, str]:
     """The header with all credentials, for a build; empty without any."""
-    registries = {*(settings.values.get("auths") or {}), *(settings.values.get("credHelpers") or {})}
+    values = settings.values
+    registries = {*_of_environment(), *(values.get("auths") or {}), *(values.get("credHelpers") or {})}
     auths = {name: load(settings, name).config(name) for name in sorted(registries)}
     auths = {name: auth for name, auth in auths.items() if len(auth) > 1}
     if not auths:
@@ -76,12 +79,11 @@ def registry_config(settings: Settings) -> dict[str, str]:
 
 def load(settings: Settings, registry: str) -> Credentials:
     """The credentials for a registry; empty ones when there are none. Raises BadCredentials."""
+    entry = _entry(_of_environment(), registry)
     helper = _helper(settings, registry)
-    if helper:
+    if helper and not entry:
         return _ask_helper(helper, registry)
-    auths = settings.values.get("auths") or {}
-    found = [auths[key] for key in _spellings(registry) if isinstance(auths.get(key), dict)]
-    entry: dict[str, Any] = found[0] if found else {}
+    entry = entry or _entry(settings.values.get("auths") or {}, registry)
     user, password = str(entry.get("username") or ""), str(entry.get("password") or "")
     if entry.get("auth"):
         try:
@@ -92,6 +94,22 @@ def load(settings: Settings, registry: str) -> Credentials:
         if not colon:
             raise BadCredentials("invalid auth configuration file")
     return Credentials(user, password.rstrip("\0"), str(entry.get("identitytoken") or ""))
+
+
+def _of_environment() -> dict[str, Any]:
+    """``auths`` of DOCKER_AUTH_CONFIG, which go before everything that is kept; raises BadCredentials."""
+    text = os.environ.get(ENVIRONMENT)
+    try:
+        value = json.loads(text) if text else {}
+        auths = value.get("auths") or {}
+        return {**auths}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise BadCredentials(f"{ENVIRONMENT} is no JSON with auths: {error}") from None
+
+
+def _entry(auths: dict[str, Any], registry: str) -> dict[str, Any]:
+    found = [auths[key] for key in _spellings(registry) if isinstance(auths.get(key), dict)]
+    return found[0] if found else {}
 
 
 def _spellings(registry: str) -> list[str]:
