@@ -201,3 +201,23 @@ def test_a_container_that_is_to_be_removed_can_be_restarted(engine: ours.Engine,
     while engine.cli("inspect", name).returncode == 0:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_the_api_s_socket_and_the_user_s_credentials_in_a_container(
+    engine: ours.Engine, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"auths": {"r.example": {"auth": "bWU6c2VjcmV0"}}, "other": 1}')
+    script = (
+        "ls -l /var/run/docker.sock; stat -c %a:%u $DOCKER_CONFIG/config.json; cat $DOCKER_CONFIG/config.json"
+    )
+    words = ("run", "--rm", "--name", name, "--use-api-socket", "busybox", "sh", "-c", script)
+    done = engine.cli("--config", str(tmp_path), *words)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("srw")
+    assert lines[1:] == ["600:0", '{"auths":{"r.example":{"auth":"bWU6c2VjcmV0"}}}']
+    alone = engine.cli(
+        "--config", str(tmp_path / "none"), "run", "--rm", "--use-api-socket", "busybox", "env"
+    )
+    assert alone.returncode == 0, alone.stderr
+    assert "DOCKER_CONFIG" not in alone.stdout

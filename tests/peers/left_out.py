@@ -22,9 +22,6 @@ GROUPS = {
 }
 
 OPTIONS = {
-    "create": {
-        "use-api-socket": "not there yet: the engine's socket and the client's credentials in a container"
-    },
     "build": {"isolation": "for Windows containers only"},
     "network create": {
         "config-from": "not there yet: networks whose settings are kept apart",
@@ -41,9 +38,6 @@ OPTIONS = {
     "volume ls": {"cluster": _CLUSTER},
 }
 for _one, _same in (
-    ("run", "create"),
-    ("container run", "create"),
-    ("container create", "create"),
     ("builder build", "build"),
     ("image build", "build"),
 ):

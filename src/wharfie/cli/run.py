@@ -107,6 +107,11 @@ def _create(context: Context, options: dict[str, Any], body: dict[str, Any]) -> 
         )
     if context.user.values.get("proxies"):
         body["Env"] = context.user.with_proxies(context.api.address.text, body.get("Env") or [])
+    placed = None
+    if options.get("use-api-socket"):
+        from wharfie.cli import apisocket
+
+        placed = apisocket.add(context, body)
     target = "/containers/create" + query(name=options.get("name"), platform=options.get("platform"))
     pull = options.get("pull", "missing")
     if pull == "always":
@@ -124,6 +129,12 @@ def _create(context: Context, options: dict[str, Any], body: dict[str, Any]) -> 
     for warning in answer.get("Warnings") or []:
         warn(f"WARNING: {warning}")
     identifier: str = answer["Id"]
+    if placed is not None:
+        try:
+            placed(identifier)
+        except ApiError:
+            context.api.call("DELETE", f"/containers/{identifier}?force=1&v=1")
+            raise
     if cidfile:
         try:
             with open(cidfile, "x", encoding="ascii") as file:

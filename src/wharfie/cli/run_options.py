@@ -104,6 +104,7 @@ _SHARED = (
     ("tmpfs", "", "list", "Mount a tmpfs (path[:options])"),
     ("tty", "t", "flag", "Allocate a terminal"),
     ("ulimit", "", "ulimit", "Set a resource limit (name=soft[:hard])"),
+    ("use-api-socket", "", "flag", "Give it the engine's API socket, and your credentials for registries"),
     ("user", "u", "string", "User and group to run as (<name|uid>[:<group|gid>])"),
     ("userns", "", "string", "User namespace to use"),
     ("uts", "", "string", "UTS namespace to use"),

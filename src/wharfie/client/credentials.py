@@ -68,13 +68,37 @@ def header(settings: Settings, name: str) -> dict[str, str]:
 
 def registry_config(settings: Settings) -> dict[str, str]:
     """The header with all credentials, for a build; empty without any."""
-    values = settings.values
-    registries = {*_of_environment(), *(values.get("auths") or {}), *(values.get("credHelpers") or {})}
-    auths = {name: load(settings, name).config(name) for name in sorted(registries)}
+    auths = {name: load(settings, name).config(name) for name in _registries(settings)}
     auths = {name: auth for name, auth in auths.items() if len(auth) > 1}
     if not auths:
         return {}
     return {"X-Registry-Config": base64.urlsafe_b64encode(json.dumps(auths).encode()).decode()}
+
+
+def everything(settings: Settings) -> dict[str, dict[str, str]]:
+    """All there are, as ``auths`` of a file: also what a helper keeps for others. Raises BadCredentials."""
+    names = set(_registries(settings))
+    store = settings.values.get("credsStore")
+    if store:
+        try:
+            names |= json.loads(_run(str(store), "list", "")).keys()
+        except (ValueError, AttributeError) as error:
+            raise BadCredentials(f"docker-credential-{store} answers with something else: {error}") from None
+    found = {}
+    for name in sorted(names):
+        known = load(settings, name)
+        if known == Credentials():
+            continue
+        pair = f"{known.username}:{known.password}".encode()
+        found[name] = {"auth": base64.b64encode(pair).decode()}
+        if known.identity_token:
+            found[name]["identitytoken"] = known.identity_token
+    return found
+
+
+def _registries(settings: Settings) -> list[str]:
+    values = settings.values
+    return sorted({*_of_environment(), *(values.get("auths") or {}), *(values.get("credHelpers") or {})})
 
 
 def load(settings: Settings, registry: str) -> Credentials:

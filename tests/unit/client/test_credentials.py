@@ -49,6 +49,19 @@ def test_the_environment_goes_before_what_is_kept(tmp_path: Path, monkeypatch: p
     assert sorted(json.loads(base64.urlsafe_b64decode(header))) == ["a.example", "b.example", "c.example"]
 
 
+def test_everything_is_what_any_of_them_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    helper = tmp_path / "docker-credential-stub"
+    listing = 'if [ "$1" = list ]; then echo \'{"l.example": "helped"}\'; exit; fi\n'
+    helper.write_text(HELPER.replace("read registry", listing + "read registry"))
+    helper.chmod(0o755)
+    found = credentials.everything(settings(tmp_path, credsStore="stub", auths={"a.example": {}}))
+    pair = base64.b64encode(b"helped:l.example").decode()
+    assert sorted(found) == ["a.example", "l.example"]
+    assert found["l.example"] == {"auth": pair}
+    assert credentials.everything(settings(tmp_path / "none")) == {}
+
+
 @pytest.mark.parametrize("text", ["x", "[]", '{"auths": 5}'])
 def test_an_environment_that_is_none_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
