@@ -31,6 +31,7 @@ from wharfie.api.errors import encodable
 from wharfie.api.threadbody import ThreadBody
 from wharfie.errors import InvalidArgument
 
+RAW = "application/vnd.docker.raw-stream"
 _TURNING = re.compile(
     rb"POST (?:http://[^/ ]*)?(?:/v\d+\.\d+)?/+(?:containers/[^/ ?]+/attach|exec/[^/ ?]+/start)[? ]"
 )
@@ -274,6 +275,8 @@ class Taken:
 async def take_over(request: BaseRequest, content_type: str) -> Taken:
     """Send the head of the answer and take the connection from HTTP.
 
+    ``content_type`` is told to clients that upgrade; others are told what they always were.
+
     Raises:
         ConnectionError: the client is gone.
     """
@@ -284,9 +287,9 @@ async def take_over(request: BaseRequest, content_type: str) -> Taken:
     if request.version < (1, 1):
         raise InvalidArgument("attaching to a stream needs HTTP/1.1")
     upgrade = "upgrade" in request.headers.get("Connection", "").lower() and "Upgrade" in request.headers
-    headers = {"Content-Type": content_type}
+    headers = {"Content-Type": RAW}
     if upgrade:
-        headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
+        headers = {"Content-Type": content_type, "Connection": "Upgrade", "Upgrade": "tcp"}
     # then drained means that the head has left for the kernel
     transport.set_write_buffer_limits(0)
     transport.write(head(101, headers, phrase="UPGRADED") if upgrade else head(200, headers))

@@ -20,13 +20,10 @@ Change = Callable[[Document], None]
 Rows = Sequence[tuple[Version, Change]]
 """A version, and what an answer to a client older than it must be changed by; the newest first."""
 
-_IMAGE_CONFIG = {
+_EMPTY_CONFIG = {
     "Hostname": "", "Domainname": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False,
-    "Tty": False, "OpenStdin": False, "StdinOnce": False, "Image": "",
-}  # fmt: skip
-_EMPTY_CONFIG = _IMAGE_CONFIG | {
-    "User": "", "Env": None, "Cmd": None, "Volumes": None, "WorkingDir": "", "Entrypoint": None,
-    "OnBuild": None, "Labels": None,
+    "Tty": False, "OpenStdin": False, "StdinOnce": False, "Image": "", "User": "", "Env": None, "Cmd": None,
+    "Volumes": None, "WorkingDir": "", "Entrypoint": None, "OnBuild": None, "Labels": None,
 }  # fmt: skip
 
 
@@ -88,7 +85,7 @@ def _nameless(image: Document) -> None:
 
 
 def _whole_config(image: Document) -> None:
-    image["Config"] = _IMAGE_CONFIG | (image.get("Config") or {})
+    image["Config"] = _EMPTY_CONFIG | (image.get("Config") or {})
 
 
 def _own_aliases(container: Document) -> None:
@@ -97,6 +94,16 @@ def _own_aliases(container: Document) -> None:
         if name not in ("bridge", "host", "none", "default"):
             aliases = [*(endpoint["Aliases"] or ()), container["Id"][:12], container["Config"]["Hostname"]]
             endpoint["Aliases"] = list(dict.fromkeys(alias for alias in aliases if alias))
+
+
+def _no_priorities(container: Document) -> None:
+    for endpoint in container["NetworkSettings"]["Networks"].values():
+        endpoint.pop("GwPriority", None)
+
+
+def _no_priorities_used(usage: Document) -> None:
+    for container in usage["Containers"] or ():
+        _no_priorities(container)
 
 
 def _no_annotations(container: Document) -> None:
@@ -124,8 +131,15 @@ def _names_of_security(info: Document) -> None:
     info["SecurityOptions"] = [option.get("name", "") for option in options]
 
 
+def _virtual_sizes(usage: Document) -> None:
+    for image in usage["Images"] or ():
+        _virtual_size(image)
+
+
 def _builder_size(usage: Document) -> None:
-    usage["BuilderSize"] = sum(record["Size"] for record in usage["BuildCache"])
+    size = sum(record["Size"] for record in usage["BuildCache"])
+    if size:
+        usage["BuilderSize"] = size
     for record in usage["BuildCache"]:
         record.setdefault("Parent", "")
 
@@ -133,11 +147,12 @@ def _builder_size(usage: Document) -> None:
 IMAGE_LIST: Rows = (((1, 51), _uncounted), ((1, 44), _virtual_size), ((1, 43), _nameless))
 IMAGE: Rows = (
     ((1, 50), _whole_config),
-    ((1, 45), with_values({"Container": "", "ContainerConfig": _EMPTY_CONFIG})),
+    ((1, 45), with_values({"ContainerConfig": _EMPTY_CONFIG})),
     ((1, 44), _virtual_size),
 )
-CONTAINER_LIST: Rows = (((1, 46), _no_annotations),)
-CONTAINER: Rows = (((1, 45), _own_aliases),)
+CONTAINER_LIST: Rows = (((1, 48), _no_priorities), ((1, 46), _no_annotations))
+CONTAINER: Rows = (((1, 48), _no_priorities), ((1, 45), _own_aliases))
+NETWORK: Rows = (((1, 48), without("EnableIPv4")),)
 INFO: Rows = (
     ((1, 50), with_values({"BridgeNfIptables": False, "BridgeNfIp6tables": False})),
     ((1, 49), without("FirewallBackend")),
@@ -148,4 +163,4 @@ INFO: Rows = (
     ((1, 25), with_values({"ExecutionDriver": "<not supported>"})),
     ((1, 25), _names_of_security),
 )
-USAGE: Rows = (((1, 42), _builder_size),)
+USAGE: Rows = (((1, 48), _no_priorities_used), ((1, 44), _virtual_sizes), ((1, 42), _builder_size))

@@ -1,7 +1,8 @@
 """Options of ``run`` and ``create`` as the body of ``POST /containers/create``.
 
-Only what was given is sent: whatever is absent has the engine's default. Checks made here are those that
-Docker's command line makes before it talks to a daemon, in its words; the rest is the engine's to refuse.
+Little more than what was given is sent: whatever is absent has the engine's default. Checks made here are
+those that Docker's command line makes before it talks to a daemon, in its words; the rest is the engine's to
+refuse.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ _RARE = frozenset(
 def build(options: dict[str, Any], words: list[str]) -> dict[str, Any]:
     """The body; raises InvalidArgument with Docker's sentence."""
     body: dict[str, Any] = {"Image": words[0]}
-    host: dict[str, Any] = {}
+    # an inspection shows whether there was a map: docker's command line sends one always
+    host: dict[str, Any] = {"PortBindings": {}}
     if len(words) > 1:
         body["Cmd"] = words[1:]
     for name, field in _CONFIG:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from wharfie.engine import endpoints, filters, publishing, writable
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context
@@ -157,7 +159,13 @@ class Listing:
                 network_mode=container.host_config.network_mode,
                 annotations=container.host_config.annotations,
             ),
-            network_settings=NetworkSettingsSummary(networks=seats),
+            network_settings=NetworkSettingsSummary(
+                networks={
+                    # as Docker: what it is called there is for an inspection to tell
+                    name: msgspec.structs.replace(seat, aliases=None, dns_names=None)
+                    for name, seat in seats.items()
+                }
+            ),
             mounts=mount_points(container),
         )
 

@@ -125,8 +125,6 @@ def host_config(asked: HostConfig, defaults: EngineDefaults, host: Host) -> Host
     for field in ("cap_add", "cap_drop"):
         if names := getattr(asked, field):
             changes[field] = [_capability(name) for name in names]
-    if asked.port_bindings is None:
-        changes["port_bindings"] = {}
     if asked.memory_swappiness == -1:
         changes["memory_swappiness"] = None
     if asked.pids_limit is not None and asked.pids_limit <= 0:

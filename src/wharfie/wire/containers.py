@@ -63,7 +63,7 @@ class UpdateContainer(Resources, frozen=True, kw_only=True):
 class UpdateResponse(Wire, frozen=True, kw_only=True):
     """Answer to update."""
 
-    warnings: list[str] = always([])
+    warnings: list[str] | None = always(None)
 
 
 class WaitError(Wire, frozen=True, kw_only=True):

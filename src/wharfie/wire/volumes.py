@@ -45,5 +45,5 @@ class VolumeList(Wire, frozen=True, kw_only=True):
 class VolumePrune(Wire, frozen=True, kw_only=True):
     """Answer to prune."""
 
-    volumes_deleted: list[str] | None = always(None)
+    volumes_deleted: list[str] = always([])
     space_reclaimed: int = always(0)

@@ -18,7 +18,7 @@ INFO = {
     "KernelMemoryTCP": (24, 41),
     "ExecutionDriver": (24, 24),
 }
-IMAGE = {"Container": (24, 44), "ContainerConfig": (24, 44), "VirtualSize": (24, 43)}
+IMAGE = {"ContainerConfig": (24, 44), "VirtualSize": (24, 43)}
 
 
 async def asked(api: Api, version: int, path: str, method: str = "GET", body: Any = None) -> Any:
@@ -47,6 +47,8 @@ async def test_each_version_has_its_fields(api: Api, version: int) -> None:
     container = await asked(api, version, "/containers/x/json")
     aliases = container["NetworkSettings"]["Networks"]["mine"]["Aliases"]
     assert aliases == (["web"] if version >= 45 else ["web", container["Id"][:12], "h"])
+    assert ("GwPriority" in container["NetworkSettings"]["Networks"]["mine"]) is (version >= 48)
+    assert ("EnableIPv4" in await asked(api, version, "/networks/mine")) is (version >= 48)
     assert ("BuilderSize" in await asked(api, version, "/system/df")) is (version < 42)
 
 

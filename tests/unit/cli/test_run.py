@@ -27,7 +27,7 @@ def test_run_shows_both_streams_and_ends_with_the_container_s_code(tmp_path: Pat
     assert f"POST /containers/{ID}/wait?condition=removed" in daemon.asked()
     body = daemon.bodies("/containers/create")[0]
     assert body["Cmd"] == ["sh", "-c", "x"]
-    assert body["HostConfig"] == {"AutoRemove": True}
+    assert body["HostConfig"] == {"AutoRemove": True, "PortBindings": {}}
     assert not body["AttachStdin"]
 
 

@@ -95,7 +95,7 @@ class ContainerRoutes:
         """``update``."""
         body = requests.update(call, await call.read(UpdateContainer))
         warnings = await self._containers.update(call.argument, body)
-        return json_answer(UpdateResponse(warnings=list(warnings)))
+        return json_answer(UpdateResponse(warnings=list(warnings) or None))
 
     async def remove(self, call: Call) -> Answer:
         """``rm``."""

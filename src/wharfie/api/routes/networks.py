@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wharfie.api import requests
+from wharfie.api import requests, versions
 from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import Networks
 from wharfie.api.call import Call
@@ -18,11 +18,12 @@ def routes(networks: Networks) -> list[Route]:
         if not call.at_least(1, 28):
             # then a list had the containers as well
             found = [networks.inspect(one.id) for one in found]
-        return json_answer(found)
+        return json_answer(versions.older(call, found, versions.NETWORK))
 
     async def inspect(call: Call) -> Answer:
         call.strict_flag("verbose")
-        return json_answer(networks.inspect(call.argument, call.text("scope")))
+        found = networks.inspect(call.argument, call.text("scope"))
+        return json_answer(versions.older(call, found, versions.NETWORK))
 
     async def create(call: Call) -> Answer:
         made = await networks.create(requests.network(call, await call.read(NetworkCreate)))

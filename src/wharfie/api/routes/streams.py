@@ -8,14 +8,13 @@ from typing import Any, cast
 from wharfie.api.answers import JSON, Stream
 from wharfie.api.backends import Containers, LogsRequest, Processes, Streams, System
 from wharfie.api.call import Call
-from wharfie.api.hijack import Connection
+from wharfie.api.hijack import RAW, Connection
 from wharfie.api.router import Route
 from wharfie.api.streaming import send_all
 from wharfie.errors import InvalidArgument
 from wharfie.support.units import parse_time
 from wharfie.wire.base import encode
 
-RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 _SECOND = 1_000_000_000
 

@@ -93,7 +93,7 @@ class VolumeService:
         for name in done.names:
             self._events.emit("volume", "destroy", name, {"driver": "local"})
         self._events.emit("volume", "prune", "", {"reclaimed": str(done.bytes)})
-        return VolumePrune(volumes_deleted=[*done.names] or None, space_reclaimed=done.bytes)
+        return VolumePrune(volumes_deleted=[*done.names], space_reclaimed=done.bytes)
 
     def _listed(self, volume: Domain, filters: Filters) -> bool:
         names = filters.get("name")

@@ -108,7 +108,7 @@ class Container(Bound[T]):
     async def update(self, /, **limits: Any) -> list[str]:
         """Change limits and restart policy, under the API's names (``Memory=…``); the warnings."""
         answer = await self._engine.call("POST", f"{self._path}/update", UpdateResponse, body=limits)
-        return answer.warnings
+        return answer.warnings or []
 
     @operation
     async def remove(self, *, force: bool = False, volumes: bool = False) -> None:
