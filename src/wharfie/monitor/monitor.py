@@ -140,21 +140,27 @@ class Monitor:
             spec=status["join_spec"],
         )
 
-    def _cgroup(self) -> Cgroup:
-        """Made when it is needed: it would take 100 KiB of every monitor."""
-        return open_cgroup(self.status()["cgroup"])
+    def _cgroup(self) -> Cgroup | None:
+        """Made when it is needed: it would take 100 KiB of every monitor. None if it cannot be found."""
+        try:
+            return open_cgroup(self.status()["cgroup"])
+        except (OSError, WharfieError) as error:
+            warn(f"the control group of {self.id} is not found: {error}")
+            return None
 
     def _oom(self, _events: int) -> None:
         assert self._oom_fd is not None
-        try:
-            self._cgroup().oom_acknowledge(self._oom_fd)
-        except OSError:
-            pass  # the cgroup is being removed
-        self._check_oom()
+        cgroup = self._cgroup()
+        if cgroup is not None:
+            try:
+                cgroup.oom_acknowledge(self._oom_fd)
+            except OSError:
+                pass  # the cgroup is being removed
+        self._check_oom(cgroup)
 
-    def _check_oom(self) -> bool:
+    def _check_oom(self, cgroup: Cgroup | None) -> bool:
         try:
-            kills = self._cgroup().oom_kills()
+            kills = 0 if cgroup is None else cgroup.oom_kills()
         except (OSError, WharfieError):
             kills = 0
         if kills > self._oom_kills:
@@ -191,10 +197,11 @@ class Monitor:
             self._log.close()
             if self._log.lost:
                 warn(f"{self._log.lost} bytes of the log of {self.id} could not be written")
-        oom = self._check_oom()
+        cgroup = self._cgroup()
+        oom = self._check_oom(cgroup)
         record = ExitRecord(exit_code=exit_code, finished_at_ns=finished, oom_killed=oom)
         self._write_record(record)
-        self._remove_container()
+        self._remove_container(cgroup)
         self.execs.container_gone()
         self.links.close_listener()
         self.links.send({"event": "exit", **record.to_json()})
@@ -207,13 +214,14 @@ class Monitor:
         except OSError as error:
             warn(f"cannot record the end of {self.id}: {error}")
 
-    def _remove_container(self) -> None:
+    def _remove_container(self, cgroup: Cgroup | None) -> None:
         if self._oom_fd is not None:
             self.loop.forget(self._oom_fd)
             os.close(self._oom_fd)
             self._oom_fd = None
         try:
-            self._cgroup().destroy()
+            if cgroup is not None:
+                cgroup.destroy()
         except (OSError, WharfieError) as error:
             warn(f"cannot remove what is left of {self.id}: {error}")
         self.process.close_streams()

@@ -21,6 +21,32 @@ def write(path: str, text: str) -> None:
         os.close(fd)
 
 
+class Writer:
+    """Writes values one after the other; a file that takes several in a row is opened once."""
+
+    __slots__ = ("_fd", "_path")
+
+    def __init__(self) -> None:
+        self._path = ""
+        self._fd = -1
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def write(self, path: str, text: str) -> None:
+        """Write one value; raises OSError."""
+        if path != self._path or self._fd < 0:
+            self.__exit__()
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            self._path = path
+        os.write(self._fd, text.encode())
+
+
 def read(path: str) -> str:
     """The whole content, without the last newline; raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -82,15 +82,17 @@ class V1Cgroup(Cgroup):
         self._apply(plan(resources, self.read, new=False))
 
     def _apply(self, writes: list[Write]) -> None:
-        for item in writes:
-            if item.controller not in self._controllers:
-                raise LimitUnsupported(
-                    f"{item.option} is not possible here: no {item.controller} control groups are mounted."
-                )
-            try:
-                files.write(self._file(item.controller, item.file), item.value)
-            except OSError as error:
-                raise refusal(error, item.option, item.value, item.file) from error
+        with files.Writer() as writer:
+            for item in writes:
+                if item.controller not in self._controllers:
+                    raise LimitUnsupported(
+                        f"{item.option} is not possible here: "
+                        f"no {item.controller} control groups are mounted."
+                    )
+                try:
+                    writer.write(self._file(item.controller, item.file), item.value)
+                except OSError as error:
+                    raise refusal(error, item.option, item.value, item.file) from error
 
     def paths(self) -> dict[str, str]:
         """The directory of each controller."""
@@ -196,11 +198,11 @@ class V1Cgroup(Cgroup):
 def _inherit_cpuset(group: str) -> None:
     """A new cpuset is empty and takes no process: give it what its parent has, and let its children inherit.
 
-    The kernel copies the parent's sets itself where cgroup.clone_children is 1 (cpusets.rst), which saves a
-    container's start four calls.
+    The kernel copies the parent's two sets itself where cgroup.clone_children is 1 (cpusets.rst), unless a
+    sibling has its processors for itself.
     """
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        if not files.read(f"{group}/{name}").strip():
+    if not files.read(f"{group}/cpuset.cpus").strip():
+        for name in ("cpuset.cpus", "cpuset.mems"):
             files.write(f"{group}/{name}", files.read(f"{group.rpartition('/')[0]}/{name}"))
     if files.read(f"{group}/cgroup.clone_children") == "0":
         files.write(f"{group}/cgroup.clone_children", "1")
