@@ -112,6 +112,13 @@ class Catalog:
         query = "SELECT name, tagged FROM image_refs WHERE image = ? ORDER BY name"
         return [(str(name), bool(tagged)) for name, tagged in self.db.rows(query, (image_id,))]
 
+    def all_names(self) -> dict[str, list[tuple[str, bool]]]:
+        """The same for every image that has any."""
+        found: dict[str, list[tuple[str, bool]]] = {}
+        for image, name, tagged in self.db.rows("SELECT image, name, tagged FROM image_refs ORDER BY name"):
+            found.setdefault(image, []).append((name, bool(tagged)))
+        return found
+
     def tags_of(self, repository: str) -> list[tuple[str, str]]:
         """Every tag of a repository (by its canonical name) with the id it stands for."""
         query = "SELECT name, image FROM image_refs WHERE name >= ? AND name < ? AND tagged ORDER BY name"
@@ -136,6 +143,25 @@ class Catalog:
         """The layers of an image, lowest first."""
         query = f"{_LAYER} JOIN image_layers i ON i.chain = l.chain WHERE i.image = ? ORDER BY i.position"
         return [LayerRow(*row) for row in self.db.rows(query, (image_id,))]
+
+    def layer_directories(self, image_id: str) -> list[str]:
+        """Where an image's layers are, lowest first."""
+        query = (
+            "SELECT l.directory FROM layers l JOIN image_layers i ON i.chain = l.chain "
+            "WHERE i.image = ? ORDER BY i.position"
+        )
+        return [str(row[0]) for row in self.db.rows(query, (image_id,))]
+
+    def all_layer_directories(self) -> dict[str, list[str]]:
+        """The same for every image that has any."""
+        query = (
+            "SELECT i.image, l.directory FROM image_layers i JOIN layers l ON i.chain = l.chain "
+            "ORDER BY i.image, i.position"
+        )
+        found: dict[str, list[str]] = {}
+        for image, directory in self.db.rows(query):
+            found.setdefault(image, []).append(directory)
+        return found
 
     def all_layers(self) -> list[tuple[str, LayerRow]]:
         """Each layer of each image, with the image's id."""

@@ -48,7 +48,7 @@ from wharfie.support.ids import is_hex, short_id
 from wharfie.support.tasks import spawn
 
 _log = logging.getLogger(__name__)
-_DECODED = 256
+_DECODED = 1024
 
 Progress = Callable[[dict[str, object]], None]
 InUse = Callable[[str], list[ContainerUse]]
@@ -130,16 +130,19 @@ class ImageStore:
 
     def image_of(self, row: ImageRow) -> Image:
         """A row with all that belongs to it."""
+        return self._made(row, self.catalog.names(row.id), self.catalog.layer_directories(row.id))
+
+    def _made(self, row: ImageRow, known_as: list[tuple[str, bool]], directories: list[str]) -> Image:
         document = self._decoded.get(row.id)
         if document is None:
             if len(self._decoded) >= _DECODED:
                 self._decoded.clear()
             document = self._decoded[row.id] = configs.decode(row.config.encode())
-        names = [(reference.parse(name).familiar, tagged) for name, tagged in self.catalog.names(row.id)]
+        names = [(reference.parse(name).familiar, tagged) for name, tagged in known_as]
         return Image(
             id=row.id,
             document=document,
-            lower=[self.layers.diff(layer.directory) for layer in reversed(self.catalog.layers(row.id))],
+            lower=[self.layers.diff(directory) for directory in reversed(directories)],
             repo_tags=[name for name, tagged in names if tagged],
             repo_digests=[name for name, tagged in names if not tagged],
             size=row.size,
@@ -151,7 +154,11 @@ class ImageStore:
 
     def images(self) -> Images:
         """Every image, newest first."""
-        return [self.image_of(row) for row in self.catalog.images()]
+        names, directories = self.catalog.all_names(), self.catalog.all_layer_directories()
+        return [
+            self._made(row, names.get(row.id, []), directories.get(row.id, []))
+            for row in self.catalog.images()
+        ]
 
     def list(self, filters: listing.Filters | None = None, all: bool = False) -> Images:
         """What ``docker images`` shows; raises InvalidArgument for a filter it does not have."""
