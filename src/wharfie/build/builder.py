@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from weakref import WeakValueDictionary
 
-from wharfie.build import contexts, lint, mountarchives
-from wharfie.build.arrival import Arrival
+from wharfie.build import contexts, mountarchives
 from wharfie.build.cache import Cache
-from wharfie.build.cacheimport import Imports, Registries
+from wharfie.build.cacheimport import Registries
 from wharfie.build.cachemounts import CacheMount, CacheMounts, Locks
-from wharfie.build.errors import BuildFailed, DockerfileError
 from wharfie.build.exports import Exports
-from wharfie.build.keeping import Contexts, Kept
+from wharfie.build.keeping import Contexts
 from wharfie.build.options import Options
 from wharfie.build.progress import Reporter, Send
 from wharfie.build.running import Runner
 from wharfie.build.selecting import MOUNT, REGULAR, Record, Selection
 from wharfie.build.shop import Resolve, Shop
-from wharfie.build.solver import Solver, unused
-from wharfie.build.stagestate import StageState
-from wharfie.build.variables import INLINE_ARGUMENT, PREDEFINED
-from wharfie.errors import InvalidArgument, WharfieError
-from wharfie.images import snapshots, squashing
-from wharfie.images.image import Image
+from wharfie.build.supply import Supply
+from wharfie.build.work import Work, full_name
+from wharfie.errors import InvalidArgument
+from wharfie.images import snapshots
 from wharfie.images.pack import pack_root
 from wharfie.images.pipe import Produced
-from wharfie.images.reference import parse
 from wharfie.images.store import ImageStore
-from wharfie.support.faults import point
 from wharfie.support.files import remove_tree
-from wharfie.support.ids import random_hex, short_id
+from wharfie.support.ids import random_hex
 from wharfie.support.tasks import spawn
-from wharfie.support.units import format_time
 
 _UPLOADS = 64
 
@@ -56,24 +48,28 @@ class Builder:
         self._running = 0
 
     async def build(
-        self,
-        options: Options,
-        context: AsyncIterator[bytes] | None,
-        resolve: Resolve,
-        registries: Registries,
-        send: Send,
+        self, options: Options, supply: Supply, resolve: Resolve, registries: Registries, send: Send
     ) -> str:
         """Build; the image's id, empty for a mere check. Raises BuildFailed, DockerfileError, …"""
         reporter = Reporter(send, events=options.events, quiet=options.quiet)
-        names = [_name(tag) for tag in options.tags]
+        names = [full_name(tag) for tag in options.tags]
+        async with self.opened(options, supply, resolve, registries, reporter) as work:
+            return await work.to_the_end(names)
+
+    @asynccontextmanager
+    async def opened(
+        self, options: Options, supply: Supply, resolve: Resolve, registries: Registries, reporter: Reporter
+    ) -> AsyncIterator[Work]:
+        """One build's work; what it stands on stays until it is left."""
         directory = self._store.layers.temporary("build")
         self._running += 1
         try:
             with self._store.keeping():
                 await asyncio.to_thread(_prepare, directory)
-                shop = self._shop(options, resolve, registries, reporter, directory)
                 try:
-                    return await self._build(shop, context, names)
+                    yield Work(
+                        self._shop(options, supply, resolve, registries, reporter, directory), self.exports
+                    )
                 finally:
                     self._store.discard_paths(self._store.layers.hide_paths([directory]))
         finally:
@@ -83,11 +79,17 @@ class Builder:
                 spawn("keep the build cache to its budget", self.keep_to_budget())
 
     def _shop(
-        self, options: Options, resolve: Resolve, registries: Registries, reporter: Reporter, directory: str
+        self,
+        options: Options,
+        supply: Supply,
+        resolve: Resolve,
+        registries: Registries,
+        reporter: Reporter,
+        directory: str,
     ) -> Shop:
         shop = Shop(
             options=options, store=self._store, cache=self.cache, runner=self._runner, mounts=self.mounts,
-            resolve=resolve, registries=registries, reporter=reporter, directory=directory,
+            resolve=resolve, registries=registries, reporter=reporter, directory=directory, supply=supply,
             context=f"{directory}/context", locks=self._locks, empty=f"{directory}/empty",
         )  # fmt: skip
         for name, value in options.contexts.items():
@@ -107,115 +109,6 @@ class Builder:
             raise InvalidArgument(f"{what} was not sent")
         os.rename(uploaded, place)
         return place
-
-    async def _build(self, shop: Shop, context: AsyncIterator[bytes] | None, names: list[str]) -> str:
-        options = shop.options
-        if options.context_kept:
-            kept = self.contexts.take(options.context_key, shop.context)
-        else:
-            kept = await self._received(shop, context)
-        point("a context is there")
-        try:
-            return await self._built(shop, kept, names)
-        finally:
-            if options.context_key:
-                self.contexts.put(options.context_key, kept, shop.context)
-
-    async def _received(self, shop: Shop, context: AsyncIterator[bytes] | None) -> Kept:
-        options, size, arrival = shop.options, 0, Arrival()
-        if options.remote:
-            shop.context = await contexts.fetch_remote(
-                options.remote, shop.context, options.dockerfile, options.agent
-            )
-        elif context is not None:
-            size = await contexts.receive(context, shop.context, arrival=arrival)
-        data = await asyncio.to_thread(contexts.read_dockerfile, shop.context, options.dockerfile)
-        rules = await asyncio.to_thread(contexts.ignore_rules, shop.context, options.dockerfile)
-        await asyncio.to_thread(contexts.leave_out, shop.context, rules)
-        return Kept(data, rules, size, arrived=arrival.known)
-
-    async def _built(self, shop: Shop, kept: Kept, names: list[str]) -> str:
-        options, data = shop.options, kept.dockerfile
-        shop.digests, shop.arrived = kept.digests, kept.arrived
-        try:
-            solver = Solver(shop, data)
-        except DockerfileError as error:
-            shop.reporter.event(source=_source(data), name=options.dockerfile, line=error.line, end=error.end)
-            raise
-        findings = solver.check(kept.rules)
-        shop.reporter.event(source=solver.file.source, name=options.dockerfile)
-        if options.check:
-            return self._checked(shop, solver, findings)
-        _, fatal = lint.settings(solver.file.directives.get("check", ""))
-        if fatal and findings:
-            raise BuildFailed(
-                f"lint violation found for rules: {', '.join(sorted({item.rule for item in findings}))}"
-            )
-        try:
-            state = await self._solved(shop, solver)
-        except (BuildFailed, DockerfileError) as error:
-            shop.reporter.event(line=error.line, end=error.end)
-            raise
-        image = await self._image(shop, state, names, solver)
-        await self.exports.done(shop, solver)
-        self._warn(shop, solver, findings)
-        shop.reporter.aux(image.id)
-        if not options.quiet:
-            shop.reporter.say(f"Successfully built {short_id(image.id)}\n")
-            for name in names:
-                shop.reporter.say(f"Successfully tagged {parse(name).familiar}\n")
-        else:
-            shop.reporter.identifier(image.id)
-        return image.id
-
-    async def _solved(self, shop: Shop, solver: Solver) -> StageState:
-        """The target's state, with what steps of other caches there are."""
-        async with AsyncExitStack() as stack:
-            if shop.options.cache_from:
-                shop.imports = Imports(self._store, self.cache, shop.reporter.note)
-                await shop.imports.open(
-                    stack, shop.options.cache_from, shop.uploads, shop.registries, solver.platform
-                )
-            return await solver.solve()
-
-    def _checked(self, shop: Shop, solver: Solver, findings: list[lint.Finding]) -> str:
-        for item in findings:
-            shop.reporter.event(finding=_finding(item))
-        count = len(findings)
-        text = (
-            f"Check complete, {count} {'warning has' if count == 1 else 'warnings have'} been found!\n"
-            if count
-            else "Check complete, no warnings found.\n"
-        )
-        shop.reporter.say(text)
-        shop.reporter.event(checked=text, failed=bool(count))
-        return ""
-
-    def _warn(self, shop: Shop, solver: Solver, findings: list[lint.Finding]) -> None:
-        for item in findings:
-            shop.reporter.event(finding=_finding(item))
-        known = {*PREDEFINED, *solver.given.platform, INLINE_ARGUMENT}
-        left = unused(shop.options.arguments, solver.file, known)
-        if left:
-            shop.reporter.note(f"[Warning] One or more build-args [{' '.join(left)}] were not consumed\n")
-
-    async def _image(self, shop: Shop, state: StageState, names: list[str], solver: Solver) -> Image:
-        """The image appears, with its names."""
-        options = shop.options
-        if options.labels:
-            run = state.configuration.run
-            run.labels = {**(run.labels or {}), **options.labels}
-        if shop.latest is not None:
-            state.created = shop.latest
-        elif not state.created:
-            state.created = time.time_ns()
-        if options.squash and state.layers:
-            made = format_time(state.created)
-            layer = await squashing.merged(self._store, state.layers, shop.latest)
-            state.layers = [layer]
-            state.history = squashing.history_of(state.history, made, "squashed by the build")
-        document = self.exports.inside(shop, solver, state)
-        return self._store.register(document, state.layers, names=[(name, True) for name in names])
 
     # beside builds
 
@@ -333,27 +226,3 @@ def _prepare(directory: str) -> None:
     for name in ("context", "empty"):
         os.mkdir(f"{directory}/{name}", 0o755)
         os.chmod(f"{directory}/{name}", 0o755)
-
-
-def _name(tag: str) -> str:
-    try:
-        found = parse(tag)
-    except WharfieError as error:
-        raise InvalidArgument(f'invalid argument "{tag}" for "-t, --tag" flag: {error.message}') from None
-    if found.digest:
-        raise InvalidArgument("refusing to create a tag with a digest reference")
-    return found.with_default_tag().canonical
-
-
-def _source(data: bytes) -> list[str]:
-    return data.decode("utf-8", "replace").split("\n")
-
-
-def _finding(item: lint.Finding) -> dict[str, object]:
-    return {
-        "rule": item.rule,
-        "message": item.message,
-        "first": item.first,
-        "last": item.last,
-        "url": item.url,
-    }

@@ -159,9 +159,8 @@ def _missing(item: Copy, text: str) -> str:
 async def _repository(shop: Shop, stack: AsyncExitStack, wanted: Wanted, text: str) -> tuple[Source, str]:
     place = shop.place("git")
     os.chmod(place, 0o755)
-    commit, below = await fetch.clone(
-        text, place, keep_git=wanted.item.keep_git_dir, agent=shop.options.agent
-    )
+    agent = await shop.supply.agent("default")
+    commit, below = await fetch.clone(text, place, keep_git=wanted.item.keep_git_dir, agent=agent)
     if wanted.item.checksum and not commit.startswith(wanted.item.checksum):
         raise BuildFailed(f"expected checksum to match {wanted.item.checksum}, got {commit}")
     root = stack.enter_context(shop.origin(place))

@@ -48,8 +48,3 @@ class Options:
     """It is not sent again."""
     inputs: str = ""
     """The key of secrets and agents that were sent before."""
-
-    @property
-    def agent(self) -> str:
-        """The socket of the agent that repositories are fetched with; empty for none."""
-        return self.ssh.get("default", "")

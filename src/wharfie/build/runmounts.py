@@ -86,9 +86,9 @@ class Mounts:
             elif item.kind == "tmpfs":
                 self.binds.append(Bind("", target, True, "tmpfs", item.size))
             elif item.kind == "secret":
-                self._secret(item, target)
+                await self._secret(item, target)
             else:
-                self._agent(item, target)
+                await self._agent(item, target)
 
     async def close(self) -> None:
         """Undo it."""
@@ -157,11 +157,11 @@ class Mounts:
             remove_tree(temporary)
         point("a cache mount is made")
 
-    def _secret(self, item: Mount, target: str) -> None:
+    async def _secret(self, item: Mount, target: str) -> None:
         identifier = item.id or posixpath.basename(target)
         if not identifier:
             raise BuildFailed("secret mount requires an id or a target")
-        data = self._shop.options.secrets.get(identifier)
+        data = await self._shop.supply.secret(identifier)
         if data is None:
             if item.required:
                 raise BuildFailed(f"secret {identifier}: not found")
@@ -184,13 +184,13 @@ class Mounts:
             os.close(fd)
         self.binds.append(Bind(path, target or f"/run/secrets/{identifier}"))
 
-    def _agent(self, item: Mount, target: str) -> None:
+    async def _agent(self, item: Mount, target: str) -> None:
         target = target or f"/run/buildkit/ssh_agent.{self._agents}"
         if not self._agents:
             self.env.append(f"SSH_AUTH_SOCK={target}")  # as in Docker, whether there is an agent or not
         self._agents += 1
-        socket = self._shop.options.ssh.get(item.id or "default")
-        if socket is None:
+        socket = await self._shop.supply.agent(item.id or "default")
+        if not socket:
             if item.required:
                 raise BuildFailed(f"unset ssh forward key {item.id or 'default'}")
             return

@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from wharfie.build.arrival import Known
 from wharfie.build.cache import Cache, Entry
@@ -22,6 +23,9 @@ from wharfie.images.platform import Platform
 from wharfie.images.store import ImageStore
 from wharfie.linux import mount
 from wharfie.support.ids import random_hex
+
+if TYPE_CHECKING:
+    from wharfie.build.supply import Supply
 
 Resolve = Callable[[str, Platform], Awaitable[Image]]
 """An image by its name, pulled where it is missing."""
@@ -44,6 +48,7 @@ class Shop:
     context: str
     locks: Locks
     """By key of the cache: the same step is done once, by whoever comes first."""
+    supply: Supply
     named: dict[str, str] = field(default_factory=dict)
     """Directories of ``--build-context``."""
     uploads: dict[str, str] = field(default_factory=dict)

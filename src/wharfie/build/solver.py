@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 
-from wharfie.build import contexts, fetch, lint, localbase
 from wharfie.build import instructions as ins
+from wharfie.build import lint, localbase
 from wharfie.build.errors import BuildFailed, BuildNotSupported, DockerfileError
 from wharfie.build.graph import Graph
 from wharfie.build.reading import dockerfile
@@ -25,7 +25,6 @@ from wharfie.errors import WharfieError
 from wharfie.images.layers import Layer
 from wharfie.images.platform import Platform
 from wharfie.images.reference import parse
-from wharfie.images.webfile import redacted
 from wharfie.support.ignore import Matcher
 
 _IMAGE = "docker-image://"
@@ -137,12 +136,10 @@ class Solver:
             if value.startswith(_IMAGE):
                 return await self._pulled(value.removeprefix(_IMAGE), platform)
             if known not in self._shop.named:
-                if not (fetch.is_git(value) or fetch.is_url(value)):
-                    raise BuildFailed(f"the build context {known} cannot be used: {redacted(value)}")
-                place = self._shop.place("named")
-                self._shop.named[known] = await contexts.fetch_remote(
-                    value, place, "Dockerfile", self._shop.options.agent
-                )
+                found = await self._shop.supply.named(self._shop, known, value, platform)
+                if isinstance(found, StageState):
+                    return found
+                self._shop.named[known] = found
             return self._shop.named[known]
         return None
 

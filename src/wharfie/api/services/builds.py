@@ -11,18 +11,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from wharfie.api.backends import Filters, Progress
+from wharfie.build.bases import Bases, among
 from wharfie.build.builder import Builder
 from wharfie.build.options import Options
 from wharfie.build.selecting import Selection
+from wharfie.build.supply import Posted
 from wharfie.engine.events import EventBus
 from wharfie.errors import InvalidArgument
 from wharfie.images import saving
 from wharfie.images.distribution import Distribution
-from wharfie.images.image import Image, ImageNotFound, RegistryAuth
-from wharfie.images.platform import Platform
-from wharfie.images.reference import Reference, parse
-from wharfie.images.registry.repository import Repository
-from wharfie.images.registry.upload import Upload
+from wharfie.images.reference import parse
 from wharfie.images.store import ImageStore
 from wharfie.support.ids import random_hex
 from wharfie.support.units import format_time
@@ -30,7 +28,6 @@ from wharfie.wire.build import BuildInputs, BuildPrune, CacheRecord
 from wharfie.wire.registries import Descriptor
 
 _WAITING = 64
-_DOCKER_HUB = ("https://index.docker.io/v1/", "docker.io", "index.docker.io")
 
 
 class BuildService:
@@ -49,12 +46,10 @@ class BuildService:
         """``docker build``."""
         if options.inputs:
             options = self._with_inputs(options)
-
-        async def resolve(name: str, platform: Platform) -> Image:
-            return await self._base(name, platform, options, progress)
-
-        reach = _Registries(self._distribution, options.auths)
-        identifier = await self._builder.build(options, context, resolve, reach, progress)
+        tell: Progress = (lambda _: None) if options.quiet or options.events else progress
+        bases = Bases(self._store, self._distribution, options, among(options.auths), tell)
+        supply = Posted(options, context, self._builder.contexts)
+        identifier = await self._builder.build(options, supply, bases.resolve, bases, progress)
         for tag in options.tags if identifier else ():
             name = parse(tag).with_default_tag().familiar
             self._events.emit("image", "tag", identifier, {"name": name})
@@ -68,21 +63,6 @@ class BuildService:
         except (binascii.Error, ValueError):
             raise InvalidArgument("a secret is not valid base64") from None
         return replace(options, secrets=secrets, ssh=dict(found.ssh or {}))
-
-    async def _base(self, name: str, platform: Platform, options: Options, progress: Progress) -> Image:
-        wanted = str(platform) if options.platform or platform != Platform.of_host() else None
-        if not options.pull:
-            try:
-                image = self._store.get(name)
-            except ImageNotFound:
-                image = None
-            if image is not None and (wanted is None or _suits(platform, image)):
-                return image
-        quiet = options.quiet or options.events
-        tell = (lambda _: None) if quiet else progress
-        return await self._distribution.pull(
-            name, platform=wanted, auth=_credentials(name, options.auths), progress=tell
-        )
 
     async def upload(self, stream: AsyncIterator[bytes]) -> str:
         """A further context."""
@@ -156,32 +136,3 @@ class BuildService:
             for one in await self._builder.records()
             if wanted.matches(one)
         ]
-
-
-class _Registries:
-    """Registries with the credentials that a build was sent."""
-
-    def __init__(self, distribution: Distribution, auths: dict[str, RegistryAuth]) -> None:
-        self._distribution = distribution
-        self._auths = auths
-
-    def repository(self, name: Reference) -> AbstractAsyncContextManager[Repository]:
-        """To read from."""
-        return self._distribution.repository(name, _credentials(name.canonical, self._auths))
-
-    def upload(self, name: Reference) -> AbstractAsyncContextManager[Upload]:
-        """To write to."""
-        return self._distribution.upload(name, _credentials(name.canonical, self._auths))
-
-
-def _suits(platform: Platform, image: Image) -> bool:
-    """Whether a known image is for the platform that was asked for."""
-    if not image.architecture:
-        return True
-    return platform.rank(Platform(image.os or "linux", image.architecture, image.variant)) == 0
-
-
-def _credentials(name: str, auths: dict[str, RegistryAuth]) -> RegistryAuth | None:
-    domain = parse(name).domain
-    keys = _DOCKER_HUB if domain == "docker.io" else (domain, f"https://{domain}", f"https://{domain}/v1/")
-    return next((auths[key] for key in keys if key in auths), None)
