@@ -26,8 +26,9 @@ LEVELS = {
     "volumes": 4,
     "build": 5,
     "engine": 5,
-    "api": 6,
-    "daemon": 7,
+    "buildkit": 6,
+    "api": 7,
+    "daemon": 8,
 }
 # the command line stands apart: it reaches the engine through the socket only
 CLIENT_SIDE = {

@@ -348,6 +348,14 @@ class Builds(Protocol):
     def tree(self, ref: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The files of an image as one archive."""
 
+    async def serve_grpc(self, fd: int, prefix: bytes) -> None:
+        """Speak BuildKit's protocol on a connection, until its client closes it."""
+
+    async def serve_session(
+        self, fd: int, prefix: bytes, key: str, shared_key: str, methods: Sequence[str]
+    ) -> None:
+        """Let builds call a client by this connection, until it is closed."""
+
     def keep_inputs(self, body: building.BuildInputs) -> str:
         """Secrets and agents for the next build that names their key."""
 

@@ -33,7 +33,8 @@ from wharfie.errors import InvalidArgument
 
 RAW = "application/vnd.docker.raw-stream"
 _TURNING = re.compile(
-    rb"POST (?:http://[^/ ]*)?(?:/v\d+\.\d+)?/+(?:containers/[^/ ?]+/attach|exec/[^/ ?]+/start)[? ]"
+    rb"POST (?:http://[^/ ]*)?(?:/v\d+\.\d+)?"
+    rb"/+(?:containers/[^/ ?]+/attach|exec/[^/ ?]+/start|grpc|session)[? ]"
 )
 _LARGE = re.compile(rb"POST (?:http://[^/ ]*)?(?:/v\d+\.\d+)?/+images/load[? ]")
 _POST = b"POST "
@@ -272,7 +273,12 @@ class Taken:
         self.prefix = prefix
 
 
-async def take_over(request: BaseRequest, content_type: str) -> Taken:
+def upgrades(request: BaseRequest) -> bool:
+    """Whether the client asks for another protocol."""
+    return "upgrade" in request.headers.get("Connection", "").lower() and "Upgrade" in request.headers
+
+
+async def take_over(request: BaseRequest, content_type: str, protocol: str = "tcp") -> Taken:
     """Send the head of the answer and take the connection from HTTP.
 
     ``content_type`` is told to clients that upgrade; others are told what they always were.
@@ -286,10 +292,12 @@ async def take_over(request: BaseRequest, content_type: str) -> Taken:
         raise ConnectionResetError("the client is gone")
     if request.version < (1, 1):
         raise InvalidArgument("attaching to a stream needs HTTP/1.1")
-    upgrade = "upgrade" in request.headers.get("Connection", "").lower() and "Upgrade" in request.headers
+    upgrade = upgrades(request)
     headers = {"Content-Type": RAW}
     if upgrade:
-        headers = {"Content-Type": content_type, "Connection": "Upgrade", "Upgrade": "tcp"}
+        headers = {"Connection": "Upgrade", "Upgrade": protocol}
+        if content_type:
+            headers["Content-Type"] = content_type
     # then drained means that the head has left for the kernel
     transport.set_write_buffer_limits(0)
     transport.write(head(101, headers, phrase="UPGRADED") if upgrade else head(200, headers))

@@ -14,7 +14,7 @@ from aiohttp.web import BaseRequest
 
 from wharfie.api.answers import API_VERSION, MIN_API_VERSION
 from wharfie.api.call import Call, Version
-from wharfie.errors import InvalidArgument, NotFound, NotSupported
+from wharfie.errors import InvalidArgument, NotFound
 
 
 class Response(Protocol):
@@ -43,11 +43,6 @@ def _version(text: str) -> Version:
 _LATEST = _version(API_VERSION)
 _OLDEST = _version(MIN_API_VERSION)
 _SLASHED = frozenset({"images", "distribution", "plugins"})
-_MISSING = {
-    "build": "building images",
-    "session": "building images with BuildKit",
-    "grpc": "building images with BuildKit",
-}
 
 
 class PageNotFound(NotFound):
@@ -77,7 +72,6 @@ class Router:
         Raises:
             InvalidArgument: the version is not one of ours.
             NotFound: there is no such path.
-            NotSupported: it belongs to a part of Docker that is not here.
         """
         version = _LATEST
         if path.startswith("/v") and path[2:3].isdigit():
@@ -100,8 +94,6 @@ class Router:
         raise self._refusal(path, noun, verb if slash else "", rest)
 
     def _refusal(self, path: str, noun: str, verb: str, rest: str) -> Exception:
-        if noun in _MISSING:
-            return NotSupported(f"{_MISSING[noun]} is not supported by wharfie")
         for method in ("GET", "POST", "PUT", "DELETE", "HEAD"):
             templated = (method, noun, verb) in self._verbs
             if (method, path) in self._exact or (rest and templated):

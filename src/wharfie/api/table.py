@@ -7,6 +7,7 @@ from wharfie.api.router import Route
 from wharfie.api.routes import (
     attaching,
     build,
+    buildkit,
     containers,
     execs,
     files,
@@ -36,6 +37,7 @@ def all_routes(backends: Backends) -> list[Route]:
         *registries.routes(backends.registries),
         *manifests.routes(backends.registries),
         *build.routes(backends.builds),
+        *buildkit.routes(backends.builds),
         *volumes.routes(backends.volumes),
         *networks.routes(backends.networks),
         *system.routes(backends.system, backends.builds),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from weakref import WeakValueDictionary
 
 from wharfie.build import contexts, mountarchives
@@ -17,7 +17,7 @@ from wharfie.build.keeping import Contexts
 from wharfie.build.options import Options
 from wharfie.build.progress import Reporter, Send
 from wharfie.build.running import Runner
-from wharfie.build.selecting import MOUNT, REGULAR, Record, Selection
+from wharfie.build.selecting import MOUNT, REGULAR, Chosen, Record
 from wharfie.build.shop import Resolve, Shop
 from wharfie.build.supply import Supply
 from wharfie.build.work import Work, full_name
@@ -61,22 +61,27 @@ class Builder:
         self, options: Options, supply: Supply, resolve: Resolve, registries: Registries, reporter: Reporter
     ) -> AsyncIterator[Work]:
         """One build's work; what it stands on stays until it is left."""
-        directory = self._store.layers.temporary("build")
         self._running += 1
         try:
-            with self._store.keeping():
+            with self._store.keeping(), self.place() as directory:
                 await asyncio.to_thread(_prepare, directory)
-                try:
-                    yield Work(
-                        self._shop(options, supply, resolve, registries, reporter, directory), self.exports
-                    )
-                finally:
-                    self._store.discard_paths(self._store.layers.hide_paths([directory]))
+                shop = self._shop(options, supply, resolve, registries, reporter, directory)
+                yield Work(shop, self.exports)
         finally:
             self._running -= 1
             if not self._running:
                 self.cache.in_use.clear()
                 spawn("keep the build cache to its budget", self.keep_to_budget())
+
+    @contextmanager
+    def place(self) -> Iterator[str]:
+        """A directory that is gone afterwards, or swept at the next start."""
+        directory = self._store.layers.temporary("build")
+        os.mkdir(directory, 0o711)
+        try:
+            yield directory
+        finally:
+            self._store.discard_paths(self._store.layers.hide_paths([directory]))
 
     def _shop(
         self,
@@ -174,7 +179,7 @@ class Builder:
             in_use=self.mounts.path(one) in self.mounts.users,
         )  # fmt: skip
 
-    async def prune(self, selection: Selection, *, all: bool, keep: int) -> tuple[list[str], int]:
+    async def prune(self, selection: Chosen, *, all: bool, keep: int) -> tuple[list[str], int]:
         """Forget what no running build stands on: keys that went, and bytes that were freed.
 
         ``keep``: bytes that may stay.
@@ -222,7 +227,6 @@ class Builder:
 
 
 def _prepare(directory: str) -> None:
-    os.mkdir(directory, 0o711)
     for name in ("context", "empty"):
         os.mkdir(f"{directory}/{name}", 0o755)
         os.chmod(f"{directory}/{name}", 0o755)

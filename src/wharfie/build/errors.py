@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from wharfie.errors import InvalidArgument, NotSupported
 
 
@@ -22,6 +24,22 @@ class BuildFailed(InvalidArgument):
         self.code = code
         self.line = line
         self.end = end or line
+
+    def at(self, line: int, end: int) -> BuildFailed:
+        """The same, at these lines."""
+        found = copy(self)
+        found.line, found.end = line, end
+        return found
+
+
+class CommandFailed(BuildFailed):
+    """The command of a ``RUN`` ended with another code than 0."""
+
+    def __init__(self, shown: str, code: int = 1) -> None:
+        super().__init__(f"The command '{shown}' returned a non-zero code: {code}", code=code)
+        self.args = (shown, code)
+        self.process = f'process "{shown}" did not complete successfully: exit code: {code}'
+        """The same in BuildKit's words."""
 
 
 class BuildNotSupported(NotSupported):

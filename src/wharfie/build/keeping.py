@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 from wharfie.build.arrival import Known
 from wharfie.errors import Conflict
@@ -35,6 +36,8 @@ class Kept:
     """Of what instructions took out of it, by the words that said what."""
     arrived: Known = field(default_factory=dict)
     """Of its large files."""
+    listing: Any = None
+    """What a client said is in it, by which it tells the next time what is different."""
 
 
 class Contexts:

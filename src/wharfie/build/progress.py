@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wharfie.build.errors import CommandFailed
 from wharfie.support.ids import short_id
 
 Send = Callable[[dict[str, Any]], None]
@@ -109,7 +110,8 @@ class StepReport:
         self._reporter.text(self.stage, f" ---> {short_id(identifier)}\n")
         self._reporter.event(step=self.id, done=True)
 
-    def failed(self, message: str) -> None:
+    def failed(self, error: Exception) -> None:
         """It went wrong."""
         self._reporter.flush(self.stage)
-        self._reporter.event(step=self.id, failed=message)
+        process = {"process": error.process} if isinstance(error, CommandFailed) else {}
+        self._reporter.event(step=self.id, failed=str(error), **process)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from wharfie.build.copystep import dress_root, finish, to_its_end
-from wharfie.build.errors import BuildFailed, BuildNotSupported
+from wharfie.build.errors import BuildFailed, BuildNotSupported, CommandFailed
 from wharfie.build.instructions import Mount, Run
 from wharfie.build.progress import StepReport
 from wharfie.build.runmounts import Mounts, Origin, Stubs
@@ -143,8 +143,7 @@ async def done(
                 await mounts.close()
             point("a step's command has ended")
             if code:
-                shown = " ".join(wanted.words)
-                raise BuildFailed(f"The command '{shown}' returned a non-zero code: {code}", code=code)
+                raise CommandFailed(" ".join(wanted.words), code)
 
             def collect() -> Layer | None:
                 stubs.remove(upper)

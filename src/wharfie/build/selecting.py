@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from wharfie.errors import InvalidArgument
 from wharfie.support.units import parse_duration
@@ -36,6 +37,17 @@ class Record:
     def mutable(self) -> bool:
         """Whether steps write to it."""
         return self.type == MOUNT
+
+
+class Chosen(Protocol):
+    """Which records somebody means, however it was said."""
+
+    @property
+    def any(self) -> bool:
+        """Whether something is left out at all."""
+
+    def matches(self, record: Record) -> bool:
+        """Whether a record is meant."""
 
 
 class Selection:

@@ -62,6 +62,8 @@ class Shop:
     """Of parts of the context, which does not change while it is kept."""
     arrived: Known = field(default_factory=dict)
     """Of large files of the context."""
+    reads: list[str] | None = None
+    """Paths of the context that instructions name; None: all of it may be read."""
 
     @property
     def latest(self) -> int | None:

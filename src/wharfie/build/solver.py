@@ -121,7 +121,7 @@ class Solver:
     async def _origin(self, name: str, before: int) -> StageState | str:
         """The tree that a ``--from`` names; empty: the context."""
         if not name:
-            return self._shop.context
+            return await self._shop.supply.files(self._shop)
         stage = self.graph.earlier(name, before)
         if stage is not None:
             return await self._finished(stage.index)

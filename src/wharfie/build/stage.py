@@ -55,6 +55,8 @@ class StageBuilder:
         shown = f"FROM {self._base}" + (f" AS {head.name}" if head.name else "")
         report = self._begin(head, shown)
         triggers = list(state.configuration.run.on_build or ())
+        if triggers:
+            self._shop.reads = None  # what they read of the context, nobody could know before
         state.configuration.run.on_build = None
         report.done(configs.image_id(state.document()))
         scope = Scope(self._given, list(state.configuration.run.env or ()), state.arguments)
@@ -88,7 +90,7 @@ class StageBuilder:
             else:
                 await self._configure(item, state, scope, report)
         except (WharfieError, OSError) as error:
-            report.failed(str(error))
+            report.failed(error)
             raise _located(error, item) from error
         report.done(configs.image_id(state.document()))
 
@@ -173,7 +175,7 @@ def _located(error: WharfieError | OSError, item: ins.Instruction) -> Exception:
     if isinstance(error, DockerfileError):
         return error
     if isinstance(error, BuildFailed):
-        return BuildFailed(error.message, code=error.code, line=first, end=last)
+        return error.at(first, last)
     if isinstance(error, WharfieError):
         return BuildFailed(error.message, line=first, end=last)
     name = f"{error.filename}: " if error.filename else ""

@@ -27,7 +27,10 @@ class Supply(Protocol):
     """One build's, whoever the client is."""
 
     async def context(self, shop: Shop) -> Kept:
-        """Have the context's files in ``shop.context``, a directory; what was read of it."""
+        """The Dockerfile, and what is to be left out of the context."""
+
+    async def files(self, shop: Shop) -> str:
+        """The context's files, which are in ``shop.context`` from then on."""
 
     def over(self, shop: Shop, kept: Kept) -> None:
         """The build has no use for the context any more."""
@@ -65,6 +68,10 @@ class Posted:
         return await in_thread(
             "read a context", lambda: read(shop.context, options.dockerfile, size, arrival)
         )
+
+    async def files(self, shop: Shop) -> str:
+        """They came with the Dockerfile."""
+        return shop.context
 
     def over(self, shop: Shop, kept: Kept) -> None:
         """Keep it for the next build where the client asks for that."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import AsyncExitStack
 
-from wharfie.build import lint
+from wharfie.build import lint, reads
 from wharfie.build.cacheimport import Imports
 from wharfie.build.errors import BuildFailed, DockerfileError
 from wharfie.build.exports import Exports
@@ -63,6 +63,7 @@ class Work:
         except DockerfileError as error:
             shop.reporter.event(source=_source(data), name=name, line=error.line, end=error.end)
             raise
+        shop.reads = reads.named(solver.wanted)
         self.findings = solver.check(kept.rules)
         shop.reporter.event(source=solver.file.source, name=name)
         _, fatal = lint.settings(solver.file.directives.get("check", ""))

@@ -116,7 +116,7 @@ async def test_a_fault_of_ours_is_500_and_logged(api: Api, caplog: pytest.LogCap
          "please upgrade your client to a newer version"),
         ("/nowhere", 404, "page not found"),
         ("/containers/a/b/json", 404, "page not found"),
-        ("/session", 501, "building images with BuildKit is not supported by wharfie"),
+        ("/session", 404, "method not allowed: /session takes POST"),
         ("/images/get", 400, "no image is named to save"),
         ("/images/get?names=nothing", 404, "No such image: nothing:latest"),
         ("/containers/x/resize", 404, "method not allowed: /containers/x/resize takes POST"),

@@ -6,9 +6,10 @@ import asyncio
 import binascii
 import hashlib
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from wharfie.api.backends import Filters, Progress
 from wharfie.build.bases import Bases, among
@@ -27,6 +28,9 @@ from wharfie.support.units import format_time
 from wharfie.wire.build import BuildInputs, BuildPrune, CacheRecord
 from wharfie.wire.registries import Descriptor
 
+if TYPE_CHECKING:
+    from wharfie.buildkit.serving import BuildKit
+
 _WAITING = 64
 
 
@@ -41,6 +45,7 @@ class BuildService:
         self._distribution = distribution
         self._events = events
         self._inputs: dict[str, BuildInputs] = {}
+        self._served: BuildKit | None = None
 
     async def build(self, options: Options, context: AsyncIterator[bytes] | None, progress: Progress) -> None:
         """``docker build``."""
@@ -52,7 +57,7 @@ class BuildService:
         identifier = await self._builder.build(options, supply, bases.resolve, bases, progress)
         for tag in options.tags if identifier else ():
             name = parse(tag).with_default_tag().familiar
-            self._events.emit("image", "tag", identifier, {"name": name})
+            self._tagged(identifier, name)
 
     def _with_inputs(self, options: Options) -> Options:
         found = self._inputs.pop(options.inputs, None)
@@ -67,6 +72,32 @@ class BuildService:
     async def upload(self, stream: AsyncIterator[bytes]) -> str:
         """A further context."""
         return await self._builder.upload(stream)
+
+    async def serve_grpc(self, fd: int, prefix: bytes) -> None:
+        """``POST /grpc``."""
+        await self._buildkit().serve(fd, prefix)
+
+    async def serve_session(
+        self, fd: int, prefix: bytes, key: str, shared_key: str, methods: Sequence[str]
+    ) -> None:
+        """``POST /session``."""
+        await self._buildkit().serve_session(fd, prefix, key, shared_key, methods)
+
+    def _buildkit(self) -> BuildKit:
+        """Made when the first client comes: gRPC is much to load."""
+        if self._served is None:
+            from wharfie.buildkit.engine import Engine
+            from wharfie.buildkit.serving import BuildKit
+
+            engine = Engine(self._store, self._builder, self._distribution, self._tagged, self._pruned)
+            self._served = BuildKit(engine)
+        return self._served
+
+    def _tagged(self, identifier: str, name: str) -> None:
+        self._events.emit("image", "tag", identifier, {"name": name})
+
+    def _pruned(self, freed: int) -> None:
+        self._events.emit("builder", "prune", "", {"reclaimed": str(freed)})
 
     def knows_context(self, key: str) -> bool:
         """Whether it is kept."""
@@ -115,7 +146,7 @@ class BuildService:
     async def prune(self, *, all: bool, keep: int, filters: Filters) -> BuildPrune:
         """``docker builder prune``."""
         gone, freed = await self._builder.prune(Selection(filters), all=all, keep=keep)
-        self._events.emit("builder", "prune", "", {"reclaimed": str(freed)})
+        self._pruned(freed)
         return BuildPrune(caches_deleted=gone or None, space_reclaimed=freed)
 
     async def usage(self, filters: Filters) -> list[CacheRecord]:
