@@ -54,9 +54,7 @@ def large(place: Path) -> None:
 @contextmanager
 def builders(state: Path) -> Iterator[dict[str, Builder]]:
     """All that are compared, running."""
-    plugins = state / "config" / "cli-plugins"
-    plugins.mkdir(parents=True)
-    (plugins / "docker-buildx").symlink_to(docker.PEERS / "libexec/docker/cli-plugins/docker-buildx")
+    docker.settings(state / "config")
     with (
         ours.engine(state / "ours", bridge="whm") as own,
         docker.dockerd(state / "peer", bridge="whpeer0") as host,
@@ -65,7 +63,8 @@ def builders(state: Path) -> Iterator[dict[str, Builder]]:
         classic = [docker.docker_cli(), "--config", str(state / "config")]
         yield {
             "wharfie": ([ours.WHARFIE, "-H", own.host], {}),
-            "docker CLI on wharfie": ([*classic, "-H", own.host], {"DOCKER_BUILDKIT": "0"}),
+            "docker CLI on wharfie, classic": ([*classic, "-H", own.host], {"DOCKER_BUILDKIT": "0"}),
+            "docker CLI on wharfie, BuildKit": ([*classic, "-H", own.host], {"DOCKER_BUILDKIT": "1"}),
             "Docker, classic": ([*classic, "-H", host], {"DOCKER_BUILDKIT": "0"}),
             "Docker, BuildKit": ([*classic, "-H", host], {"DOCKER_BUILDKIT": "1"}),
         }

@@ -58,3 +58,15 @@ def test_no_heavy_module_is_loaded(statement: str) -> None:
 def test_nothing_of_the_spawner_is_from_outside_the_standard_library() -> None:
     loaded = {name.partition(".")[0] for name in loaded_by("import wharfie.monitor.spawner")}
     assert not loaded - sys.stdlib_module_names - {"wharfie", "__main__"}
+
+
+def test_the_daemon_loads_what_buildkits_clients_need_with_the_first_of_them() -> None:
+    script = "import wharfie.daemon.main, wharfie.daemon.wiring, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(SOURCE)},
+    )
+    assert not {"h2", "hpack", "google.protobuf", "wharfie.buildkit"} & set(done.stdout.split())

@@ -24,11 +24,29 @@ def docker_cli() -> str:
 
 def docker_compose() -> str:
     """Compose v2, unmodified; fetched where it is missing."""
-    found = PEERS / "libexec" / "docker" / "cli-plugins" / "docker-compose"
+    return _plugin("docker-compose")
+
+
+def docker_buildx() -> str:
+    """The plugin that the docker command line builds with, unmodified; fetched where it is missing."""
+    return _plugin("docker-buildx")
+
+
+def _plugin(name: str) -> str:
+    found = PEERS / "libexec" / "docker" / "cli-plugins" / name
     if not found.exists():
         fetch = Path(__file__).resolve().parents[2] / "bench" / "peers.sh"
-        subprocess.run([str(fetch), "docker-compose"], check=True)
+        subprocess.run([str(fetch), name], check=True)
     return str(found)
+
+
+def settings(directory: Path) -> Path:
+    """A directory of the docker command line's settings, with both plugins."""
+    plugins = directory / "cli-plugins"
+    plugins.mkdir(parents=True)
+    for program in (docker_buildx(), docker_compose()):
+        (plugins / Path(program).name).symlink_to(program)
+    return directory
 
 
 @contextmanager

@@ -440,6 +440,10 @@ class System(Protocol):
     def version(self) -> system.Version:
         """Versions of it and its parts."""
 
+    @property
+    def builder_version(self) -> str:
+        """``1``: clients build by the classic protocol, ``2``: by BuildKit's, if they can."""
+
     async def disk_usage(self, kinds: Sequence[str]) -> system.DiskUsage:
         """What it takes on disk; all kinds when none is named."""
 

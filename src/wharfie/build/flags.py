@@ -107,8 +107,9 @@ def read(words: list[str], allowed: Allowed) -> Flags:
 
 def suggestion(word: str, known: list[str]) -> str:
     """`` (did you mean x?)`` where one is near enough."""
-    near = difflib.get_close_matches(word.lower(), [name.lower() for name in known], 1, 0.65)
-    return f" (did you mean {near[0]}?)" if near else ""
+    spelled = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), spelled, 1, 0.65)
+    return f" (did you mean {spelled[near[0]]}?)" if near else ""
 
 
 def fields(value: str, what: str) -> list[tuple[str, str, bool]]:

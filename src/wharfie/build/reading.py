@@ -59,7 +59,8 @@ def instruction(line: Line, escape: str) -> ins.Instruction:
     reader = READERS.get(line.word)
     if reader is None:
         raise DockerfileError(
-            f"unknown instruction: {line.spelled or line.word}" + suggestion(line.word, [*READERS])
+            f"unknown instruction: {line.spelled or line.word}"
+            + suggestion(line.word, [name.upper() for name in READERS])
         )
     allowed, function = reader
     given: list[str] = []

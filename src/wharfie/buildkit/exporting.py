@@ -1,4 +1,7 @@
-"""Where a build's results go: the store, a directory of the client's, an archive."""
+"""Where a build's results go: the store, a directory of the client's, an archive.
+
+Attributes that an exporter does not know mean nothing to it, as in BuildKit.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,6 @@ class ToStore:
         """Raises InvalidArgument, NotSupported."""
         self._names = [name.strip() for name in attributes.get("name", "").split(",") if name.strip()]
         self._full = [full_name(name) for name in self._names]
-        _refuse(attributes, "moby", {"name", "push", "unpack", "store", "dangling-name-prefix"})
 
     async def export(self, target: Target, outcomes: Sequence[Outcome]) -> dict[str, str]:
         """The image appears."""
@@ -79,8 +81,6 @@ class ToDirectory:
     title = "exporting to client directory"
 
     def __init__(self, attributes: Attributes) -> None:
-        """Raises NotSupported."""
-        _refuse(attributes, "local", {"dest", "platform-split"})
         self._split = attributes.get("platform-split", "")
 
     async def export(self, target: Target, outcomes: Sequence[Outcome]) -> dict[str, str]:
@@ -109,8 +109,7 @@ class ToArchive:
     title = "exporting to client tarball"
 
     def __init__(self, attributes: Attributes) -> None:
-        """Raises NotSupported."""
-        _refuse(attributes, "tar", {"dest"})
+        """None of them changes anything."""
 
     async def export(self, target: Target, outcomes: Sequence[Outcome]) -> dict[str, str]:
         """The archive goes to the client."""
@@ -140,12 +139,6 @@ def exporters(request: Any) -> list[Exporter]:
             raise NotSupported(f"exporter {kind} is not supported: it is one of {', '.join(_KINDS)}")
         found.append(_KINDS[kind](attributes))
     return found
-
-
-def _refuse(given: Attributes, kind: str, known: set[str]) -> None:
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise NotSupported(f"{unknown[0]}={given[unknown[0]]} is not supported by the exporter {kind}")
 
 
 @contextmanager

@@ -109,7 +109,9 @@ def import_of(kind: str, attributes: Mapping[str, str]) -> CacheSpec:
     if kind == "local":
         place = attributes.get("src", "local")
         return cachespec.imported({"type": kind, "key": place, **_picked(attributes, "tag", "digest")})
-    return cachespec.imported({"type": kind, **_picked(attributes, "ref")})
+    found = cachespec.imported({"type": kind, **_picked(attributes, "ref")})
+    # an image that is here already may have it inside: as Docker's BuildKit looks
+    return replace(found, kind="image") if kind == "registry" else found
 
 
 def export_of(kind: str, attributes: Mapping[str, str]) -> CacheSpec:

@@ -84,6 +84,8 @@ class Config:
     no_new_privileges: bool = False
     seccomp_profile: str = ""
     metrics_address: str = ""
+    buildkit: bool = True
+    """Clients are told that BuildKit's protocol is what to build with."""
     shutdown_timeout: int = 15
     ignored: tuple[str, ...] = ()
     """Keys of the configuration file that nothing is done for."""
@@ -168,6 +170,7 @@ def build(given: dict[str, Any], ignored: tuple[str, ...] = ()) -> Config:
         no_new_privileges=given.get("no-new-privileges", False),
         seccomp_profile=given.get("seccomp-profile", ""),
         metrics_address=_metrics_address(given.get("metrics-addr", "")),
+        buildkit=_feature(given, "buildkit"),
         shutdown_timeout=given.get("shutdown-timeout", 15),
         ignored=ignored,
     )
@@ -188,6 +191,16 @@ def _refuse_what_is_missing(given: dict[str, Any]) -> None:
         raise InvalidArgument(f"IPC mode {given['default-ipc-mode']!r} is not supported as a default")
     if given.get("default-cgroupns-mode", "private") not in ("private", "host"):
         raise InvalidArgument(f"the cgroup namespace mode {given['default-cgroupns-mode']!r} is invalid")
+
+
+def _feature(given: dict[str, Any], name: str) -> bool:
+    """A switch of ``features``, which is on by itself; others, which Docker has or had, do nothing here."""
+    value = given.get("features", {}).get(name, True)
+    if isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
+        return value.lower() in ("true", "1")
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"invalid feature {name}={value}: it is true or false")
+    return value
 
 
 def _address(text: str) -> str:

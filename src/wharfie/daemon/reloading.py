@@ -26,6 +26,7 @@ _WHEN_SET = {
     "insecure-registries": "insecure_registries",
     "registry-mirrors": "registry_mirrors",
     "shutdown-timeout": "shutdown_timeout",
+    "features": "buildkit",
 }
 _ALWAYS = ("max_concurrent_downloads", "max_concurrent_uploads", "max_download_attempts")
 

@@ -100,6 +100,7 @@ class RunningDaemon:
             labels=config.labels,
             insecure_registries=config.insecure_registries,
             registry_mirrors=config.registry_mirrors,
+            buildkit=config.buildkit,
         )
         told = {"name": socket.gethostname(), **reloading.attributes(config)}
         self.events.emit("daemon", "reload", self.system.id, told)
@@ -217,6 +218,7 @@ def _backends(
         proxies=(config.http_proxy, config.https_proxy, config.no_proxy),
         firewall="nftables" if config.iptables else "none",
         pools=tuple((str(base), size) for base, size in config.address_pools),
+        buildkit=config.buildkit,
         request_shutdown=daemon.ended.set,
     )
     distribution = daemon.distribution = Distribution(images, _registries(config))

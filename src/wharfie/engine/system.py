@@ -80,6 +80,8 @@ class SystemFacts:
     firewall: str = "nftables"
     pools: tuple[tuple[str, int], ...] = ()
     """Base and size of what networks' subnets are taken from, where that was configured."""
+    buildkit: bool = True
+    """Whether clients are to build by BuildKit's protocol."""
     request_shutdown: Callable[[], None] = lambda: None
 
 
@@ -110,6 +112,11 @@ class System:
     def id(self) -> str:
         """The installation's id."""
         return self._id
+
+    @property
+    def builder_version(self) -> str:
+        """Which of the two builders' protocols a client should prefer, as Docker numbers them."""
+        return "2" if self._facts.buildkit else "1"
 
     def version(self) -> Version:
         """``docker version``."""

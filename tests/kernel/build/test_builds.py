@@ -33,7 +33,7 @@ FAILURES = [
     ("FROM busybox\nUSER nosuchuser\nRUN id", 1, "unable to find user nosuchuser", 3),
     ("FROM busybox\nRUN --mount=type=secret,id=s,required cat /run/secrets/s", 1, "secret s: not found", 2),
     ("FROM busybox\nRUN --security=insecure id", 1, "security.insecure is not allowed", 2),
-    ("FROM busybox\nFRM x", 1, "unknown instruction: FRM (did you mean from?)", 2),
+    ("FROM busybox\nFRM x", 1, "unknown instruction: FRM (did you mean FROM?)", 2),
     ("FROM busybox\nADD http://127.0.0.1:1/x /", 1, "failed to fetch", 2),
 ]
 

@@ -499,6 +499,8 @@ class FakeBuilds:
 
 
 class FakeSystem:
+    builder_version = "2"
+
     def __init__(self) -> None:
         self.asked_to_end = False
 

@@ -129,7 +129,7 @@ async def test_paths_that_are_not_served(api: Api, path: str, status: int, messa
 
 async def test_ping_tells_the_versions_without_a_body_for_head(api: Api) -> None:
     status, headers, body = await api.ask("GET", "/_ping")
-    assert (status, body, headers["builder-version"]) == (200, b"OK", "1")
+    assert (status, body, headers["builder-version"]) == (200, b"OK", "2")
     status, headers, body = await api.ask("HEAD", "/_ping")
     assert (status, body, headers["content-length"]) == (200, b"", "2")
 

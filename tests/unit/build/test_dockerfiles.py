@@ -22,7 +22,7 @@ BAD = [
     ("RUN true", "dockerfile parse error on line 1: no build stage in current context"),
     ("ARG a=1\nRUN true", "dockerfile parse error on line 2: no build stage in current context"),
     ("FROM a\nFOO bar", "dockerfile parse error on line 2: unknown instruction: FOO"),
-    ("FROM a\nRUM x", "dockerfile parse error on line 2: unknown instruction: RUM (did you mean run?)"),
+    ("FROM a\nRUM x", "dockerfile parse error on line 2: unknown instruction: RUM (did you mean RUN?)"),
     ("FROM", "line 1: FROM requires either one or three arguments"),
     ("FROM a b", "line 1: FROM requires either one or three arguments"),
     ("FROM a as 1x", 'line 1: invalid name for build stage: "1x", name can\'t start with a number'),

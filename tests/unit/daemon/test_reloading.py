@@ -80,3 +80,16 @@ def test_the_event_has_docker_s_names_and_forms(tmp_path: Path) -> None:
     told = attributes(config)
     assert (told["debug"], told["labels"], told["registry-mirrors"]) == ("true", '["a=1"]', "[]")
     assert (told["live-restore"], told["max-concurrent-downloads"]) == ("true", "3")
+
+
+def test_the_builder_that_clients_are_told_of_can_be_chosen(tmp_path: Path) -> None:
+    config, words, path = begun(tmp_path, {"features": {"buildkit": False, "containerd-snapshotter": False}})
+    assert config.buildkit is False
+    path.write_text('{"features": {"buildkit": true}}')
+    assert reread(config, words).buildkit is True
+    assert load(["--config-file", str(path)]).buildkit is True
+    path.write_text("{}")
+    assert load(["--config-file", str(path), "--feature", "buildkit=false"]).buildkit is False
+    path.write_text('{"features": {"buildkit": "perhaps"}}')
+    with pytest.raises(InvalidArgument, match="invalid feature buildkit=perhaps"):
+        load(["--config-file", str(path)])

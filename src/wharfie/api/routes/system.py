@@ -11,7 +11,6 @@ from wharfie.api.call import Call
 from wharfie.api.router import Route
 
 _PING = {
-    "Builder-Version": "1",
     "Cache-Control": "no-cache, no-store, must-revalidate",
     "Pragma": "no-cache",
     "Swarm": "inactive",
@@ -23,7 +22,7 @@ def routes(system: System, builds: Builds) -> list[Route]:
     """Docker's paths for the daemon, and ``/wharfie/shutdown``."""
 
     async def ping(call: Call) -> Answer:
-        return Answer(200, b"OK", headers=dict(_PING))
+        return Answer(200, b"OK", headers={"Builder-Version": system.builder_version, **_PING})
 
     async def info(call: Call) -> Answer:
         return json_answer(versions.older(call, system.info(), versions.INFO))
