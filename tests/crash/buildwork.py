@@ -15,6 +15,7 @@ from wharfie.build.cachespec import CacheSpec
 from wharfie.build.options import Options
 from wharfie.build.running import Output, Step
 from wharfie.build.selecting import Selection
+from wharfie.build.supply import Posted
 from wharfie.errors import WharfieError
 from wharfie.images.image import Image
 from wharfie.images.platform import Platform
@@ -85,7 +86,8 @@ class Work(storework.Work):
         messages: list[dict[str, Any]] = []
         options = Options(tags=["built:1"], epoch=storework.EPOCH, **more)
         stream = storework.pieces(registries.layer(CONTEXT))
-        await self.builder.build(options, stream, resolve, Nowhere(), messages.append)
+        supply = Posted(options, stream, self.builder.contexts)
+        await self.builder.build(options, supply, resolve, Nowhere(), messages.append)
         self.cached = sum("Using cache" in message.get("stream", "") for message in messages)
 
     async def squashed(self, argument: str) -> None:
