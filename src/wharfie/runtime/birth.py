@@ -28,11 +28,18 @@ if TYPE_CHECKING:
     from wharfie.runtime.sources import Sources
 
 
-def give_birth(child: Callable[[], object], flags: int, sources: Sources, entry: Entry) -> tuple[int, int]:
-    """Run ``child``, not dumpable, in new namespaces (``flags``) and those to join; (pid, pidfd) of it."""
-    credentials.set_dumpable(False)
+def give_birth(
+    child: Callable[[], object], flags: int, sources: Sources, entry: Entry, *, unprivileged: bool = False
+) -> tuple[int, int]:
+    """Run ``child`` in new namespaces (``flags``) and those to join; (pid, pidfd) of it.
+
+    It is not dumpable, unless it has a new user namespace of an ``unprivileged`` caller, who could not write
+    the id maps then.
+    """
+    if not (unprivileged and flags & process.CLONE_NEWUSER):
+        credentials.set_dumpable(False)
     if sources.user_namespace >= 0:
-        return _through_stand_in(child, flags, sources, entry)
+        return _through_stand_in(child, flags, sources, entry, unprivileged=unprivileged)
     if sources.pid_namespace < 0:
         return process.fork_into(child, flags, cgroup=entry.clone_fd)
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -48,7 +55,7 @@ def give_birth(child: Callable[[], object], flags: int, sources: Sources, entry:
 
 
 def _through_stand_in(
-    child: Callable[[], object], flags: int, sources: Sources, entry: Entry
+    child: Callable[[], object], flags: int, sources: Sources, entry: Entry, *, unprivileged: bool
 ) -> tuple[int, int]:
     outer, inner = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     stand_in = -1
@@ -57,7 +64,7 @@ def _through_stand_in(
 
             def work() -> None:
                 outer.close()
-                _stand_in(child, flags, sources, entry, inner)
+                _stand_in(child, flags, sources, entry, inner, first=unprivileged)
 
             _, stand_in = process.fork_into(work, cgroup=entry.clone_fd)
         finally:
@@ -75,19 +82,31 @@ def _through_stand_in(
 
 
 def _stand_in(
-    child: Callable[[], object], flags: int, sources: Sources, entry: Entry, sock: _socket.socket
+    child: Callable[[], object],
+    flags: int,
+    sources: Sources,
+    entry: Entry,
+    sock: _socket.socket,
+    *,
+    first: bool,
 ) -> None:
+    """``first``: the user namespace comes before the others, over which only it gives any right."""
     doing = "entering the container's cgroup"
     try:
         entry.enter()
+        if first:
+            doing = "joining the user namespace"
+            process.setns(sources.user_namespace, process.CLONE_NEWUSER)
+            credentials.set_dumpable(False)
         doing = "joining namespaces"
         for fd, kind in sources.spaces:
             process.setns(fd, kind)
         if sources.pid_namespace >= 0:
             process.setns(sources.pid_namespace, process.CLONE_NEWPID)
-        doing = "joining the user namespace"
-        process.setns(sources.user_namespace, process.CLONE_NEWUSER)
-        credentials.set_dumpable(False)
+        if not first:
+            doing = "joining the user namespace"
+            process.setns(sources.user_namespace, process.CLONE_NEWUSER)
+            credentials.set_dumpable(False)
         doing = "making the container's process"
         # a sibling of ours: the caller's child, or that of the caller's parent as asked
         born = process.fork_into(child, flags | process.CLONE_PARENT)

@@ -12,7 +12,7 @@ import sys
 from wharfie.errors import InvalidArgument, WharfieError
 from wharfie.runtime import log, options
 from wharfie.runtime.launch import LaunchError
-from wharfie.runtime.state import Store, default_root
+from wharfie.runtime.state import Store, default_root, in_user_namespace
 from wharfie.runtime.sync import describe
 
 TYPE_CHECKING = False
@@ -100,7 +100,8 @@ def _dispatch(
             interpreter.ensure_read_only(words)
         root = settings.get("root") or default_root()
         found["systemd"] = bool(settings.get("systemd-cgroup"))
-        found["unprivileged"] = os.geteuid() != 0 if rootless == "auto" else rootless == "true"
+        found["lenient"] = None if rootless == "auto" else rootless == "true"
+        found["unprivileged"] = os.geteuid() != 0 or in_user_namespace()
         found["criu"] = settings.get("criu") or "criu"
         return _command(name)(Store(os.path.abspath(root)), found, positional)
     except LaunchError as error:

@@ -69,12 +69,17 @@ def new_record(store: Store, name: str, bundle: str, spec: dict[str, Any], optio
     fraction = f"{time.time_ns() % 10**9:09d}".rstrip("0")
     created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + (f".{fraction}Z" if fraction else "Z")
     linux = spec.get("linux") or {}
+    rootless = options["unprivileged"] if options["lenient"] is None else options["lenient"]
     cgroup, unit = linux.get("cgroupsPath") or "", ""
     if options["systemd"]:
         from wharfie.runtime.cgroups import systemd
 
         slice_, scope = systemd.parse(cgroup, name)
         cgroup, unit = systemd.path_of(slice_, scope), f"{slice_} {scope}"
+    elif rootless and not cgroup:
+        from wharfie.runtime.cgroups.rootless import default_path  # for those who are not root
+
+        cgroup = default_path(name)
     return Record(
         store.directory(name),
         name,
@@ -83,7 +88,7 @@ def new_record(store: Store, name: str, bundle: str, spec: dict[str, Any], optio
         cgroup=cgroup or f"/{name}",
         spec=spec,
         systemd=unit,
-        rootless=options["unprivileged"],
+        rootless=rootless,
     )
 
 
@@ -102,6 +107,8 @@ def _create(record: Record, options: dict[str, Any]) -> Container:
             keyring=not options.get("no-new-keyring"),
             preserve_fds=handover.preserved(options),
             unit=record.unit(),
+            unprivileged=options["unprivileged"],
+            whatever_cgroup=record.whatever_cgroup,
             console_size=_own_size(record.spec, options),
         )
         container = create(launch, start=False, meanwhile=lambda _: _prepare_the_rest(record))

@@ -40,6 +40,7 @@ def do_exec(store: Store, options: dict[str, Any], words: list[str]) -> int:
         spec=record.spec,
         bundle=record.bundle,
         below=_groups(options.get("cgroup") or []),
+        group=record.open_cgroup() if record.rootless else None,
     )
     made = exec_process(
         target,

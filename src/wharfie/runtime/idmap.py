@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 
 def write_maps(pid: int, uids: list[dict[str, int]], gids: list[dict[str, int]]) -> None:
     """Write the id maps of a process's new user namespace (user_namespaces(7)); raises OSError."""
-    for name, mappings in (("uid_map", uids), ("gid_map", gids)):
-        lines = [f"{item['containerID']} {item['hostID']} {item['size']}\n" for item in mappings]
-        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, "".join(lines).encode())
-        finally:
-            os.close(fd)
+    write_map(pid, "uid", uids)
+    write_map(pid, "gid", gids)
+
+
+def write_map(pid: int, kind: str, mappings: list[dict[str, int]]) -> None:
+    """Write one of them, "uid" or "gid"; raises OSError."""
+    lines = [f"{item['containerID']} {item['hostID']} {item['size']}\n" for item in mappings]
+    write_file(f"/proc/{pid}/{kind}_map", "".join(lines))
+
+
+def write_file(path: str, text: str) -> None:
+    """Write a file of procfs, which takes all in one call; raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
 
 
 def user_namespace(uids: list[dict[str, int]], gids: list[dict[str, int]]) -> int:

@@ -48,9 +48,12 @@ def run(plan: Plan, sources: Sources, entry: Entry, cgroups: list[tuple[str, int
 def _run(
     plan: Plan, sources: Sources, entry: Entry, cgroups: list[tuple[str, int]], channel: Channel
 ) -> None:
-    credentials.set_dumpable(False)
+    if not plan.unprivileged:
+        credentials.set_dumpable(False)
     channel.doing = "entering the container's cgroup"
     entry.enter()
+    if plan.begin is not None:
+        cgroups = plan.begin(plan, sources, channel)
     _join_namespaces(plan, sources, channel)
     if plan.process.oom_score_adj is not None and not plan.user_namespace:
         channel.doing = "setting oom_score_adj"
@@ -58,13 +61,13 @@ def _run(
     channel.doing = "attaching the container's root"
     tree = rootfs.attach_root(plan, sources.rootfs)
     if plan.user_namespace:
-        if plan.clone_flags & process.CLONE_NEWUSER:
+        if plan.clone_flags & process.CLONE_NEWUSER and not plan.unprivileged:
             channel.wait(MAPPED)
-        os.setgroups([])
+        setup.drop_groups(may_fail=plan.unprivileged)
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
         credentials.set_dumpable(False)
-    _build(plan, tree, cgroups, channel, bind_devices=plan.user_namespace)
+    _build(plan, tree, cgroups, channel, bind_devices=plan.user_namespace or plan.unprivileged)
     if plan.new_network or plan.network is not None:
         channel.doing = "configuring the container's network"
         _configure_network(plan, channel)
@@ -185,6 +188,9 @@ def _become(plan: Plan, console: Console | None, channel: Channel) -> None:
         # while the creator is still there to take its descriptor
         plan.process.listener.load(plan.process, channel)
     if plan.gate >= 0:
+        if plan.unprivileged:
+            # its user's exec must be able to join it; it has no more than its program will have by now
+            credentials.set_dumpable(True)
         channel.tell({"ready": True})
         channel.alone = True
         if os.read(plan.gate, 1) != b"s":

@@ -21,6 +21,7 @@ from wharfie.linux.fd import close_all
 from wharfie.runtime import setup, sync
 from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.runtime.console import Console
+from wharfie.runtime.idmap import write_file
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.processplan import ProcessPlan, own_bounding_set
 from wharfie.runtime.sync import describe
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from wharfie.runtime.cgroups.base import Cgroup
     from wharfie.runtime.cgroups.entry import Entry
 
 
 class Target:
     """The container to join: its first process, its cgroup's path, and the spec it was created with."""
 
-    __slots__ = ("below", "bundle", "cgroup", "id", "pid", "pidfd", "spec")
+    __slots__ = ("below", "bundle", "cgroup", "group", "id", "pid", "pidfd", "spec")
 
     def __init__(
         self,
@@ -48,8 +50,11 @@ class Target:
         spec: dict[str, Any],
         bundle: str = "",
         below: dict[str, str] | None = None,
+        group: Cgroup | None = None,
     ) -> None:
         self.id = id
+        self.group = group
+        """Its control group, where that is not simply the one at the path."""
         self.below = below or {}
         """Paths below the cgroup to be in instead, by controller, "" for all."""
         self.bundle = bundle
@@ -111,7 +116,7 @@ def exec_process(
     if console_size is not None:
         plan.size = console_size
     try:
-        entry = open_cgroup(target.cgroup).entry(target.pid, target.below)
+        entry = (target.group or open_cgroup(target.cgroup)).entry(target.pid, target.below)
     except WharfieError as error:
         raise LaunchError(error.message) from None
     return _fork(target, plan, flags, entry)
@@ -213,9 +218,7 @@ def _stand_in(target: Target, plan: ProcessPlan, flags: int, entry: Entry, chann
     entry.enter()
     if plan.oom_score_adj is not None:
         channel.doing = "setting oom_score_adj"
-        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-        os.write(fd, str(plan.oom_score_adj).encode())
-        os.close(fd)
+        _adjust_oom_score(str(plan.oom_score_adj))
     if plan.label is not None:
         # while this is the host's /proc: what a fork hands on, the next execve takes
         channel.doing = f"setting the security label {plan.label[1]!r}"
@@ -242,6 +245,18 @@ def _stand_in(target: Target, plan: ProcessPlan, flags: int, entry: Entry, chann
     born = process.fork_into(lambda: _guard(channel, lambda: _become(plan, channel)), process.CLONE_PARENT)
     channel.tell({"born": born[0]}, born[1:])
     os._exit(0)
+
+
+def _adjust_oom_score(value: str) -> None:
+    try:
+        write_file("/proc/self/oom_score_adj", value)
+    except PermissionError:
+        # the files of a process that is not dumpable are root's (proc(5)); no container sees this one yet
+        credentials.set_dumpable(True)
+        try:
+            write_file("/proc/self/oom_score_adj", value)
+        finally:
+            credentials.set_dumpable(False)
 
 
 def _close_but(plan: ProcessPlan, channel: sync.Channel) -> None:

@@ -69,6 +69,8 @@ class Launch:
         "stdio",
         "trees",
         "unit",
+        "unprivileged",
+        "whatever_cgroup",
     )
 
     def __init__(
@@ -91,6 +93,8 @@ class Launch:
         sibling: bool = False,
         unit: Unit | None = None,
         trees: dict[str, int] | None = None,
+        unprivileged: bool = False,
+        whatever_cgroup: bool = False,
     ) -> None:
         self.id = id
         self.spec = spec
@@ -110,5 +114,9 @@ class Launch:
         self.unit = unit
         """Where systemd makes the control group: what it is a scope of."""
         self.trees = trees or {}
+        self.unprivileged = unprivileged
+        """The creator is not the host's root: what it cannot open the container's process does (rootless)."""
+        self.whatever_cgroup = whatever_cgroup
+        """The container may have a control group in some hierarchies only, or none."""
         self.sibling = sibling
         """The container's first process becomes a child of the creator's parent, not of the creator."""

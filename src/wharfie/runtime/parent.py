@@ -144,16 +144,23 @@ def create(launch: Launch, *, start: bool, meanwhile: Callable[[Container], None
     plan = Plan(launch, own_bounding_set())
     if not start and plan.gate < 0:
         plan.gate = init.WAIT
+    if plan.unprivileged:
+        from wharfie.runtime import rootless  # for those who are not root
+
+        rootless.check(plan)
+        plan.begin = rootless.begin
     named = (launch.spec.get("linux") or {}).get("cgroupsPath")
     try:
-        cgroup = open_cgroup(launch.cgroup or named or f"/{launch.id}")
+        cgroup = _cgroup_of(launch, named)
     except WharfieError as error:
         raise LaunchError(error.message) from None
     if plan.network is not None:
         plan.network.prepare()
     sources = open_sources(plan)
     try:
-        create_cgroup(cgroup, launch)
+        cgroup = create_cgroup(cgroup, launch)
+        if plan.unprivileged:
+            plan.cgroup_places = rootless.cgroup_places(plan, cgroup)
         container = Container(plan, launch.spec, cgroup)
         container.unit = launch.unit
         container.sibling = launch.sibling
@@ -169,6 +176,15 @@ def create(launch: Launch, *, start: bool, meanwhile: Callable[[Container], None
     return container
 
 
+def _cgroup_of(launch: Launch, named: str | None) -> Cgroup:
+    path = launch.cgroup or named or f"/{launch.id}"
+    if launch.whatever_cgroup:
+        from wharfie.runtime.cgroups.rootless import NoCgroup  # for those who are not root
+
+        return NoCgroup(path, 0)
+    return open_cgroup(path)
+
+
 def _compile_seccomp(launch: Launch) -> None:
     profile = (launch.spec.get("linux") or {}).get("seccomp")
     if launch.seccomp is None and profile:
@@ -178,10 +194,17 @@ def _compile_seccomp(launch: Launch) -> None:
         launch.seccomp = compile_program(profile)
 
 
-def create_cgroup(cgroup: Cgroup, launch: Launch) -> None:
-    """Make the container's control group, by systemd where it is a unit's; raises LaunchError."""
+def create_cgroup(cgroup: Cgroup, launch: Launch) -> Cgroup:
+    """Make the container's control group, by systemd where it is a unit's; raises LaunchError.
+
+    Returns the one that could be made.
+    """
     resources = (launch.spec.get("linux") or {}).get("resources") or {}
     try:
+        if launch.whatever_cgroup:
+            from wharfie.runtime.cgroups import rootless  # for those who are not root
+
+            return rootless.create(cgroup.path, resources)
         if launch.unit is not None:
             launch.unit.start(launch.id, resources)
         cgroup.create(resources, adopt=launch.unit is not None)
@@ -189,6 +212,7 @@ def create_cgroup(cgroup: Cgroup, launch: Launch) -> None:
         if launch.unit is not None:
             launch.unit.settle()
         raise LaunchError(error.message) from None
+    return cgroup
 
 
 def hierarchies(cgroup: Cgroup) -> list[tuple[str, str]]:
@@ -228,7 +252,7 @@ def _launch(
     channel, inner = sync.pair()
     try:
         try:
-            trees = cgroup_trees(plan, container.cgroup, sources)
+            trees = [] if plan.unprivileged else cgroup_trees(plan, container.cgroup, sources)
 
             def child() -> None:
                 channel.close()
@@ -237,7 +261,9 @@ def _launch(
             flags = plan.clone_flags & ~process.CLONE_NEWTIME
             if container.sibling:
                 flags |= process.CLONE_PARENT
-            container.pid, container.pidfd = give_birth(child, flags, sources, entry)
+            container.pid, container.pidfd = give_birth(
+                child, flags, sources, entry, unprivileged=plan.unprivileged
+            )
         finally:
             inner.close()
             entry.close()
@@ -262,6 +288,10 @@ def _launch(
     except OSError as error:
         if container.pid and error.errno in (errno.ENOENT, errno.ESRCH):
             _hear(channel, container, until="end")
+        if plan.unprivileged and not container.pid:
+            from wharfie.runtime import rootless
+
+            raise LaunchError(rootless.without_namespace(error)) from None
         raise LaunchError(f"creating the container's process failed: {describe(error)}") from None
     finally:
         if container._channel is None:
@@ -278,11 +308,16 @@ def _mounts_of(pid: int) -> int:
 
 def _assist(plan: Plan, pid: int, channel: sync.Channel) -> None:
     """Do for the child what only the host can: id maps and network interfaces."""
-    if plan.clone_flags & process.CLONE_NEWUSER:
-        idmap.write_maps(pid, plan.uid_mappings, plan.gid_mappings)
-        channel.go(sync.MAPPED)
     if plan.user_namespace and plan.process.oom_score_adj is not None:
         _adjust_oom_score(pid, plan.process.oom_score_adj)
+    if plan.clone_flags & process.CLONE_NEWUSER:
+        if plan.unprivileged:
+            from wharfie.runtime import rootless
+
+            rootless.write_maps(pid, plan.uid_mappings, plan.gid_mappings)
+        else:
+            idmap.write_maps(pid, plan.uid_mappings, plan.gid_mappings)
+        channel.go(sync.MAPPED)
     if plan.network is None:
         return
     plan.network.make(pid)
@@ -291,13 +326,12 @@ def _assist(plan: Plan, pid: int, channel: sync.Channel) -> None:
 
 def _adjust_oom_score(pid: int, value: int) -> None:
     """From outside: in a user namespace CAP_SYS_RESOURCE counts for nothing (proc(5))."""
-    fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(fd, str(value).encode())
-    except OSError as error:
-        raise LaunchError(f"error setting oom_score_adj: {describe(error)}") from None
-    finally:
-        os.close(fd)
+        idmap.write_file(f"/proc/{pid}/oom_score_adj", str(value))
+    except PermissionError as error:
+        raise LaunchError(
+            f"error setting oom_score_adj: {describe(OSError(error.errno, error.strerror))}"
+        ) from None
 
 
 def _hear(channel: sync.Channel, container: Container, until: str) -> bool:

@@ -17,10 +17,13 @@ from wharfie.spec.mounts import PROPAGATION, Options, parse_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from wharfie.runtime.launch import Launch
     from wharfie.runtime.network import Network
+    from wharfie.runtime.sources import Sources
+    from wharfie.runtime.sync import Channel
 
 _UNLABELLED = frozenset(("bind", "proc", "sysfs", "cgroup", "cgroup2"))
 INIT_PROGRAM = "/sbin/docker-init"
@@ -60,7 +63,9 @@ class Plan:
     """All of a container."""
 
     __slots__ = (
+        "begin",
         "cgroup_namespace",
+        "cgroup_places",
         "clone_flags",
         "devices",
         "domainname",
@@ -86,6 +91,7 @@ class Plan:
         "sysctls",
         "time_offsets",
         "uid_mappings",
+        "unprivileged",
         "user_namespace",
     )
 
@@ -96,6 +102,10 @@ class Plan:
         self.id = launch.id
         self.pivot = launch.pivot
         self.gate = launch.gate
+        self.unprivileged = launch.unprivileged
+        self.begin: Callable[[Plan, Sources, Channel], list[tuple[str, int]]] | None = None
+        """What an unprivileged container's process does first (rootless)."""
+        self.cgroup_places: list[tuple[str, str]] = []
         self.rootfs = _rootfs(launch)
         self.root_path = self._root_path(launch)
         self.readonly_rootfs = bool((spec.get("root") or {}).get("readonly"))
@@ -103,8 +113,8 @@ class Plan:
         self._read_namespaces(linux)
         self.uid_mappings: list[dict[str, int]] = linux.get("uidMappings") or []
         self.gid_mappings: list[dict[str, int]] = linux.get("gidMappings") or []
-        if self.clone_flags & process.CLONE_NEWUSER and not (self.uid_mappings and self.gid_mappings):
-            raise LaunchError("a new user namespace needs uid and gid mappings")
+        if self.clone_flags & process.CLONE_NEWUSER:
+            self._check_mappings()
         if self.user_namespace:
             own_bounding = (1 << 41) - 1
         self.hostname: str = spec.get("hostname") or ""
@@ -141,6 +151,13 @@ class Plan:
             raise LaunchError("the container has no root directory: root.path is empty")
         # mounted by its name, which must not be a link then
         return os.path.realpath(os.path.join(launch.bundle, path))
+
+    def _check_mappings(self) -> None:
+        if not (self.uid_mappings and self.gid_mappings):
+            raise LaunchError("a new user namespace needs uid and gid mappings")
+        for field, mappings in (("uidMappings", self.uid_mappings), ("gidMappings", self.gid_mappings)):
+            if not any(item["containerID"] == 0 and item["size"] for item in mappings):
+                raise LaunchError(f"linux.{field} must map id 0, for a container is built as its root")
 
     def _check_names(self) -> None:
         own = self.clone_flags & process.CLONE_NEWUTS or any(f == process.CLONE_NEWUTS for _, f in self.joins)

@@ -225,8 +225,8 @@ def _mount_cgroup(tree: Tree, step: MountStep, cgroups: list[tuple[str, int]]) -
     place = path.make_directories(tree.root, step.target)
     _refuse_inside_proc(step, place)
     attributes = step.options.set & ~ATTR_RDONLY
-    if not cgroups:
-        made = mount.new_filesystem("cgroup2", (("source", "cgroup"),), step.options.set)
+    if not cgroups or not cgroups[0][0]:
+        made = _cgroup2(step, cgroups)
         mount.move_mount(made, place)
     else:
         made = mount.new_filesystem("tmpfs", (("source", "tmpfs"), ("mode", "755")), attributes)
@@ -240,6 +240,18 @@ def _mount_cgroup(tree: Tree, step: MountStep, cgroups: list[tuple[str, int]]) -
             mount.mount_setattr(made, flags=AT_EMPTY_PATH | AT_RECURSIVE, set_=ATTR_RDONLY)
     os.close(place)
     os.close(made)
+
+
+def _cgroup2(step: MountStep, instead: list[tuple[str, int]]) -> int:
+    """A mount of version 2; where only the host's root may make one ``instead``, the directory itself."""
+    try:
+        return mount.new_filesystem("cgroup2", (("source", "cgroup"),), step.options.set)
+    except OSError as error:
+        if not instead or error.errno not in (errno.EPERM, errno.EBUSY):
+            raise
+    tree = instead[0][1]
+    mount.mount_setattr(tree, set_=step.options.set)
+    return tree
 
 
 def mask_paths(tree: Tree, masked: list[str], readonly: list[str]) -> None:

@@ -102,16 +102,38 @@ def _give_streams(uid: int) -> None:
                 raise
 
 
-def _change_user(plan: ProcessPlan) -> None:
+def drop_groups(*, may_fail: bool) -> None:
+    """Leave all supplementary groups; raises PermissionError unless it ``may_fail``."""
     try:
-        os.setgroups(plan.groups)
+        os.setgroups([])
     except PermissionError:
-        # setgroups(2) is denied in a user namespace that an unprivileged user made (user_namespaces(7))
-        if plan.groups:
+        # denied in a user namespace that an unprivileged user made (user_namespaces(7))
+        if not may_fail:
             raise
-    os.setresgid(plan.gid, plan.gid, plan.gid)
-    credentials.set_keep_capabilities()
-    os.setresuid(plan.uid, plan.uid, plan.uid)
+
+
+def _change_user(plan: ProcessPlan) -> None:
+    doing = "additional group"
+    try:
+        try:
+            os.setgroups(plan.groups)
+        except PermissionError:
+            # as in drop_groups
+            if plan.groups:
+                raise LaunchError(
+                    "unable to setup user: cannot set any additional groups in a rootless container"
+                ) from None
+        doing = "gid"
+        os.setresgid(plan.gid, plan.gid, plan.gid)
+        credentials.set_keep_capabilities()
+        doing = "uid"
+        os.setresuid(plan.uid, plan.uid, plan.uid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise LaunchError(
+            f"unable to setup user: cannot set {doing} to unmapped user in user namespace"
+        ) from None
 
 
 def enter_directory(plan: ProcessPlan, root: int) -> None:

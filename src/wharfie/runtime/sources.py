@@ -40,7 +40,7 @@ _many_layers = True
 class Sources:
     """Opened sources, closed in the parent after the clone."""
 
-    __slots__ = ("_opened", "pid_namespace", "rootfs", "spaces", "user_namespace")
+    __slots__ = ("_opened", "mount_namespace", "pid_namespace", "rootfs", "spaces", "user_namespace")
 
     def __init__(self) -> None:
         self._opened: list[int] = []
@@ -48,6 +48,8 @@ class Sources:
         """A detached mount; -1 where the child must mount the overlay the old way."""
         self.pid_namespace = -1
         self.user_namespace = -1
+        self.mount_namespace = -1
+        """One to join after the trees are open, where the child opens them."""
         self.spaces: list[tuple[int, int]] = []
         """Further namespaces to join: (descriptor, kind)."""
 
@@ -68,17 +70,23 @@ def open_sources(plan: Plan) -> Sources:
     sources = Sources()
     try:
         _open_namespaces(plan, sources)
-        _open_binds(plan, sources)
-        if plan.rootfs is None:
-            sources.rootfs = sources.keep(_open_rootfs(plan.root_path))
-        else:
-            sources.rootfs = _mapped(plan) if plan.clone_flags & CLONE_NEWUSER else overlay(plan.rootfs)
-            if sources.rootfs >= 0:
-                sources.keep(sources.rootfs)
+        if not plan.unprivileged:  # else the child does it (rootless)
+            open_trees(plan, sources)
     except BaseException:
         sources.close()
         raise
     return sources
+
+
+def open_trees(plan: Plan, sources: Sources) -> None:
+    """Open the root and the sources of binds; raises LaunchError."""
+    _open_binds(plan, sources)
+    if plan.rootfs is None:
+        sources.rootfs = sources.keep(_open_rootfs(plan.root_path))
+    else:
+        sources.rootfs = _mapped(plan) if plan.clone_flags & CLONE_NEWUSER else overlay(plan.rootfs)
+        if sources.rootfs >= 0:
+            sources.keep(sources.rootfs)
 
 
 def _open_namespaces(plan: Plan, sources: Sources) -> None:
@@ -92,6 +100,8 @@ def _open_namespaces(plan: Plan, sources: Sources) -> None:
             sources.pid_namespace = fd
         elif flag == CLONE_NEWUSER:
             sources.user_namespace = fd
+        elif flag == CLONE_NEWNS and plan.unprivileged:
+            sources.mount_namespace = fd
         else:
             sources.spaces.append((fd, flag))
 

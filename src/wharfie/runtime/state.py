@@ -38,13 +38,26 @@ _KINDS = {
     "NEWUTS": "uts", "NEWUSER": "user", "NEWCGROUP": "cgroup", "NEWTIME": "time",
 }  # fmt: skip
 _LIMIT = 1 << 24
+_FIRST = 0xEFFFFFFD
+"""The kernel's own number of the first user namespace (PROC_USER_INIT_INO)."""
 
 
 def default_root() -> str:
     """Where containers are remembered without --root."""
-    if os.geteuid() and os.environ.get("XDG_RUNTIME_DIR"):
-        return f"{os.environ['XDG_RUNTIME_DIR']}/wharfie-runtime"
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    # as runc: root's own is for users, but who is root in a user namespace alone has nothing else
+    if own and (os.geteuid() or (os.environ.get("USER") != "root" and in_user_namespace())):
+        root = f"{own}/wharfie-runtime"
+        os.makedirs(root, 0o700, exist_ok=True)
+        # what has no sticky bit there may be cleared away (XDG Base Directory Specification)
+        os.chmod(root, 0o1700)
+        return root
     return "/run/wharfie-runtime"
+
+
+def in_user_namespace() -> bool:
+    """Whether this process is in another user namespace than the machine's first."""
+    return os.stat("/proc/self/ns/user").st_ino != _FIRST
 
 
 class Record:
@@ -145,8 +158,17 @@ class Record:
         """The absolute path of its root."""
         return os.path.join(self.bundle, (self.spec.get("root") or {}).get("path") or "")
 
+    @property
+    def whatever_cgroup(self) -> bool:
+        """Whether it may have a control group in some hierarchies only, or none."""
+        return self.rootless and not self.systemd and not (self.spec.get("linux") or {}).get("cgroupsPath")
+
     def open_cgroup(self) -> Cgroup:
         """The container's cgroup."""
+        if self.whatever_cgroup:
+            from wharfie.runtime.cgroups import rootless  # for those who are not root
+
+            return rootless.find(self.cgroup, os.stat(self.directory).st_uid, self.pid)
         return open_cgroup(self.cgroup)
 
     def unit(self) -> Unit | None:

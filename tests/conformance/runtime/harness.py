@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -161,9 +161,14 @@ def make_root(root: Path) -> None:
         os.symlink("busybox", root / "bin" / name)
 
 
-def play(runtime: Runtime, case: Case, directory: Path) -> None:
-    """Play a case; raises Wrong where the runtime does not do what it says."""
+def play(runtime: Runtime, case: Case, directory: Path, become: Callable[[], Runtime] | None = None) -> None:
+    """Play a case; raises Wrong where the runtime does not do what it says.
+
+    ``become`` gives the runtime as somebody else starts it, once the bundle is there.
+    """
     bundle = Bundle(directory, case)
+    if become is not None:
+        runtime = become()
     try:
         prepared = bundle.shell(case.before)
         assert prepared.code == 0, prepared

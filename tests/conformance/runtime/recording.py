@@ -16,6 +16,7 @@ from tests.conformance.runtime import runtimes
 from tests.conformance.runtime.case import Case
 from tests.conformance.runtime.cases import CASES
 from tests.conformance.runtime.harness import Program, layout, parent_group, play
+from tests.conformance.runtime.rootless import Rootless, played_by, stage
 
 FILE = Path(__file__).with_name("recordings.json")
 _AT_ONCE = 3
@@ -27,11 +28,14 @@ def fingerprint(case: Case) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def attempt(runtime: Program, case: Case, directory: Path) -> str:
+def attempt(runtime: Program, case: Case, directory: Path, rootless: Path) -> str:
     """Play a case in a directory that is gone afterwards: what went wrong, "" if nothing did."""
     directory.mkdir()
     try:
-        play(runtime, case, directory)
+        if isinstance(case, Rootless):
+            play(runtime, case, directory, lambda: played_by(runtime, case, directory, rootless))
+        else:
+            play(runtime, case, directory)
     except (AssertionError, OSError, ValueError, subprocess.SubprocessError) as error:
         return str(error) or repr(error)
     finally:
@@ -44,8 +48,10 @@ def play_all(runtime: Program, cases: list[Case]) -> dict[str, str]:
     # the root of a user namespace is nobody here, and a test's own directories are for root only
     top = Path(tempfile.mkdtemp(prefix="cases-"))
     top.chmod(0o755)
-    with parent_group(), ThreadPoolExecutor(_AT_ONCE) as pool:
-        played = pool.map(lambda job: attempt(runtime, job[1], top / f"c{job[0]}"), enumerate(cases))
+    with parent_group(), stage() as rootless, ThreadPoolExecutor(_AT_ONCE) as pool:
+        played = pool.map(
+            lambda job: attempt(runtime, job[1], top / f"c{job[0]}", rootless), enumerate(cases)
+        )
         went = {case.name: wrong for case, wrong in zip(cases, played, strict=True)}
     top.rmdir()
     return went

@@ -21,9 +21,9 @@ def python() -> str:
     return sys._base_executable  # type: ignore[attr-defined,no-any-return]
 
 
-def ours() -> Program:
-    """``wharfie-runtime`` of this tree."""
-    return Program("wharfie-runtime", python(), "-I", "-S", "-c", BOOT, SOURCE)
+def ours(source: str = SOURCE) -> Program:
+    """``wharfie-runtime`` of this tree, or of a copy."""
+    return Program("wharfie-runtime", python(), "-I", "-S", "-c", BOOT, source)
 
 
 def launcher(directory: Path) -> Path:

@@ -15,6 +15,7 @@ from tests.conformance.runtime.cases import (
     namespaces,
     networkdevices,
     process,
+    rootless,
     seccomp,
 )
 
@@ -32,4 +33,5 @@ CASES = [
     *linux.CASES,
     *hooks.CASES,
     *lifecycle.CASES,
+    *rootless.CASES,
 ]
