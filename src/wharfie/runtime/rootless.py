@@ -46,6 +46,8 @@ def check(plan: Plan) -> None:
     """Refuse what nobody but root can have; raises LaunchError, in runc's words where it has them."""
     if os.geteuid() and not plan.user_namespace:
         raise LaunchError("rootless container requires user namespaces")
+    if os.geteuid() and plan.network is not None:
+        raise LaunchError("linux.netDevices: network devices cannot be moved without root")
     for step in plan.mounts:
         if step.mapping is not None:
             raise LaunchError(f"mounts: {step.target} cannot be id-mapped without root")

@@ -32,6 +32,15 @@ _AFFINITY = (
 )
 _KNOWN = {
     "runc": {
+        "without a control group the processes are not found": (
+            "a rootless ps",
+            "a rootless kill of all by force",
+        ),
+        "subordinate ids may only come beside the user's own": ("subordinate ids alone are mapped",),
+        "additional groups are refused whatever the mappings": ("an additional group out of a range",),
+        "network devices came to runc with 1.4, for those without root as well": (
+            "a network device cannot move without root",
+        ),
         "network devices came to runc with 1.4": _NETWORK_DEVICES,
         "execCPUAffinity came to runc with 1.3": _AFFINITY,
         "the size is set when the program runs already": ("a terminal has the size of the caller's",),
@@ -64,6 +73,7 @@ _KNOWN = {
             "an unbindable root",
         ),
         "id-mapped mounts came to runc with 1.2": (
+            "an id-mapped mount is refused without root",
             "a mount with mappings of its own shows other owners",
             "idmap with mappings of its own",
             "ridmap maps the tree below as well",
@@ -131,6 +141,41 @@ _KNOWN = {
         "umask of the container for exec came to runc with 1.2": ("exec has the container's umask",),
     },
     "crun": {
+        "mappings of its own where there are none": (
+            "a container's root must be mapped",
+            "a rootless container without mappings is refused",
+            "a rootless container without a user namespace is refused",
+        ),
+        "without control groups limits are left out": (
+            "memory that cannot be limited is refused",
+            "processes that cannot be counted are refused",
+        ),
+        "without control groups the processes are not found": (
+            "a rootless ps",
+            "a rootless kill of all by force",
+            "a rootless update needs a control group",
+        ),
+        "the tools that are missing are not named": ("ranges without newuidmap are refused",),
+        "a signal is lost after an exec that was refused": ("a rootless exec as a user that is not mapped",),
+        "hybrid control groups, of which it sees the first version only here": (
+            "a cgroupsPath must be usable",
+            "a cgroupsPath that is the user's own",
+        ),
+        "groups that cannot be set are left out": (
+            "an additional group is refused where groups cannot be set",
+        ),
+        "there is no such command or option": (
+            "rootless events are empty without control groups",
+            "a rootless exec's group",
+            "--rootless=false wants its control groups",
+            "--rootless takes nothing else",
+        ),
+        "a variable is the whole environment of an exec": ("a rootless exec",),
+        "what is created only cannot be joined": ("a rootless exec in what is created only",),
+        "spec writes another configuration": ("a rootless configuration of spec's",),
+        "this release knows no network devices without root either": (
+            "a network device cannot move without root",
+        ),
         "this release does not know network devices": _NETWORK_DEVICES,
         "this release does not know execCPUAffinity": _AFFINITY,
         "the mode of what is covered is not kept": ("a tmpfs has the mode of what it covers",),

@@ -104,7 +104,11 @@ def played_by(runtime: Program, case: Rootless, directory: Path, top: Path) -> P
     run = directory / "run"
     run.mkdir()
     own_bundle(directory)
-    argv = runtimes.ours(str(top / "src")).argv if runtime.name == "wharfie-runtime" else (runtime.name,)
+    argv = (
+        runtimes.ours(str(top / "src")).argv
+        if runtime.name == "wharfie-runtime"
+        else (shutil.which(runtime.name) or "",)
+    )
     script = _WHO[case.who]
     if runtime.name == "crun":
         script = f"umount /sys/fs/cgroup/unified 2>/dev/null; {script}"  # as in runtimes

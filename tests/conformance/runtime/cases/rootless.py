@@ -103,20 +103,20 @@ _IDS = [
     _user(
         "ids that nobody granted are refused",
         maps=(own(), further(host=FIRST + MANY)),
-        refused="uid ?map",
+        refused="[ug]id ?map",
         clause=_MAP,
     ),
     _user(
         "another user's id is refused",
         maps=(further(0, USER + 1, 1),),
         clause=_MAP,
-        refused="uid ?map|not permitted",
+        refused="[ug]id ?map|not permitted",
     ),
     _user(
         "the host's root is refused",
         maps=(further(0, 0, 1),),
         clause=_MAP,
-        refused="host's root|uid ?map|not permitted",
+        refused="host's root|[ug]id ?map|not permitted",
     ),
     _user(
         "ranges without newuidmap are refused",
@@ -140,12 +140,12 @@ _IDS = [
     _user(
         "a user that is not mapped is refused",
         change=_process(user={"uid": 5, "gid": 0}),
-        refused="cannot set uid to unmapped user in user namespace",
+        refused="cannot set uid to unmapped user in user namespace|cannot setresuid",
     ),
     _user(
         "a group that is not mapped is refused",
         change=_process(user={"uid": 0, "gid": 5}),
-        refused="cannot set gid to unmapped user in user namespace",
+        refused="cannot set gid to unmapped user in user namespace|cannot setresgid",
     ),
     _user(
         "a rootless container without a user namespace is refused",
@@ -225,12 +225,12 @@ _PLACES = [
     _user(
         "the owner of a mount must be mapped",
         change={"+mounts": [mount("/mnt", "tmpfs", "tmpfs", "uid=5")]},
-        refused="cannot specify uid= mount options for unmapped uid in rootless containers",
+        refused="unmapped uid in rootless containers|Invalid argument",
     ),
     _user(
         "the group of a mount must be mapped",
         change={"+mounts": [mount("/mnt", "devpts", "devpts", "newinstance", "gid=5")]},
-        refused="cannot specify gid= mount options for unmapped gid in rootless containers",
+        refused="unmapped gid in rootless containers|Invalid argument",
     ),
     _user(
         "a mount with a mapped owner",
@@ -250,7 +250,7 @@ _PLACES = [
                 }
             ]
         },
-        refused="id-?map|uid_map|mount_setattr|mappings|not permitted",
+        refused="id-?map|uid_map|mount_setattr|mappings|not permitted|ns/user",
     ),
     _user(
         "masked and read-only paths of a rootless container",
@@ -274,7 +274,7 @@ _PLACES = [
     _user(
         "a network device cannot move without root",
         linux={"netDevices": {"lo": {}}},
-        refused="lo.*(permitted|denied|cannot)",
+        refused="network devices cannot be moved",
     ),
 ]
 
@@ -334,7 +334,7 @@ _GROUPS = [
         "a limit beyond the user's own is refused",
         change=_process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 1 << 20, "hard": 1 << 20}]),
         before="ulimit -Hn 4096 2>/dev/null; true",
-        refused="error setting rlimit type 7: operation not permitted",
+        refused="rlimit.*operation not permitted",
     ),
 ]
 
@@ -376,7 +376,7 @@ _LIVES = [
             "@ID@",
             "id",
             code=255,
-            fails="cannot set uid to unmapped user in user namespace",
+            fails="cannot set uid to unmapped user in user namespace|cannot setresuid",
         ),
         *END,
     ),
@@ -425,14 +425,14 @@ _LIVES = [
         "a rootless delete of what runs is refused",
         CREATE,
         START,
-        does("delete", "@ID@", fails="not stopped"),
+        does("delete", "@ID@", fails="not stopped|not in"),
         *END,
     ),
     _life(
         "a rootless pause needs a control group",
         CREATE,
         START,
-        does("pause", "@ID@", fails="cannot toggle freezer"),
+        does("pause", "@ID@", fails="cannot toggle freezer|without a cgroup"),
         *END,
     ),
     _life(
@@ -442,9 +442,9 @@ _LIVES = [
         does(
             "update",
             "--memory",
-            "64M",
+            "67108864",
             "@ID@",
-            fails="cannot set memory limit: container could not join or create cgroup",
+            fails="cannot set memory limit: container could not join or create cgroup|cgroup",
         ),
         *END,
     ),
@@ -509,10 +509,12 @@ _LIVES = [
             "@ID@",
             fails="permission denied|operation not permitted",
         ),
+        probe="true",
     ),
     _life(
         "--rootless takes nothing else",
         does("--rootless", "maybe", "run", "--bundle", "@BUNDLE@", "@ID@", fails="rootless|invalid syntax"),
+        probe="true",
     ),
 ]
 
