@@ -13,6 +13,7 @@ goes the root of a user namespace, whose mount namespace may still be the host's
 
 from __future__ import annotations
 
+import errno
 import os
 
 from wharfie.linux import credentials, mount, process
@@ -118,7 +119,8 @@ def without_namespace(error: OSError) -> str:
     for file, off in _SWITCHES.items():
         if read_or(file, "") == off:
             return f"a rootless container needs user namespaces, and they are switched off: {file} is {off}"
-    return f"making the container's user namespace failed: {describe(error)}"
+    why = " (in a chroot or by a seccomp filter)" if error.errno == errno.EPERM else ""
+    return f"making the container's user namespace failed: {describe(error)}{why}"
 
 
 def begin(plan: Plan, sources: Sources, channel: Channel) -> list[tuple[str, int]]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from tests.conformance.runtime.base import DEV, PROC, mount, namespaces
 from tests.conformance.runtime.case import (
-    ALL_LAYOUTS,
     CREATE,
     END,
     FORCE,
@@ -14,7 +13,6 @@ from tests.conformance.runtime.case import (
     ONE,
     START,
     STOPPED,
-    TWO,
     Step,
     does,
     shell,
@@ -35,12 +33,11 @@ def _user(
     linux: dict[str, Any] | None = None,
     clause: str = _CLAUSE,
     change: dict[str, Any] | None = None,
-    layouts: frozenset[str] = ONE,
     **wanted: Any,
 ) -> Rootless:
     asked = change or {}
     whole = {**asked, "linux": merge(mapped(*maps, **(linux or {}))["linux"], asked.get("linux") or {})}
-    return Rootless(name, clause, whole, probe, layouts=layouts, **wanted)
+    return Rootless(name, clause, whole, probe, layouts=ONE, **wanted)
 
 
 def _life(name: str, *steps: Step, probe: str = "exec sleep 100", **more: Any) -> Rootless:
@@ -279,11 +276,10 @@ _PLACES = [
 ]
 
 _GROUPS = [
-    _user("no control group is needed", "echo ran", see="ran", layouts=ALL_LAYOUTS),
+    _user("no control group is needed", "echo ran", see="ran"),
     _user(
         "rules for devices are none of a rootless container's",
         "echo ran",
-        layouts=ALL_LAYOUTS,
         change=_limit(devices=[{"allow": False, "access": "rwm"}]),
         see="ran",
     ),
@@ -299,7 +295,6 @@ _GROUPS = [
     ),
     _user(
         "a cgroupsPath must be usable",
-        layouts=ALL_LAYOUTS,
         change={"linux": {"cgroupsPath": "/nobodys/own"}},
         refused="permission denied|operation not permitted",
     ),
@@ -346,7 +341,6 @@ _LIVES = [
         START,
         does("state", "@ID@", json={"status": "running"}),
         *END,
-        layouts=ALL_LAYOUTS,
     ),
     _life(
         "a rootless exec",
@@ -551,20 +545,4 @@ _ROOTS = [
     ),
 ]
 
-_TWO = [
-    _user(
-        "memory that cannot be limited is refused on version 2",
-        change=_limit(memory={"limit": 1 << 26}),
-        refused="rootless needs no limits . no cgrouppath when no permission is granted",
-        layouts=TWO,
-    ),
-    _user(
-        "the caller's control groups of version 2 are shown",
-        "ls /sys/fs/cgroup/cgroup.procs; touch /sys/fs/cgroup/cgroup.procs || echo ro",
-        change={"+mounts": [mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro")]},
-        see="/sys/fs/cgroup/cgroup.procs\nro",
-        layouts=TWO,
-    ),
-]
-
-CASES = [*_TWO, *_IDS, *_PLACES, *_GROUPS, *_LIVES, *_ROOTS]
+CASES = [*_IDS, *_PLACES, *_GROUPS, *_LIVES, *_ROOTS]
