@@ -6,6 +6,7 @@ import os
 import re
 
 from tests.peers import (
+    steps_clients,
     steps_files,
     steps_health,
     steps_inside,
@@ -47,6 +48,7 @@ GROUPS = {
     "drivers": steps_volumes.DRIVERS,
     "volume mounts": steps_volumes.VOLUME_MOUNTS,
     "networks": steps_networks.NETWORKS,
+    "clients": steps_clients.CLIENTS,
 }
 
 _PAGES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -6,7 +6,6 @@ A test fails when anything else is missing, and when something stands here that 
 from __future__ import annotations
 
 _SWARM = "there is no swarm"
-_CLUSTER = "volumes of a cluster need a swarm"
 
 GROUPS = {
     "config": _SWARM,
@@ -22,23 +21,8 @@ GROUPS = {
 }
 
 OPTIONS = {
-    "build": {"isolation": "for Windows containers only"},
     "network create": {
         "config-from": "not there yet: networks whose settings are kept apart",
         "config-only": "not there yet: networks whose settings are kept apart",
-        "ingress": _SWARM,
     },
-    "volume create": dict.fromkeys(
-        (
-            *("availability", "group", "limit-bytes", "required-bytes", "scope", "secret", "sharing"),
-            *("topology-preferred", "topology-required", "type"),
-        ),
-        _CLUSTER,
-    ),
-    "volume ls": {"cluster": _CLUSTER},
 }
-for _one, _same in (
-    ("builder build", "build"),
-    ("image build", "build"),
-):
-    OPTIONS[_one] = OPTIONS[_same]

@@ -41,6 +41,9 @@ def build(context: Context, arguments: list[str]) -> int:
         )
     if options.get("quiet"):
         progress = "quiet"
+    isolation = options.get("isolation", "default")
+    if isolation not in ("", "default"):
+        raise CommandError(f"Invalid isolation: \"{isolation}\" - linux only supports 'default'")
     results = buildoutput.outputs(options)
     names = buildoutput.names_of(options, results)
     sent = _context(options, words[0])

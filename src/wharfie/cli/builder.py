@@ -8,7 +8,7 @@ from typing import Any
 from wharfie.cli.context import Context
 from wharfie.cli.listing import filters
 from wharfie.cli.options import Command
-from wharfie.cli.prune import agreed
+from wharfie.cli.prune import agreed, prune_cache
 from wharfie.cli.table import ellipsis
 from wharfie.client.api import query
 from wharfie.support.units import ago, format_size, parse_time
@@ -101,14 +101,8 @@ def prune(context: Context, arguments: list[str]) -> int:
     what = "all build cache" if options.get("all") else "all dangling build cache"
     if not agreed(options, f"This will remove {what}."):
         return 0
-    keep = options.get("keep-storage")
-    asked = {"all": options.get("all"), "filters": filters(options.get("filter")) or None}
-    if keep:
-        asked["keep-storage"] = keep
-    done = context.api.post("/build/prune" + query(**asked))
-    if done.get("CachesDeleted"):
-        sys.stdout.write("Deleted build cache objects:\n" + "\n".join(done["CachesDeleted"]) + "\n\n")
-    sys.stdout.write(f"Total reclaimed space: {format_size(done['SpaceReclaimed'])}\n")
+    space = prune_cache(context, options, every=bool(options.get("all")))
+    sys.stdout.write(f"Total reclaimed space: {format_size(space)}\n")
     return 0
 
 

@@ -38,6 +38,7 @@ BUILD = Command(
         ("disable-content-trust", "", "flag", ""),
         ("file", "f", "string", "The Dockerfile (default PATH/Dockerfile)"),
         ("force-rm", "", "flag", ""),
+        ("isolation", "", "string", ""),
         ("iidfile", "", "string", "Write the image's id to a file"),
         ("label", "", "label", "Set a label of the image"),
         ("load", "", "flag", "Keep the image in the store (as it always is)"),

@@ -76,8 +76,8 @@ def main_help() -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def group_help(group: str) -> None:
-    """Print the commands of a group."""
+def group_help(group: str, *, asked: bool) -> None:
+    """Print the commands of a group; as a complaint where nobody asked for it."""
     from wharfie.cli.main import GROUPS
 
     names = sorted(name for name in GROUPS[group] if name not in OTHER_NAMES)
@@ -91,7 +91,7 @@ def group_help(group: str) -> None:
         *_table(names, about),
     ]
     lines += ["", f"Run '{PROGRAM} {group} COMMAND --help' for more information on a command."]
-    sys.stdout.write("\n".join(lines) + "\n")
+    (sys.stdout if asked else sys.stderr).write("\n".join(lines) + "\n")
 
 
 def _about(group: str, name: str) -> str:
@@ -120,6 +120,8 @@ def unknown_command(word: str, group: str = "") -> CommandError:
     where = f"{PROGRAM} {group}".strip()
     if close:
         text += "\n\nDid you mean this?\n" + "\n".join(f"  {where} {name}" for name in close)
+    if group:
+        text += f"\n\nUsage:  {where}"
     return CommandError(f"{text}\n\nRun '{where} --help' for more information")
 
 

@@ -32,6 +32,8 @@ PORT = Command(
     aliases="container port, port",
 )
 _KINDS = ("C", "A", "D")
+_WIDE = 20
+"""Least width of a column of ``top``."""
 
 
 def top(context: Context, arguments: list[str]) -> int:
@@ -39,7 +41,7 @@ def top(context: Context, arguments: list[str]) -> int:
     _, words = TOP.parse(arguments)
     asked = query(ps_args=" ".join(words[1:]))
     found = context.api.get(f"/containers/{quote(words[0])}/top{asked}")
-    sys.stdout.write(table([found["Titles"], *found["Processes"]]))
+    sys.stdout.write(table([found["Titles"], *found["Processes"]], least=_WIDE))
     return 0
 
 
@@ -58,7 +60,7 @@ def port(context: Context, arguments: list[str]) -> int:
     if len(words) > 1:
         wanted = words[1] if "/" in words[1] else f"{words[1]}/tcp"
         if not found.get(wanted):
-            raise CommandError(f"Error: No public port '{wanted}' published for {words[0]}")
+            raise CommandError(f"Error: No public port '{words[1]}' published for {words[0]}")
         lines = [_binding(binding) for binding in found[wanted]]
     else:
         lines = [f"{name} -> {_binding(binding)}" for name in sorted(found) for binding in found[name] or []]

@@ -197,6 +197,7 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "import": ("contextfiles", "import_context"),
     },
 }
+_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 _WITHOUT_DAEMON = ("daemon", "version", "complete")
 
 
@@ -214,7 +215,7 @@ def find(words: list[str]) -> tuple[str, str, list[str]]:
     if len(words) < 2 or words[1] in ("--help", "-h"):
         from wharfie.cli.help import group_help
 
-        group_help(name)
+        group_help(name, asked=len(words) > 1)
         raise CommandError("", 0)
     found = group.get(words[1])
     if found is None:
@@ -249,6 +250,8 @@ def _context(options: dict[str, Any], module: str, function: str) -> Context:
 def run(arguments: list[str]) -> int:
     """One command line; its exit code."""
     options, words = GLOBAL.parse(arguments)
+    if options.get("log-level", "info").lower() not in _LEVELS:
+        raise CommandError(f"Unable to parse logging level: {options['log-level']}")
     if options.get("version"):
         from wharfie import __version__
 

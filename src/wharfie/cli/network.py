@@ -35,6 +35,7 @@ CREATE = Command(
         ("driver", "d", "string", 'Driver (default "bridge")'),
         ("egress", "", "string", "What its containers may reach, and nothing else (allow=…)"),
         ("gateway", "", "list", "Address of the subnet's gateway"),
+        ("ingress", "", "flag", ""),
         ("internal", "", "flag", "Without a way out"),
         ("ip-range", "", "list", "Take addresses from this part of the subnet"),
         ("ipam-driver", "", "string", 'Who gives out addresses (default "default")'),
@@ -127,6 +128,7 @@ def create(context: Context, arguments: list[str]) -> int:
         "Driver": options.get("driver", "bridge"),
         "Scope": options.get("scope", ""),
         "Internal": options.get("internal", False),
+        "Ingress": options.get("ingress", False),
         "Attachable": options.get("attachable", False),
         "IPAM": {
             "Driver": options.get("ipam-driver", "default"),

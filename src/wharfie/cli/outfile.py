@@ -26,6 +26,10 @@ def put(response: Response, output: str | None, complaint: str) -> None:
         finally:
             os.close(fd)
         return
+    directory = os.path.dirname(output) or "."
+    if not os.path.isdir(directory):
+        problem = "not a directory" if os.path.exists(directory) else "no such file or directory"
+        raise CommandError(f"{complaint}: invalid output path: stat {directory}: {problem}")
     draft = f"{output}.{os.getpid()}.part"
     fd = _opened(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, complaint, output)
     try:

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from wharfie.cli.context import Context
+from wharfie.cli.errors import CommandError
 from wharfie.cli.listing import filters
 from wharfie.cli.options import Command
 from wharfie.client.api import query
@@ -49,22 +50,34 @@ def agreed(options: dict[str, Any], warning: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _chosen(options: dict[str, Any], extra: dict[str, str] | None = None) -> str:
+def _filters(context: Context, options: dict[str, Any]) -> dict[str, dict[str, bool]]:
+    """Those given, and ``pruneFilters`` of the settings but for labels that are wanted here."""
     chosen = filters(options.get("filter")) or {}
+    kept = context.settings.get("pruneFilters")
+    for text in kept if isinstance(kept, list) else []:
+        name, _, value = str(text).partition("=")
+        opposite = {"label": "label!", "label!": "label"}.get(name, "")
+        if value not in chosen.get(opposite, {}):
+            chosen.setdefault(name, {})[value] = True
+    return chosen
+
+
+def _chosen(context: Context, options: dict[str, Any], extra: dict[str, str] | None = None) -> str:
+    chosen = _filters(context, options)
     for name, value in (extra or {}).items():
         chosen.setdefault(name, {})[value] = True
     return query(filters=chosen or None)
 
 
 def _prune_containers(context: Context, options: dict[str, Any]) -> int:
-    done = context.api.post("/containers/prune" + _chosen(options))
+    done = context.api.post("/containers/prune" + _chosen(context, options))
     _report("Deleted Containers:", done.get("ContainersDeleted") or [])
     return int(done.get("SpaceReclaimed", 0))
 
 
 def _prune_images(context: Context, options: dict[str, Any]) -> int:
     dangling = "false" if options.get("all") else "true"
-    done = context.api.post("/images/prune" + _chosen(options, {"dangling": dangling}))
+    done = context.api.post("/images/prune" + _chosen(context, options, {"dangling": dangling}))
     names = [
         f"{what.lower()}: {name}" for item in done.get("ImagesDeleted") or [] for what, name in item.items()
     ]
@@ -73,14 +86,23 @@ def _prune_images(context: Context, options: dict[str, Any]) -> int:
 
 
 def _prune_volumes(context: Context, options: dict[str, Any], *, every: bool) -> int:
-    done = context.api.post("/volumes/prune" + _chosen(options, {"all": "true"} if every else None))
+    done = context.api.post("/volumes/prune" + _chosen(context, options, {"all": "true"} if every else None))
     _report("Deleted Volumes:", done.get("VolumesDeleted") or [])
     return int(done.get("SpaceReclaimed", 0))
 
 
 def _prune_networks(context: Context, options: dict[str, Any]) -> None:
-    done = context.api.post("/networks/prune" + _chosen(options))
+    done = context.api.post("/networks/prune" + _chosen(context, options))
     _report("Deleted Networks:", done.get("NetworksDeleted") or [])
+
+
+def prune_cache(context: Context, options: dict[str, Any], *, every: bool) -> int:
+    """Remove build cache; the bytes that came of it."""
+    asked = {"all": every, "filters": _filters(context, options) or None}
+    keep = options.get("keep-storage")
+    done = context.api.post("/build/prune" + query(**asked, **({"keep-storage": keep} if keep else {})))
+    _report("Deleted build cache objects:", done.get("CachesDeleted") or [])
+    return int(done.get("SpaceReclaimed", 0))
 
 
 def _report(heading: str, names: list[str]) -> None:
@@ -118,7 +140,7 @@ def volumes(context: Context, arguments: list[str]) -> int:
     """``volume prune``."""
     options, _ = VOLUMES.parse(arguments)
     every = options.get("all", False)
-    what = "local volumes" if every else "anonymous local volumes"
+    what = "all local volumes" if every else "anonymous local volumes"
     if not agreed(options, f"This will remove {what} not used by at least one container."):
         return 0
     return _total(_prune_volumes(context, options, every=every))
@@ -135,16 +157,21 @@ def networks(context: Context, arguments: list[str]) -> int:
 def system(context: Context, arguments: list[str]) -> int:
     """``system prune``."""
     options, _ = SYSTEM.parse(arguments)
+    volumes = options.get("volumes")
+    if volumes and "until" in (filters(options.get("filter")) or {}):
+        raise CommandError('ERROR: The "until" filter is not supported with "--volumes"')
     lines = ["This will remove:", "  - all stopped containers"]
     lines.append("  - all networks not used by at least one container")
-    if options.get("volumes"):
+    if volumes:
         lines.append("  - all anonymous volumes not used by at least one container")
     every = "images without at least one container associated to them"
-    lines.append(f"  - all {every if options.get('all') else 'dangling images'}\n")
+    lines.append(f"  - all {every if options.get('all') else 'dangling images'}")
+    lines.append(f"  - {'all' if options.get('all') else 'unused'} build cache\n")
     if not agreed(options, "\n".join(lines)):
         return 0
     space = _prune_containers(context, options)
     _prune_networks(context, options)
-    if options.get("volumes"):
+    if volumes:
         space += _prune_volumes(context, options, every=False)
-    return _total(space + _prune_images(context, options))
+    space += _prune_images(context, options)
+    return _total(space + prune_cache(context, options, every=bool(options.get("all"))))

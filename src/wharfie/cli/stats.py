@@ -48,7 +48,7 @@ def stats(context: Context, arguments: list[str]) -> int:
     while True:
         began = time.monotonic()
         names = words or [
-            one["Id"] for one in context.api.get("/containers/json" + query(all=options.get("all")))
+            one["Id"][:12] for one in context.api.get("/containers/json" + query(all=options.get("all")))
         ]
         if redraw and first:
             # the first figures take a second: until then the screen says who they will be of
@@ -113,7 +113,7 @@ def row(found: dict[str, Any], asked: str, *, whole: bool) -> dict[str, str]:
     return {
         "BlockIO": f"{format_size(read)} / {format_size(written)}",
         "CPUPerc": f"{cpu_percent(found):.2f}%",
-        "Container": asked if whole else asked[:12],
+        "Container": asked,
         "ID": identifier if whole else identifier[:12],
         "MemPerc": f"{used * 100 / limit if limit else 0:.2f}%",
         "MemUsage": f"{format_binary_size(used)} / {format_binary_size(limit)}",

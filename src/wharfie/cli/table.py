@@ -6,11 +6,11 @@ _LEAST = 10
 _PADDING = 3
 
 
-def table(rows: list[list[str]]) -> str:
+def table(rows: list[list[str]], least: int = _LEAST) -> str:
     """Aligned lines, each ended."""
     count = max((len(row) for row in rows), default=0)
     widths = [
-        max(_LEAST, max(len(row[column]) for row in rows if len(row) > column) + _PADDING)
+        max(least, max(len(row[column]) for row in rows if len(row) > column) + _PADDING)
         for column in range(count)
     ]
     lines = []

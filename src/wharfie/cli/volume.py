@@ -17,10 +17,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# Volumes of a cluster: there is no swarm here, as the engine then says. Not listed in the help.
+_CLUSTER = (
+    *(("availability", "string"), ("group", "string"), ("limit-bytes", "bytes"), ("required-bytes", "bytes")),
+    *(("scope", "string"), ("secret", "map"), ("sharing", "string"), ("topology-preferred", "list")),
+    *(("topology-required", "list"), ("type", "string")),
+)
 LS = Command(
     "volume ls [OPTIONS]",
     "List volumes",
     (
+        ("cluster", "", "flag", ""),
         ("filter", "f", "filter", "Only those that match: dangling, driver, label, name"),
         FORMAT,
         ("quiet", "q", "flag", "Print names only"),
@@ -32,6 +39,7 @@ CREATE = Command(
     "volume create [OPTIONS] [VOLUME]",
     "Make a volume",
     (
+        *((name, "", kind, "") for name, kind in _CLUSTER),
         ("driver", "d", "string", 'Driver (default "local")'),
         ("label", "", "label", "Attach a label (name=value)"),
         ("opt", "o", "map", "Option of the driver"),
@@ -66,6 +74,13 @@ IMPORT = Command(
     needs=1,
     most=2,
 )
+_CLUSTER_COLUMNS = [
+    ("Name", "VOLUME NAME"),
+    ("Group", "GROUP"),
+    ("Driver", "DRIVER"),
+    ("Availability", "AVAILABILITY"),
+    ("Status", "STATUS"),
+]
 _COLUMNS = [("Driver", "DRIVER"), ("Name", "VOLUME NAME")]
 
 
@@ -74,11 +89,16 @@ def ls(context: Context, arguments: list[str]) -> int:
     options, _ = LS.parse(arguments)
     found = context.api.get("/volumes" + query(filters=filters(options.get("filter"))))["Volumes"] or []
     found.sort(key=lambda one: natural(one["Name"]))
+    if options.get("cluster"):
+        # there are none: no volume of this engine is a cluster's
+        found, columns = [one for one in found if one.get("ClusterVolume")], _CLUSTER_COLUMNS
+    else:
+        columns = _COLUMNS
     if options.get("quiet"):
         sys.stdout.write("".join(f"{one['Name']}\n" for one in found))
         return 0
     rows = [row(one) for one in found]
-    show(rows, _COLUMNS, options.get("format") or context.settings.get("volumesFormat"))
+    show(rows, columns, options.get("format") or context.settings.get("volumesFormat"))
     return 0
 
 
@@ -109,8 +129,29 @@ def create(context: Context, arguments: list[str]) -> int:
         "DriverOpts": pairs(options.get("opt", [])),
         "Labels": pairs(options.get("label", [])),
     }
+    given = {name: options[name] for name, _ in _CLUSTER if name in options}
+    if given:
+        body["ClusterVolumeSpec"] = _cluster(given)
     say(context.api.post("/volumes/create", body)["Name"])
     return 0
+
+
+def _cluster(given: dict[str, Any]) -> dict[str, Any]:
+    topologies = {
+        key: [{"Segments": pairs(text.split(","))} for text in given.get(name, [])]
+        for name, key in (("topology-required", "Requisite"), ("topology-preferred", "Preferred"))
+    }
+    secrets = [{"Key": key, "Secret": name} for key, name in pairs(given.get("secret", [])).items()]
+    capacity = {"RequiredBytes": given.get("required-bytes", 0), "LimitBytes": given.get("limit-bytes", 0)}
+    mode = {"Scope": given.get("scope", "single"), "Sharing": given.get("sharing", "none"),
+            "AccessibilityRequirements": topologies, "CapacityRange": capacity,
+            "Secrets": secrets}  # fmt: skip
+    mode["BlockVolume" if given.get("type", "block") == "block" else "MountVolume"] = {}
+    return {
+        "Group": given.get("group", ""),
+        "AccessMode": mode,
+        "Availability": given.get("availability", "active"),
+    }
 
 
 def remove(context: Context, arguments: list[str]) -> int:

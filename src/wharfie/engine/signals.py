@@ -22,13 +22,21 @@ class InvalidSignal(InvalidArgument):
         super().__init__(f"invalid signal: {text}")
 
 
+class NoSuchSignal(InvalidArgument):
+    """A number that is none here."""
+
+
 def parse_signal(text: str) -> int:
     """The number of ``TERM``, ``SIGTERM``, ``15`` …; raises InvalidSignal."""
     if text.isascii() and text.isdigit():
         number = int(text)
         if 0 < number <= _RTMAX:
             return number
-        raise InvalidSignal(text)
+        raise (
+            NoSuchSignal(f"the linux daemon does not support signal {text}")
+            if number
+            else InvalidSignal(text)
+        )
     number = _NAMES.get(text.upper().removeprefix("SIG"), 0)
     if not number:
         raise InvalidSignal(text)

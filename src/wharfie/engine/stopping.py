@@ -133,7 +133,10 @@ class Stopping:
     # -- inside -------------------------------------------------------------------------------------
 
     def _stop_signal(self, container: Container, signal: str) -> int:
-        return parse_signal(signal or container.config.stop_signal or str(int(SIGTERM)))
+        try:
+            return parse_signal(signal or container.config.stop_signal or str(int(SIGTERM)))
+        except InvalidArgument as error:
+            raise InvalidArgument(f"cannot stop container: {container.name}: {error}") from None
 
     async def _stop(self, container: Container, timeout: int | None, number: int) -> None:  # noqa: ASYNC109
         if timeout is None:

@@ -46,7 +46,11 @@ class Updating:
         """Give it another name; raises InvalidArgument, NameInUse."""
         if not name:
             raise InvalidArgument("Neither old nor new names may be empty")
-        bare = validate.name(name)
+        try:
+            bare = validate.name(name)
+        except InvalidArgument as error:
+            message = error.message.replace("(", "(/", 1)
+            raise InvalidArgument(f"Error when allocating new name: {message}") from None
         async with container.lock:
             old = container.name
             if bare == old:

@@ -79,7 +79,7 @@ def host_config(asked: HostConfig, host: Host) -> list[str]:
     if asked.runtime not in ("", "wharfie-runtime", "runc", "io.containerd.runc.v2"):
         raise InvalidArgument(f"unknown or invalid runtime name: {asked.runtime}")
     if asked.isolation not in ("", "default"):
-        raise InvalidArgument(f"invalid isolation '{asked.isolation}' on linux")
+        raise InvalidArgument(f"Invalid isolation: \"{asked.isolation}\" - linux only supports 'default'")
     for option in asked.storage_opt or ():
         if option.lower() != "size":
             raise InvalidArgument(f"Unknown option {option}")

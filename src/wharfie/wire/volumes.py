@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wharfie.wire.base import Wire, always
 
 
@@ -33,6 +35,7 @@ class VolumeCreate(Wire, frozen=True, kw_only=True):
     driver: str = always("")
     driver_opts: dict[str, str] | None = always(None)
     labels: dict[str, str] | None = always(None)
+    cluster_volume_spec: dict[str, Any] | None = None
 
 
 class VolumeList(Wire, frozen=True, kw_only=True):

@@ -7,7 +7,9 @@ from wharfie.api.backends import Volumes
 from wharfie.api.call import Call
 from wharfie.api.router import Route
 from wharfie.api.routes.files import TAR
+from wharfie.api.routes.swarm import NO_MANAGER
 from wharfie.api.streaming import send_all
+from wharfie.errors import Unavailable
 from wharfie.wire.volumes import VolumeCreate
 
 
@@ -18,7 +20,10 @@ def routes(volumes: Volumes) -> list[Route]:
         return json_answer(volumes.list(call.filters()))
 
     async def create(call: Call) -> Answer:
-        return json_answer(await volumes.create(await call.read(VolumeCreate, required=False)), 201)
+        body = await call.read(VolumeCreate, required=False)
+        if body.cluster_volume_spec is not None and call.at_least(1, 42):
+            raise Unavailable(NO_MANAGER)
+        return json_answer(await volumes.create(body), 201)
 
     async def inspect(call: Call) -> Answer:
         return json_answer(volumes.inspect(call.argument))
