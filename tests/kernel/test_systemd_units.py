@@ -128,6 +128,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             lambda: made.socket.is_socket() or process.poll() is not None, "systemd does not come so far"
         )
         assert process.poll() is None, log.read_text()
+        # a process of its own gives the socket its group
+        ours.until(lambda: made.shown("wharfie.socket", "ActiveState") == "active", "the socket is not ready")
         yield made
         os.kill(made.first, signal.SIGKILL)
     finally:
