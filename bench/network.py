@@ -25,7 +25,7 @@ from tests import ours
 from tests.kernel.network.answers import Place
 from tests.kernel.network.many import Crowd
 
-SECONDS, ROUNDS = 1.0, 11
+SECONDS, ROUNDS = 0.4, 31
 NETWORKS, ENDS = 300, 20
 RATES = (20, 200)
 BLOCK = bytes(1 << 20)
@@ -42,7 +42,7 @@ def _stay_on(place: int) -> None:
     os.sched_setaffinity(0, {processors[place % len(processors)]})
 
 
-def carried(sender: Place, target: tuple[str, int], sink: socket.socket, *, settle: float = 0.3) -> float:
+def carried(sender: Place, target: tuple[str, int], sink: socket.socket, *, settle: float = 0.1) -> float:
     """Bytes per second that arrive, after a moment of settling."""
     stop = threading.Event()
 

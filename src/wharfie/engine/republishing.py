@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -16,7 +17,7 @@ from wharfie.engine import filesets, publishing, seating
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context
 from wharfie.errors import Conflict, InvalidArgument, NotFound
-from wharfie.network import egress, live, ports, rates
+from wharfie.network import egress, live, ports, rates, traffic
 from wharfie.network.driveroptions import DriverOptions
 from wharfie.network.manager import NetworkManager
 from wharfie.network.model import Endpoint, Mode, ModeKind, Published
@@ -156,10 +157,14 @@ def _hold(networks: NetworkManager, before: Endpoint, after: Endpoint) -> None:
 
 
 async def settle(context: Context, container: Container, body: UpdateContainer) -> None:
-    """What the porter must know of it."""
+    """What may wait until it is recorded: what the porter must know, a device that is not needed any more."""
+    networks = context.networks
+    if body.network_rate is not None:
+        for seat in networks.endpoints(container.id):
+            await networks.departures.done(partial(traffic.tidy, seat))
     if body.egress is not None:
         await _inform(context, container)
-    context.networks.publishing.hand_over()
+    networks.publishing.hand_over()
 
 
 def _publish(

@@ -51,9 +51,8 @@ def _addresses(seat: Endpoint) -> list[str]:
 
 
 def _remove(seat: Endpoint) -> None:
-    devices = [seat.host_interface, *([traffic.shaper(seat)] if seat.rate else ())]
     try:
         with Netlink() as netlink:
-            netlink.delete_link(*devices)
+            netlink.delete_link(seat.host_interface, traffic.shaper(seat))
     except OSError as error:
         _log.warning("%s", error)

@@ -67,5 +67,6 @@ def _settle(view: View, seats: Sequence[Endpoint]) -> None:
                 live.hairpin(seat)
             if seat.rate or view.links[name].index in shaped or traffic.shaper(seat) in view.links:
                 traffic.limit(seat)
+                traffic.tidy(seat)
         except OSError as error:
             _log.warning("%s: %s", name, error)

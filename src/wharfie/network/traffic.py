@@ -51,7 +51,6 @@ def limit(endpoint: Endpoint) -> None:
         else:
             _quietly(netlink, traffic.without_ingress(index))
             point("a container sends past its shaper")
-            netlink.delete_link(shaper(endpoint))
 
 
 def _lead_through(netlink: Netlink, index: int, name: str, wanted: rates.Rate) -> None:
@@ -68,6 +67,13 @@ def _lead_through(netlink: Netlink, index: int, name: str, wanted: rates.Rate) -
     _quietly(netlink, traffic.without_ingress(index))
     netlink.send(traffic.ingress(index), traffic.redirect(index, through))
     point("a container sends through its shaper")
+
+
+def tidy(endpoint: Endpoint) -> None:
+    """Remove the device that it sends through no more, and wait for that; raises OSError."""
+    if endpoint.host_interface and not rates.parse(endpoint.rate).outward:
+        with Netlink() as netlink:
+            netlink.delete_link(shaper(endpoint))
 
 
 def shaped() -> set[int]:
