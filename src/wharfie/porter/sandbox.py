@@ -16,13 +16,15 @@ from wharfie.linux.rtnetlink import Netlink
 
 ADDRESS = "127.0.0.11"
 _TABLE = "wharfie_dns"
+_REMOVAL = f"add table ip {_TABLE}\ndelete table ip {_TABLE}\n"
 _log = logging.getLogger(__name__)
 
 
 def open_sockets(netns: int, *, used: bool = False) -> tuple[socket.socket, socket.socket]:
     """(UDP, TCP) for the namespace of a descriptor; raises OSError.
 
-    ``used``: the kernel may remember where an earlier pair was, and lead who asked it there still.
+    ``used``: there may be the rules of an earlier pair, and the kernel may lead who asked it there still.
+    Removing something waits for the kernel's grace periods (10 ms), which a container's start need not.
     """
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     made: list[socket.socket] = []
@@ -37,7 +39,8 @@ def open_sockets(netns: int, *, used: bool = False) -> tuple[socket.socket, sock
                 made.append(sock)
                 sock.bind((ADDRESS, 0))
             made[1].listen(64)
-            nft.run(_rules(made[0].getsockname()[1], made[1].getsockname()[1]))
+            rules = _rules(made[0].getsockname()[1], made[1].getsockname()[1])
+            nft.run(f"{_REMOVAL}{rules}" if used else rules)
             if used:
                 _forget_askers()
         finally:
@@ -61,7 +64,6 @@ def _forget_askers() -> None:
 
 def _rules(datagrams: int, streams: int) -> str:
     return (
-        f"add table ip {_TABLE}\ndelete table ip {_TABLE}\n"
         f"table ip {_TABLE} {{ chain output {{ type nat hook output priority -100; policy accept;\n"
         f"ip daddr {ADDRESS} udp dport 53 dnat to {ADDRESS}:{datagrams}\n"
         f"ip daddr {ADDRESS} tcp dport 53 dnat to {ADDRESS}:{streams}\n}}\n}}\n"
