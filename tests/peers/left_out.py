@@ -17,7 +17,6 @@ GROUPS = {
     "plugin": "the engine has no plugins",
     "trust": "Docker Content Trust, which Docker retires: no signatures are made or verified, and who asks "
     "for them (`DOCKER_CONTENT_TRUST`, `--disable-content-trust=false`) is refused",
-    "checkpoint": "not there yet: containers cannot be checkpointed",
 }
 
 OPTIONS = {

@@ -26,18 +26,25 @@ MIN_API_VERSION = "1.24"
 JSON = "application/json"
 SERVER_NAME = f"Wharfie/{wharfie.__version__} (linux)"
 
-_COMMON = (
-    f"Api-Version: {API_VERSION}\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: {SERVER_NAME}\r\n"
+_ANSWERER = (
+    f"Api-Version: {API_VERSION}\r\nDocker-Experimental: {{}}\r\nOstype: linux\r\nServer: {SERVER_NAME}\r\n"
 )
+_common = _ANSWERER.format("false")
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _BODILESS = frozenset({204, 304})
+
+
+def set_experimental(experimental: bool) -> None:
+    """Say with every answer whether this daemon has what is experimental."""
+    global _common
+    _common = _ANSWERER.format("true" if experimental else "false")
 
 
 def head(status: int, headers: dict[str, str], *, phrase: str | None = None) -> bytes:
     """Status line and headers."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     text = (
-        f"HTTP/1.1 {status} {phrase or _PHRASES.get(status, '')}\r\n{_COMMON}"
+        f"HTTP/1.1 {status} {phrase or _PHRASES.get(status, '')}\r\n{_common}"
         f"Date: {rfc822_formatted_time()}\r\n{lines}\r\n"
     )
     return text.encode("latin-1", "replace")

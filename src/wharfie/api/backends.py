@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from wharfie.api.threadbody import ThreadBody
 from wharfie.build.options import Options
 from wharfie.wire import build as building
-from wharfie.wire import containers, events, execs, images, networks, registries, system, volumes
+from wharfie.wire import checkpoints, containers, events, execs, images, networks, registries, system, volumes
 from wharfie.wire.config import Config
 
 Filters = Mapping[str, Sequence[str]]
@@ -49,8 +49,8 @@ class Containers(Protocol):
     async def create(self, name: str | None, body: containers.CreateContainer, platform: str = "") -> Created:
         """Make one."""
 
-    async def start(self, ref: str) -> None:
-        """Start it; NotModified when it runs."""
+    async def start(self, ref: str, checkpoint: str = "", directory: str = "") -> None:
+        """Start it, perhaps from a checkpoint; NotModified when it runs."""
 
     async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
         """Stop it; NotModified when it does not run."""
@@ -92,6 +92,19 @@ class Containers(Protocol):
 
     async def prune(self, filters: Filters) -> containers.ContainerPrune:
         """Remove those that do not run."""
+
+
+class Checkpoints(Protocol):
+    """Checkpoints of containers."""
+
+    async def create(self, ref: str, asked: checkpoints.CreateCheckpoint) -> None:
+        """Make one."""
+
+    def list(self, ref: str, directory: str) -> list[checkpoints.Checkpoint]:
+        """Those of a container, or those in a directory."""
+
+    def remove(self, ref: str, name: str, directory: str) -> None:
+        """Remove one."""
 
 
 class Processes(Protocol):
@@ -461,6 +474,7 @@ class Backends:
     """All of them."""
 
     containers: Containers
+    checkpoints: Checkpoints
     processes: Processes
     streams: Streams
     execs: Execs

@@ -1,7 +1,8 @@
 """Which handler a request goes to.
 
-Docker's paths have one variable part at most: ``/noun/verb``, ``/noun/{}/verb`` or ``/noun/{}``, where the
-variable part may hold slashes for images and plugins only. So a look-up is two or three dictionary accesses,
+Docker's paths have one variable part mostly: ``/noun/verb``, ``/noun/{}/verb`` or ``/noun/{}``, where the
+variable part may hold slashes for images and plugins only. In ``/noun/{}/verb/{}`` the two are one, with a
+slash between them, for the handler to take apart. So a look-up is two or three dictionary accesses,
 whatever the number of routes. A prefix ``/v1.NN`` chooses the version of the API.
 """
 
@@ -85,6 +86,9 @@ class Router:
         name, slash, verb = rest.rpartition("/") if noun in _SLASHED else rest.partition("/")
         if slash:
             handler = self._verbs.get((method, noun, verb))
+            if handler is None and "/" in verb:
+                first, _, last = verb.partition("/")
+                handler, name = self._verbs.get((method, noun, f"{first}/{{}}")), f"{name}/{last}"
             if handler is not None and name:
                 return handler, name, version
         if not slash or noun in _SLASHED:

@@ -8,6 +8,7 @@ from wharfie.api.routes import (
     attaching,
     build,
     buildkit,
+    checkpoints,
     containers,
     execs,
     files,
@@ -28,6 +29,7 @@ def all_routes(backends: Backends) -> list[Route]:
     """The whole table."""
     return [
         *containers.routes(backends.containers, backends.processes),
+        *checkpoints.routes(backends.checkpoints),
         *streams.routes(backends.containers, backends.processes, backends.streams, backends.system),
         *attaching.routes(backends.streams),
         *execs.routes(backends.execs),

@@ -118,6 +118,13 @@ GROUPS: dict[str, dict[str, str | tuple[str, str]]] = {
         "inspect": ("inspect", "containers"),
         "prune": ("prune", "containers"),
     },
+    "checkpoint": {
+        "create": ("checkpoint", "create"),
+        "ls": ("checkpoint", "listed"),
+        "list": ("checkpoint", "listed"),
+        "rm": ("checkpoint", "remove"),
+        "remove": ("checkpoint", "remove"),
+    },
     "builder": {
         "build": "build",
         "prune": ("builder", "prune"),

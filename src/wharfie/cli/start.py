@@ -49,13 +49,15 @@ def start(context: Context, arguments: list[str]) -> int:
         if len(words) > 1:
             raise CommandError("you cannot start and attach multiple containers at once")
         return _start_attached(context, options, words[0])
-    asked = query(
-        **{"checkpoint": options.get("checkpoint"), "checkpoint-dir": options.get("checkpoint-dir")}
-    )
+    if options.get("checkpoint"):
+        if len(words) > 1:
+            raise CommandError("you cannot restore multiple containers at once")
+        context.api.post(f"/containers/{quote(words[0])}/start{_from_checkpoint(options)}")
+        return 0
     failed = []
     for word in words:
         try:
-            context.api.post(f"/containers/{quote(word)}/start{asked}")
+            context.api.post(f"/containers/{quote(word)}/start")
         except WharfieError as error:
             warn(str(error))
             failed.append(word)
@@ -64,6 +66,11 @@ def start(context: Context, arguments: list[str]) -> int:
     if failed:
         raise CommandError(f"Error: failed to start containers: {', '.join(failed)}")
     return 0
+
+
+def _from_checkpoint(options: dict[str, Any]) -> str:
+    names = ("checkpoint", "checkpoint-dir")
+    return query(**{name: options.get(name) for name in names})
 
 
 def _start_attached(context: Context, options: dict[str, Any], name: str) -> int:
@@ -124,7 +131,7 @@ def _session(
     try:
         if start:
             try:
-                api.post(f"{target}/start")
+                api.post(f"{target}/start{_from_checkpoint(options)}")
             except WharfieError as error:
                 warn(str(error))
                 raise CommandError(

@@ -9,6 +9,7 @@ GROUP_ABOUT = {
     "image": "Images",
     "manifest": "Manifests in registries, and lists of them",
     "builder": "The build cache",
+    "checkpoint": "Checkpoints of containers, made by CRIU (for a daemon with --experimental)",
     "system": "The daemon and what it keeps on disk",
     "volume": "Volumes",
     "network": "Networks",
@@ -94,6 +95,9 @@ SUMMARIES = {
     "builder prune": "Remove what the build cache holds",
     "builder export": "Write what is in a cache mount as a tar archive",
     "builder import": "Fill a cache mount from a tar archive",
+    "checkpoint create": "Create a checkpoint from a running container",
+    "checkpoint ls": "List checkpoints for a container",
+    "checkpoint rm": "Remove a checkpoint",
     "volume export": "Write what is in a volume as a tar archive",
     "volume import": "Unpack a tar archive into a volume",
     "network ls": "List networks",
@@ -113,7 +117,5 @@ NOT_HERE = {
     "trust": "wharfie can neither verify nor make the signatures of Docker Content Trust, which a Notary "
     "server keeps and Docker retires. What names an image for certain is its digest: pull and run "
     "NAME@sha256:\u2026, which 'wharfie images --digests' shows",
-    "checkpoint": "the engine takes no checkpoints of containers ('wharfie-runtime checkpoint' does of "
-    "its own)",
 }
 """Docker's commands that are missing, and why."""

@@ -42,6 +42,7 @@ class Config:
     pidfile: str = ""
     group: str = ""
     debug: bool = False
+    experimental: bool = False
     log_level: int = 20
     tls: Tls = field(default_factory=Tls)
     bridge: str = "wharfie0"
@@ -129,6 +130,7 @@ def build(given: dict[str, Any], ignored: tuple[str, ...] = ()) -> Config:
         pidfile=os.path.abspath(given["pidfile"]) if given.get("pidfile") else "",
         group=given.get("group", ""),
         debug=debug,
+        experimental=given.get("experimental", False),
         log_level=10 if debug else _LEVELS[level],
         tls=Tls(
             enabled=given.get("tls"),

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from wharfie.api.answers import set_experimental
 from wharfie.api.backends import Backends
 from wharfie.api.server import Server
 from wharfie.api.services.builds import BuildService
@@ -211,6 +212,7 @@ def _backends(
     facts = SystemFacts(
         data_root=config.data_root,
         debug=config.debug,
+        experimental=config.experimental,
         labels=config.labels,
         log_driver=config.log_driver,
         insecure_registries=config.insecure_registries,
@@ -228,6 +230,7 @@ def _backends(
     )
     return Backends(
         containers=containers,
+        checkpoints=containers.checkpoints,
         processes=ProcessService(containers._context.registry),
         streams=Streams(containers),
         execs=Execs(containers),
@@ -253,6 +256,7 @@ async def _listen(daemon: RunningDaemon, backends: Backends, events: EventBus) -
     daemon.on_close("remove the sockets", remove)
     for host in config.sockets:
         listeners += open_listeners(host, group=config.group, tls=config.tls, passed=daemon.passed)
+    set_experimental(config.experimental)
     server = Server(all_routes(backends))
     daemon.on_close("stop serving", server.close)
     daemon.on_close("end the event streams", events.close)
@@ -304,6 +308,7 @@ def _defaults(config: Config) -> EngineDefaults:
         ulimits=config.ulimits,
         no_new_privileges=config.no_new_privileges,
         seccomp_profile=config.seccomp_profile,
+        experimental=config.experimental,
     )
 
 

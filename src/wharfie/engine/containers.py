@@ -11,6 +11,7 @@ import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from wharfie.engine.checkpoints import Checkpoints
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context, EngineDefaults, EnginePaths
 from wharfie.engine.creation import CreateResult, Creation
@@ -86,6 +87,7 @@ class Containers:
             self._context,
             {"kill": self._stopping.shoot, "stop": self._stopping.stop_gently, "restart": self._restart},
         )
+        self.checkpoints = Checkpoints(self._context, supervisor, self._starting)
         self._shipping = Shipping()
         self._packing = Packing()
         supervisor.connect(
@@ -153,10 +155,16 @@ class Containers:
         with self.meters.timed("create"):
             return await self._creation.create(name, body, platform)
 
-    async def start(self, ref: str) -> None:
-        """Start it; raises NotModified when it runs, LaunchFailed when its program cannot be started."""
+    async def start(self, ref: str, checkpoint: str = "", directory: str = "") -> None:
+        """Start it, with ``checkpoint`` from there.
+
+        Raises NotModified when it runs, LaunchFailed when its program cannot be started.
+        """
         with self.meters.timed("start"):
-            await self._starting.start(self.get(ref))
+            if checkpoint:
+                await self.checkpoints.start(ref, checkpoint, directory)
+            else:
+                await self._starting.start(self.get(ref))
 
     async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:  # noqa: ASYNC109
         """Ask it to end, kill it after ``timeout`` seconds (negative: never); NotModified if it is down."""

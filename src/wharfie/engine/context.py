@@ -64,6 +64,7 @@ class EngineDefaults:
     seccomp_profile: str = ""
     """Path of a profile instead of the built-in one; ``unconfined`` for none."""
     stop_timeout: int = 10
+    experimental: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from wharfie.engine.supervisor import Supervisor
 from wharfie.errors import Conflict, InternalError, NotModified, Unavailable, WharfieError
 from wharfie.monitor.client import LaunchRequest, MonitorLink
 from wharfie.network.model import Mode, ModeKind, interfaces
+from wharfie.runtime.plan import INIT_PROGRAM
 from wharfie.volumes import propagation
 from wharfie.volumes.model import MountPoint
 
@@ -61,15 +62,15 @@ class Starting:
         self._supervisor = supervisor
         self._filters = Filters(context.seccomp, context.defaults.seccomp_profile)
 
-    async def start(self, container: Container) -> None:
-        """Start it; raises NotModified, Conflict, StartFailed."""
+    async def start(self, container: Container, checkpoint: dict[str, str] | None = None) -> None:
+        """Start it, perhaps from a checkpoint; raises NotModified, Conflict, StartFailed."""
         async with container.lock:
             state = container.status.state
             if state is State.PAUSED:
                 raise Conflict("cannot start a paused container, try unpause instead")
             if container.status.active:
                 raise NotModified(f"container {container.id} is already running")
-            await self._launch(container, by_policy=False)
+            await self._launch(container, by_policy=False, checkpoint=checkpoint)
 
     async def start_again(self, container: Container) -> None:
         """The second half of a restart by hand."""
@@ -84,16 +85,22 @@ class Starting:
             if container.status.state is State.RESTARTING:
                 await self._launch(container, by_policy=True)
 
-    async def _launch(self, container: Container, *, by_policy: bool) -> None:
+    async def _launch(
+        self, container: Container, *, by_policy: bool, checkpoint: dict[str, str] | None = None
+    ) -> None:
         if container.status.state in (State.REMOVING, State.DEAD):
             raise Conflict("container is marked for removal and cannot be started")
         pending, container.pending = container.pending, []
         async with AsyncExitStack() as stack:
-            link = await self._link(container, pending, stack)
+            link = await self._link(container, pending, stack, checkpoint)
             self._started(container, link, pending, by_policy)
 
     async def _link(
-        self, container: Container, pending: list[PendingAttach], stack: AsyncExitStack
+        self,
+        container: Container,
+        pending: list[PendingAttach],
+        stack: AsyncExitStack,
+        checkpoint: dict[str, str] | None,
     ) -> MonitorLink:
         """Have it launched; ``stack`` holds what must stay open and locked until it counts as running."""
         try:
@@ -104,6 +111,7 @@ class Starting:
             await networks.departures.over(networks.endpoints(container.id))
             request.trees = list(mounts)
             request.attachments = [item.attachment for item in pending]
+            request.checkpoint = checkpoint
             fds = [*mounts.values(), *(item.fd for item in pending)]
             return await self._context.spawner.launch(request, fds)
         except (WharfieError, OSError) as error:
@@ -152,20 +160,8 @@ class Starting:
         os.makedirs(container.run_directory, 0o700, exist_ok=True)
         joins = self._joins(container)
         found, files = self._network(container)
-        parent = asked.cgroup_parent or defaults.cgroup_parent
-        cgroup = f"/{parent.strip('/')}/{container.id}"
-        now = Circumstances(
-            hostname=container.config.hostname,
-            points=[_ready(point) for point in container.record.mounts],
-            files=files,
-            joins=joins,
-            shm_source=self._shm(container),
-            mqueue_source="/dev/mqueue" if asked.ipc_mode == "host" and os.path.isdir("/dev/mqueue") else "",
-            cgroup=cgroup,
-            ulimits=defaults.ulimits,
-            no_new_privileges=defaults.no_new_privileges,
-            link_variables=links.environment(self._context, container),
-        )
+        points = [_ready(point) for point in container.record.mounts]
+        now = self._circumstances(container, joins, files, points, self._shm(container))
         names = capability_names(asked, host)
         want_init = defaults.init if asked.init is None else asked.init
         height, width = asked.console_size
@@ -180,7 +176,7 @@ class Starting:
                 **_places(container),
                 "volatile": asked.auto_remove,
             },
-            cgroup=cgroup,
+            cgroup=now.cgroup,
             interfaces=found,
             seccomp_path=self._filters.path(security, names, privileged=asked.privileged),
             init_path=init_program(defaults.init_path) if want_init else None,
@@ -189,6 +185,48 @@ class Starting:
             stdin_once=container.config.stdin_once,
             console_size=(height, width) if height and width else None,
         )
+
+    def _circumstances(
+        self,
+        container: Container,
+        joins: Joins,
+        files: dict[str, str],
+        points: list[MountPoint],
+        shm: str,
+    ) -> Circumstances:
+        asked, defaults = container.host_config, self._context.defaults
+        parent = asked.cgroup_parent or defaults.cgroup_parent
+        return Circumstances(
+            hostname=container.config.hostname,
+            points=points,
+            files=files,
+            joins=joins,
+            shm_source=shm,
+            mqueue_source="/dev/mqueue" if asked.ipc_mode == "host" and os.path.isdir("/dev/mqueue") else "",
+            cgroup=f"/{parent.strip('/')}/{container.id}",
+            ulimits=defaults.ulimits,
+            no_new_privileges=defaults.no_new_privileges,
+            link_variables=links.environment(self._context, container),
+        )
+
+    def configuration(self, container: Container) -> dict[str, Any]:
+        """The OCI configuration that a running container was started with; nothing is made for it."""
+        asked, host = container.host_config, this_host()
+        mode = Mode.parse(asked.network_mode)
+        owner = container
+        if mode.kind is ModeKind.CONTAINER:
+            owner = self._context.registry.get(mode.name)
+        shm = sharing.directory(container.run_directory)
+        if asked.ipc_mode != "shareable":
+            shm = self._shm(container)
+        files = filesets.destinations(owner)
+        now = self._circumstances(container, self._joins(container), files, container.record.mounts, shm)
+        found = specification(container, parse_security(asked.security_opt or [], host), host, now)
+        if self._context.defaults.init if asked.init is None else asked.init:
+            # as the runtime does it at a start
+            source = init_program(self._context.defaults.init_path)
+            found["mounts"].append({"destination": INIT_PROGRAM, "type": "bind", "source": source})
+        return found
 
     def _joins(self, container: Container) -> Joins:
         asked = container.host_config

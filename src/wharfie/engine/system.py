@@ -71,6 +71,7 @@ class SystemFacts:
 
     data_root: str
     debug: bool = False
+    experimental: bool = False
     labels: tuple[str, ...] = ()
     log_driver: str = "json-file"
     insecure_registries: tuple[str, ...] = ()
@@ -126,7 +127,7 @@ class System:
             "ApiVersion": API_VERSION,
             "Arch": arch,
             "BuildTime": "",
-            "Experimental": "false",
+            "Experimental": "true" if self._facts.experimental else "false",
             "GitCommit": "",
             "GoVersion": _language(),
             "KernelVersion": uname.release,
@@ -143,6 +144,7 @@ class System:
             os="linux",
             arch=arch,
             kernel_version=uname.release,
+            experimental=self._facts.experimental,
         )
 
     def info(self) -> Info:
@@ -171,7 +173,7 @@ class System:
             cpu_set=host.unified or "cpuset" in groups.controllers,
             pids_limit=host.unified or "pids" in groups.controllers,
             ipv4_forwarding=_switch("/proc/sys/net/ipv4/ip_forward"),
-            debug=self._facts.debug,
+            debug=self._facts.debug, experimental_build=self._facts.experimental,
             n_fd=len(os.listdir("/proc/self/fd")),
             oom_kill_disable=host.oom_kill_disable,
             n_goroutines=len(asyncio.all_tasks()),

@@ -47,7 +47,14 @@ def create(
         )
         meanwhile(container.cgroup.path)
 
-    container = parent.create(_launch(request, stdio, trees), start=True, meanwhile=work)
+    launch = _launch(request, stdio, trees)
+    if request.checkpoint is None:
+        container = parent.create(launch, start=True, meanwhile=work)
+    else:
+        from wharfie.monitor import checkpoints  # rare, and much: this process is short-lived
+
+        container = checkpoints.restore(launch, request.checkpoint, request.directory)
+        work(container)
     facts["started_at_ns"] = time.time_ns()
     made = [container.pidfd] if container.console is None else [container.pidfd, container.console]
     if container.mounts >= 0:

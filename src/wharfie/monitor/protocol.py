@@ -122,8 +122,9 @@ class LaunchRequest:
 
     The first fields are those of ``runtime.launch.Launch``; the seccomp program is named by the path of its
     cached file. ``log`` is {"driver": "json-file"|"none", "path", "max_size" (bytes, 0: unlimited),
-    "max_file", "attrs": {}}. ``directory`` is <exec-root>/containers/<id>, which exists. ``trees`` names what
-    the first descriptors beside the request are: detached mounts, by the destination they are for. One stream
+    "max_file", "attrs": {}}. ``directory`` is <exec-root>/containers/<id>, which exists. ``checkpoint`` is
+    None, or the paths {"criu", "images", "work"} to restore from. ``trees`` names what the first descriptors
+    beside the request are: detached mounts, by the destination they are for. One stream
     descriptor per attachment follows.
     """
 
@@ -131,6 +132,7 @@ class LaunchRequest:
         "attachments",
         "bundle",
         "cgroup",
+        "checkpoint",
         "console_size",
         "directory",
         "id",
@@ -165,8 +167,10 @@ class LaunchRequest:
         console_size: tuple[int, int] | None = None,
         attachments: Sequence[Attachment] = (),
         trees: Sequence[str] = (),
+        checkpoint: dict[str, str] | None = None,
     ) -> None:
         self.id = id
+        self.checkpoint = checkpoint
         self.spec = spec
         self.bundle = bundle
         self.directory = directory

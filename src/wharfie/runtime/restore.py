@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
+from wharfie.errors import NotSupported
 from wharfie.runtime import foreground, handover, log
-from wharfie.runtime.checkpoint import make_directory
 from wharfie.runtime.commands import new_record, read_bundle
 from wharfie.runtime.criu import options as words
 from wharfie.runtime.criu import restoring, service
+from wharfie.runtime.criu.dumping import make_directory
 from wharfie.runtime.criu.failing import failure
 from wharfie.runtime.launch import Launch
 from wharfie.runtime.parent import Container
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 def do_restore(store: Store, options: dict[str, Any], positional: list[str]) -> int:
     """``restore``: unless detached stay with the container to its end."""
+    if options["unprivileged"]:
+        raise NotSupported("CRIU can checkpoint and restore containers for the host's root only")
     bundle, spec = read_bundle(options)
     detached = bool(options.get("detach"))
     terminal = bool((spec.get("process") or {}).get("terminal"))

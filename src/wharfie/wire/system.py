@@ -39,6 +39,7 @@ class Version(Wire, frozen=True, kw_only=True):
     arch: str
     kernel_version: str = ""
     build_time: str = ""
+    experimental: bool = False
 
 
 class Plugins(Wire, frozen=True, kw_only=True):

@@ -19,8 +19,8 @@ from wharfie.build.options import Options
 from wharfie.errors import Conflict, InvalidArgument, NotFound, NotModified, Unavailable
 from wharfie.images.pipe import Produced
 from wharfie.support.tasks import spawn
+from wharfie.wire import checkpoints, events, execs, images, networks, registries, system, volumes
 from wharfie.wire import containers as wire
-from wharfie.wire import events, execs, images, networks, registries, system, volumes
 from wharfie.wire.build import BuildInputs, BuildPrune, CacheRecord
 from wharfie.wire.config import Config, HostConfig
 from wharfie.wire.stdcopy import header
@@ -38,6 +38,23 @@ class Waiting:
 
     def close(self) -> None:
         self.closed = True
+
+
+class FakeCheckpoints:
+    """Remembers what it was asked; "taken" has one."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    async def create(self, ref: str, asked: checkpoints.CreateCheckpoint) -> None:
+        self.asked.append((ref, asked))
+
+    def list(self, ref: str, directory: str) -> list[checkpoints.Checkpoint]:
+        self.asked.append((ref, directory))
+        return [checkpoints.Checkpoint(name="one")] if ref == "taken" else []
+
+    def remove(self, ref: str, name: str, directory: str) -> None:
+        self.asked.append((ref, name, directory))
 
 
 class FakeContainers:
@@ -60,8 +77,8 @@ class FakeContainers:
         self.bodies.append(body)
         return SimpleNamespace(id=ID, warnings=["be careful"])
 
-    async def start(self, ref: str) -> None:
-        self._note("start", ref)
+    async def start(self, ref: str, checkpoint: str = "", directory: str = "") -> None:
+        self._note("start", ref, *([checkpoint, directory] if checkpoint else []))
         if ref == "running":
             raise NotModified("it runs")
 
@@ -538,6 +555,7 @@ class Api:
     def __init__(self, path: Path) -> None:
         self.path = str(path)
         self.containers = FakeContainers()
+        self.checkpoints = FakeCheckpoints()
         self.streams = FakeStreams()
         self.execs = FakeExecs()
         self.files = FakeFiles()
@@ -551,6 +569,7 @@ class Api:
             all_routes(
                 Backends(
                     containers=self.containers,
+                    checkpoints=self.checkpoints,
                     processes=FakeProcesses(),
                     streams=self.streams,
                     execs=self.execs,

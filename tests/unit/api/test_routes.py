@@ -13,9 +13,11 @@ import pytest
 from tests.unit.api.fakes import ID, Api, parse
 from wharfie import errors
 from wharfie.api.errors import STATUS
+from wharfie.wire.checkpoints import CreateCheckpoint
 
 SIMPLE: list[tuple[str, str, int, tuple[Any, ...]]] = [
     ("POST", "/containers/x/start", 204, ("start", "x")),
+    ("POST", "/containers/x/start?checkpoint=c&checkpoint-dir=/d", 204, ("start", "x", "c", "/d")),
     ("POST", "/containers/running/start", 304, ("start", "running")),
     ("POST", "/containers/missing/start", 404, ("start", "missing")),
     ("POST", "/containers/x/stop?t=3&signal=INT", 204, ("stop", "x", 3, "INT")),
@@ -458,3 +460,14 @@ async def test_one_connection_serves_many_requests_and_pipelines(api: Api) -> No
     assert (await reader.readuntil(b"\r\n\r\nOK")).startswith(b"HTTP/1.1 200 ")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
     writer.close()
+
+
+async def test_checkpoints_are_made_listed_and_removed(api: Api) -> None:
+    body = b'{"CheckpointID": "one", "CheckpointDir": "/d", "Exit": true}'
+    assert (await api.ask("POST", "/v1.42/containers/x/checkpoints", body))[0] == 201
+    assert (await api.ask("GET", "/containers/taken/checkpoints?dir=/d"))[2] == b'[{"Name":"one"}]'
+    assert (await api.ask("GET", "/containers/x/checkpoints"))[2] == b"null"
+    assert (await api.ask("DELETE", "/containers/x/checkpoints/one?dir=/d"))[0] == 204
+    assert (await api.ask("DELETE", "/containers/x/nothing/one"))[0] == 404
+    made = CreateCheckpoint(checkpoint_id="one", checkpoint_dir="/d", exit=True)
+    assert api.checkpoints.asked == [("x", made), ("taken", "/d"), ("x", ""), ("x", "one", "/d")]

@@ -7,7 +7,7 @@ from wharfie.api.answers import Answer, empty_answer, json_answer
 from wharfie.api.backends import Containers, Processes
 from wharfie.api.call import Call
 from wharfie.api.router import Route
-from wharfie.errors import InvalidArgument, NotFound, NotSupported
+from wharfie.errors import InvalidArgument, NotFound
 from wharfie.images.image import ImageNotFound
 from wharfie.wire.containers import CreateContainer, CreateResponse, UpdateContainer, UpdateResponse
 
@@ -51,14 +51,12 @@ class ContainerRoutes:
 
     async def start(self, call: Call) -> Answer:
         """``start``."""
-        if call.has("checkpoint"):
-            raise NotSupported("starting from a checkpoint is not supported by wharfie")
         if (await call.body()).strip() not in (b"", b"{}", b"null"):
             raise InvalidArgument(
                 "starting container with non-empty request body was deprecated since API v1.22 "
                 "and removed in v1.24"
             )
-        await self._containers.start(call.argument)
+        await self._containers.start(call.argument, call.text("checkpoint"), call.text("checkpoint-dir"))
         return empty_answer()
 
     async def stop(self, call: Call) -> Answer:

@@ -63,12 +63,12 @@ class Restore:
         images: str,
         work: str,
         told: dict[str, Any],
-        there: Callable[[parent.Container], None],
+        there: Callable[[parent.Container], None] = lambda container: None,
     ) -> None:
         """``directory`` is one of the container's own; ``told`` what the command's options are for CRIU.
 
         ``images`` and ``work`` are the directories of images and log. ``there`` is called when the first
-        process exists and does not run yet.
+        process exists and does not run yet. The streams are those of the launch, or the caller's own.
         """
         self._launch = launch
         self._program = program
@@ -79,8 +79,16 @@ class Restore:
         self._there = there
         # the filter is in the images
         linux = {**(launch.spec.get("linux") or {}), "seccomp": None}
-        self._plan = Plan(Launch(launch.id, {**launch.spec, "linux": linux}, bundle=launch.bundle),
-                          own_bounding_set())  # fmt: skip
+        without = Launch(
+            launch.id,
+            {**launch.spec, "linux": linux},
+            bundle=launch.bundle,
+            rootfs=launch.rootfs,
+            interfaces=launch.interfaces,
+            init_path=launch.init_path,
+            trees=launch.trees,
+        )
+        self._plan = Plan(without, own_bounding_set())
         self._refuse()
 
     def _refuse(self) -> None:
@@ -141,7 +149,7 @@ class Restore:
         mount.mount_setattr(mount.AT_FDCWD, "/", mount.AT_RECURSIVE, propagation=mount.MS_PRIVATE)
         directories = [service.open_directory(path) for path in (self._images, self._work)]
         stage.lay_out()
-        return [*directories, *(fd for fd, _key in inherited)]
+        return [*directories, *(fd for fd, _key in inherited), *(self._launch.stdio or ())]
 
     def _inherited(self, sources: Sources) -> list[tuple[int, str]]:
         found = [(fd, _INHERITED[flag]) for fd, flag in sources.spaces if flag in _INHERITED]
@@ -152,10 +160,13 @@ class Restore:
     def _options(
         self, stage: Stage, inherited: list[tuple[int, str]], descriptors: list[str]
     ) -> dict[str, Any]:
-        streams = [
-            {"key": name, "fd": number} for number, name in enumerate(descriptors) if name.startswith("pipe:")
-        ]
         first = service.FIRST_FILE + 2
+        begin = 0 if self._launch.stdio is None else first + len(inherited)
+        streams = [
+            {"key": name, "fd": number}
+            for number, name in enumerate(descriptors, begin)
+            if name.startswith("pipe:")
+        ]
         spaces = [{"key": key, "fd": number} for number, (_fd, key) in enumerate(inherited, first)]
         kinds = {flag: kind for kind, flag in NAMESPACES.items()}
         joins = [
