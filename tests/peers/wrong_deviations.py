@@ -26,7 +26,7 @@ BEHAVIOUR: dict[str, tuple[str, int, str]] = {
     "network: the scope swarm": (
         NO_SWARM, 501, "networks across machines are not supported: this node is not a swarm manager"),
     "network: ingress without a swarm": (
-        NO_SWARM, 400, "ingress and config-only networks belong to a swarm, which this is not"),
+        NO_SWARM, 501, "networks across machines are not supported: this node is not a swarm manager"),
     "network: a macvlan without its device": (
         CLEARER, 400, "the requested parent interface nosuch0 was not found on this host"),
     "network: the subnet 10.71.0.0/32": (

@@ -32,6 +32,8 @@ CREATE = Command(
     (
         ("aux-address", "", "map", "Address that something else has (name=address)"),
         ("attachable", "", "flag", "Let containers be attached by hand"),
+        ("config-from", "", "string", "Make it by the settings of this network"),
+        ("config-only", "", "flag", "Keep settings for other networks, and make nothing"),
         ("driver", "d", "string", 'Driver (default "bridge")'),
         ("egress", "", "string", "What its containers may reach, and nothing else (allow=…)"),
         ("gateway", "", "list", "Address of the subnet's gateway"),
@@ -128,6 +130,8 @@ def create(context: Context, arguments: list[str]) -> int:
         "Driver": options.get("driver", "bridge"),
         "Scope": options.get("scope", ""),
         "Internal": options.get("internal", False),
+        "ConfigOnly": options.get("config-only", False),
+        "ConfigFrom": {"Network": options.get("config-from", "")},
         "Ingress": options.get("ingress", False),
         "Attachable": options.get("attachable", False),
         "IPAM": {

@@ -37,6 +37,8 @@ class Wish:
     scope: str = ""
     ipam_driver: str = ""
     ipam_options: Mapping[str, str] | None = None
+    config_only: bool = False
+    config_from: str = ""
 
 
 class PoolOverlap(Forbidden):
@@ -49,7 +51,9 @@ class PoolOverlap(Forbidden):
 def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], pools: Pools) -> Network:
     """The network that shall be; raises InvalidArgument, Forbidden, NotFound, AddressUnavailable."""
     driver = _check(wish)
-    others = list(present)
+    if wish.config_only:
+        return _settings(wish)
+    others = [one for one in present if not one.config_only]
     options = DriverOptions.parse(wish.options)
     if driver in ("host", "null"):
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
@@ -88,6 +92,7 @@ def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], po
         internal=wish.internal,
         attachable=wish.attachable,
         ipam_options=None if wish.ipam_options is None else dict(wish.ipam_options),
+        config_from=wish.config_from,
     )
     if driver == "bridge":
         _check_bridge(made, others)
@@ -95,6 +100,25 @@ def plan(wish: Wish, present: Iterable[Network], taken: Iterable[AnyNetwork], po
         _check_parent(made, options, others)
     check_held(made, options.rate, options.egress)
     return made
+
+
+def _settings(wish: Wish) -> Network:
+    """What is kept for other networks: as it was given, nothing is chosen."""
+    _check_subnets(wish.subnets, ipv6=wish.ipv6 is True)
+    return Network(
+        new_id(),
+        wish.name,
+        "null",
+        time.time_ns(),
+        wish.subnets,
+        dict(wish.options),
+        dict(wish.labels),
+        ipv4=wish.ipv4 is not False,
+        ipv6=wish.ipv6 is True,
+        ipam_driver=wish.ipam_driver or "default",
+        ipam_options=None if wish.ipam_options is None else dict(wish.ipam_options),
+        config_only=True,
+    )
 
 
 def _check(wish: Wish) -> str:

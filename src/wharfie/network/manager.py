@@ -24,7 +24,7 @@ from ipaddress import IPv4Interface, IPv4Network, ip_network
 from typing import TypeVar
 
 from wharfie.errors import InvalidArgument, NotFound
-from wharfie.network import creating, defaultbridge, files, parents, traffic
+from wharfie.network import configuration, creating, defaultbridge, files, parents, traffic
 from wharfie.network.addresses import USER_POOLS, local_pool, parse_bip
 from wharfie.network.bridge import REMARK, Bridge, View
 from wharfie.network.creating import Pools, Wish
@@ -253,6 +253,7 @@ class NetworkManager:
     async def _create(self, wish: Wish) -> Network:
         if wish.name in self.store.networks and wish.name not in BUILT_IN:
             raise NetworkExists(wish.name)
+        wish = configuration.applied(wish, self.store.networks)
         # only a subnet of our choice must avoid the host's: who names one knows what he does
         chosen = any(not one.subnet for one in wish.subnets) or not wish.subnets or wish.ipv6
         taken = self._foreign.networks(self._devices) if chosen else ()
@@ -271,6 +272,8 @@ class NetworkManager:
         return network
 
     def _realise(self, network: Network) -> None:
+        if network.config_only:
+            return
         if network.driver == "macvlan":
             parents.check(DriverOptions.parse(network.options).parent)
             return
@@ -321,6 +324,7 @@ class NetworkManager:
             raise NetworkInUse(
                 f"error while removing network: network {network.name} has active endpoints ({names})"
             )
+        configuration.check_unused(network, self.store.networks.values())
         # the row first: what a crash leaves after it is a bridge of nobody's, which recovery removes
         self.store.delete_network(network)
         point("a network's row is gone")

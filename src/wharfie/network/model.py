@@ -20,6 +20,13 @@ class NetworkNotFound(NotFound):
         super().__init__(f"network {name} not found")
 
 
+class ConfigurationNotFound(NotFound):
+    """There are no settings of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'configuration network "{name}" does not exist')
+
+
 class AddressUnavailable(Unavailable):
     """A network has no free address, or not the one that was asked for."""
 
@@ -220,6 +227,10 @@ class Network:
     attachable: bool = False
     ipam_driver: str = "default"
     ipam_options: dict[str, str] | None = None
+    config_only: bool = False
+    """Settings for other networks: nobody can be in it."""
+    config_from: str = ""
+    """The name of those it was made by."""
 
     @property
     def user_defined(self) -> bool:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wharfie.errors import InvalidArgument, NotSupported, listed
+from wharfie.errors import Forbidden, InvalidArgument, NotSupported, listed
 from wharfie.network import egress, rates
 from wharfie.network.addresses import Pool, mac_for, mac_of
 from wharfie.network.driveroptions import EGRESS, RATE, DriverOptions
@@ -49,6 +49,8 @@ def check_mac(text: str) -> None:
 
 def check(network: Network, wish: SeatWish) -> None:
     """Whether the network can give what is wished; raises InvalidArgument in Docker's words, NotSupported."""
+    if network.config_only:
+        raise Forbidden("cannot create endpoint on configuration-only network")
     check_mac(wish.mac)
     check_held(network, wish.options.get(RATE) or wish.rate, wish.options.get(EGRESS) or wish.egress)
     problems = []

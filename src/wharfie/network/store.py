@@ -27,6 +27,8 @@ _PLAIN = (
     "attachable",
     "ipam_driver",
     "ipam_options",
+    "config_only",
+    "config_from",
 )
 
 

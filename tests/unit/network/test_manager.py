@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from wharfie.errors import InvalidArgument
+from wharfie.errors import Forbidden, InvalidArgument, NotFound
+from wharfie.network import configuration, creating
 from wharfie.network import manager as manager_module
+from wharfie.network.creating import Wish
 from wharfie.network.firewall import NetworkRules
 from wharfie.network.manager import NetworkManager, NetworkSettings
-from wharfie.network.model import Endpoint, Mode, ModeKind, NetworkNotFound
+from wharfie.network.model import Endpoint, Mode, ModeKind, NetworkInUse, NetworkNotFound, Subnet
 from wharfie.network.seating import SeatWish
 from wharfie.state.db import Database
 
@@ -268,3 +270,26 @@ def test_modes() -> None:
     assert Mode.parse("mynet") == Mode(ModeKind.NAMED, "mynet")
     with pytest.raises(InvalidArgument, match="invalid container format"):
         Mode.parse("container:")
+
+
+async def test_settings_for_other_networks_are_kept_and_nothing_is_made_of_them(
+    networks: NetworkManager, db: Database
+) -> None:
+    subnet = Subnet("10.99.0.0/24")
+    await networks.create(Wish(name="settings", config_only=True, subnets=(subnet,), labels={"a": "b"}))
+    with pytest.raises(Forbidden, match="cannot create endpoint on configuration-only network"):
+        seat(networks, "c", "settings")
+    # they are in nobody's way, not even their own
+    wish = configuration.applied(Wish(name="made", config_from="settings"), networks.store.networks)
+    made = creating.plan(wish, networks.store.networks.values(), (), ())
+    assert (made.driver, made.subnet, made.labels) == ("bridge", "10.99.0.0/24", {"a": "b"})
+    networks.store.write_network(made)
+    again = _make(db)
+    assert (again.get("settings").driver, again.get("settings").config_only) == ("null", True)
+    assert again.get("made").config_from == "settings"
+    with pytest.raises(NetworkInUse, match='configuration network "settings" is in use'):
+        await again.remove("settings")
+    again.store.delete_network(made)
+    await again.remove("settings")
+    with pytest.raises(NotFound, match='configuration network "settings" does not exist'):
+        await again.create(Wish(name="made", config_from="settings"))

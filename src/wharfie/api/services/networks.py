@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wharfie.api.backends import Filters
 from wharfie.engine import filters as engine_filters
 from wharfie.engine.containers import Containers
-from wharfie.errors import InvalidArgument, NotFound, WharfieError
+from wharfie.errors import Forbidden, InvalidArgument, NotFound, WharfieError
 from wharfie.network.creating import Wish
 from wharfie.network.manager import NetworkManager
 from wharfie.network.model import Endpoint, NetworkNotFound, Subnet
@@ -16,6 +16,7 @@ from wharfie.support.units import format_time
 from wharfie.wire.config import EndpointSettings
 from wharfie.wire.networks import (
     IPAM,
+    ConfigReference,
     IPAMPool,
     Network,
     NetworkConnect,
@@ -59,8 +60,8 @@ class NetworkService:
 
     async def create(self, body: NetworkCreate) -> NetworkCreated:
         """``docker network create``."""
-        if body.ingress or body.config_only or body.config_from.network:
-            raise InvalidArgument("ingress and config-only networks belong to a swarm, which this is not")
+        if body.ingress and body.driver != "overlay":
+            raise Forbidden("Ingress network can only be global scope network")
         ipam = body.ipam or IPAM()
         made = await self._manager.create(
             Wish(
@@ -79,6 +80,8 @@ class NetworkService:
                 scope=body.scope,
                 ipam_driver=ipam.driver,
                 ipam_options=ipam.options,
+                config_only=body.config_only,
+                config_from=body.config_from.network,
             )
         )
         self._emit("create", made)
@@ -115,7 +118,7 @@ class NetworkService:
         chosen = engine_filters.until(filters)
         gone = []
         for network in self._manager.list():
-            if not network.user_defined or self._engine.users(network):
+            if not network.user_defined or network.config_only or self._engine.users(network):
                 continue
             if not _has_labels(network, filters) or (chosen and network.created_ns >= chosen):
                 continue
@@ -150,6 +153,8 @@ class NetworkService:
             enable_ipv4=network.ipv4,
             enable_ipv6=network.ipv6,
             ipam=IPAM(driver=network.ipam_driver, options=network.ipam_options, config=pools or None),
+            config_from=ConfigReference(network=network.config_from),
+            config_only=network.config_only,
             internal=network.internal,
             attachable=network.attachable,
             containers=self._members(network.members) if members else {},
