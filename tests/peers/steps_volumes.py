@@ -42,7 +42,8 @@ BINDS = (
     shell("docker run --rm -v ./host:/x busybox cat /x/f; docker run --rm -v host/sub:/x busybox true"),
     shell("docker run --rm -v :/x busybox true; docker run --rm -v /x: busybox true; docker run --rm -v a:b:c:d busybox true; docker run --rm -v '' busybox true"),
     shell("docker run --rm -v $PWD/host:/x:ro busybox sh -c 'mount -o remount,rw /x' 2>&1 | grep -c -i -e denied -e permitted"),
-    shell("docker run -d --name b1 -v $PWD/host:/x:ro --mount type=bind,source=$PWD/other,target=/y,bind-propagation=private -v $PWD/solo:/z:Z busybox sleep 100; docker inspect --format '{{range .Mounts}}{{.Type}} {{.Destination}} {{.Mode}} {{.RW}} {{.Propagation}};{{end}}' b1 | tr ';' '\\n' | sort; docker inspect --format '{{json .HostConfig.Binds}} {{json .HostConfig.Mounts}}' b1; docker rm -f b1"),
+    # in any order: docker's command line goes through a map of Go's
+    shell("docker run -d --name b1 -v $PWD/host:/x:ro --mount type=bind,source=$PWD/other,target=/y,bind-propagation=private -v $PWD/solo:/z:Z busybox sleep 100; docker inspect --format '{{range .Mounts}}{{.Type}} {{.Destination}} {{.Mode}} {{.RW}} {{.Propagation}};{{end}}' b1 | tr ';' '\\n' | sort; docker inspect --format '{{range .HostConfig.Binds}}{{.}};{{end}}' b1 | tr ';' '\\n' | sort; docker inspect --format '{{json .HostConfig.Mounts}}' b1; docker rm -f b1"),
 )  # fmt: skip
 
 TMPFS = (
