@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from wharfie.build import contexts, mountarchives
 from wharfie.build.cache import Cache
-from wharfie.build.cacheimport import Registries
+from wharfie.build.cacheimport import Layout, Registries
 from wharfie.build.cachemounts import CacheMount, CacheMounts, Locks
 from wharfie.build.exports import Exports
 from wharfie.build.keeping import Contexts
@@ -103,8 +103,9 @@ class Builder:
                 shop.named[name] = self._taken(key, what, f"{directory}/named-{len(shop.named)}")
         for spec in options.cache_from:
             if spec.kind == "local":
-                place = f"{directory}/cache-{len(shop.uploads)}"
-                shop.uploads[spec.key] = self._taken(spec.key, "the cache", place)
+                place = f"{directory}/cache-{len(shop.layouts)}"
+                given = supply.layout(spec)
+                shop.layouts[spec.key] = given or Layout(self._taken(spec.key, "the cache", place))
         return shop
 
     def _taken(self, key: str, what: str, place: str) -> str:

@@ -52,7 +52,7 @@ class Registries(Protocol):
         """To write to."""
 
 
-class _Place(Protocol):
+class Place(Protocol):
     """Where a cache is: a repository, or a layout."""
 
     async def manifest(self, tag_or_digest: str, accept: str) -> tuple[bytes, str, str]:
@@ -125,7 +125,7 @@ class _Source:
 
     shown: str
     steps: dict[str, Remote]
-    place: _Place | None
+    place: Place | None
     """None: its layers are in the store."""
 
 
@@ -142,14 +142,14 @@ class Imports:
         self,
         stack: AsyncExitStack,
         specs: list[CacheSpec],
-        uploaded: dict[str, str],
+        layouts: dict[str, Place],
         registries: Registries,
         platform: Platform,
     ) -> None:
         """Read what they hold; registries stay connected until the stack ends."""
         for spec in specs:
             try:
-                self._sources.append(await self._opened(stack, spec, uploaded, registries, platform))
+                self._sources.append(await self._opened(stack, spec, layouts, registries, platform))
             except (WharfieError, OSError) as error:
                 self._warn(f"[Warning] failed to import the cache {spec.shown}: {error}\n")
 
@@ -157,12 +157,12 @@ class Imports:
         self,
         stack: AsyncExitStack,
         spec: CacheSpec,
-        uploaded: dict[str, str],
+        layouts: dict[str, Place],
         registries: Registries,
         platform: Platform,
     ) -> _Source:
         if spec.kind == "local":
-            layout = Layout(uploaded[spec.key])
+            layout = layouts[spec.key]
             return _Source(spec.shown, await _steps(layout, spec.digest or spec.tag, platform), layout)
         if spec.kind == "image":
             try:
@@ -212,7 +212,7 @@ class Imports:
             return layer
 
 
-async def _steps(place: _Place, tag_or_digest: str, platform: Platform) -> dict[str, Remote]:
+async def _steps(place: Place, tag_or_digest: str, platform: Platform) -> dict[str, Remote]:
     body = (await place.manifest(tag_or_digest, manifests.ANY))[0]
     if manifests.own_type(body) in (manifests.OCI_INDEX, manifests.DOCKER_LIST):
         entries = manifests.entries(body)
@@ -229,7 +229,7 @@ async def _steps(place: _Place, tag_or_digest: str, platform: Platform) -> dict[
     return cacheformat.decode(await place.small_blob(config, cacheformat.LIMIT))
 
 
-async def _inline(place: _Place, config: Descriptor, layers: list[Descriptor]) -> dict[str, Remote]:
+async def _inline(place: Place, config: Descriptor, layers: list[Descriptor]) -> dict[str, Remote]:
     image = await place.small_blob(config, cacheformat.LIMIT)
     diff_ids = configs.decode(image).rootfs.diff_ids or []
     steps = cacheformat.decode_inline(image, layers, diff_ids)

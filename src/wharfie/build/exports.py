@@ -57,6 +57,10 @@ class Exports:
         else:
             shop.reporter.note(f"exported the cache to {spec.shown}: {digest}\n")
 
+    def local(self, shop: Shop, solver: Solver, spec: CacheSpec) -> AsyncIterator[bytes]:
+        """A local one as an archive, at once."""
+        return archive(self._store, spec, self._entries(shop, None if spec.whole else solver.own_stages()))
+
     def take(self, key: str) -> AsyncIterator[bytes]:
         """A local one as an archive, once; raises NotFound."""
         found = self._waiting.pop(key, None)

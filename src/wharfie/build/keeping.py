@@ -16,9 +16,9 @@ from wharfie.errors import Conflict
 from wharfie.images.store import ImageStore
 from wharfie.support.ignore import Matcher
 
-COUNT = 4
-LIMIT = 256 << 20
-"""Bytes of a context that may be kept."""
+COUNT = 8
+LIMIT = 1 << 30
+"""Bytes that all of them may be."""
 
 
 class ContextGone(Conflict):
@@ -69,7 +69,7 @@ class Contexts:
             return
         os.rename(source, f"{self._root}/{key}")
         self._kept[key] = kept
-        while len(self._kept) > COUNT:
+        while len(self._kept) > COUNT or sum(one.size for one in self._kept.values()) > LIMIT:
             oldest = next(iter(self._kept))
             del self._kept[oldest]
             self._remove([f"{self._root}/{oldest}"])

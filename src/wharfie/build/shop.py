@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wharfie.build.arrival import Known
 from wharfie.build.cache import Cache, Entry
-from wharfie.build.cacheimport import Imports, Registries
+from wharfie.build.cacheimport import Imports, Place, Registries
 from wharfie.build.cachemounts import CacheMounts, Locks
 from wharfie.build.options import Options
 from wharfie.build.progress import Reporter
@@ -51,8 +51,8 @@ class Shop:
     supply: Supply
     named: dict[str, str] = field(default_factory=dict)
     """Directories of ``--build-context``."""
-    uploads: dict[str, str] = field(default_factory=dict)
-    """Directories of uploaded caches, by key."""
+    layouts: dict[str, Place] = field(default_factory=dict)
+    """Caches that the client has, or sent before, by key."""
     empty: str = ""
     imports: Imports | None = None
     """Steps that were done elsewhere."""

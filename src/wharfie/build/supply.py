@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from wharfie.build import contexts, fetch
 from wharfie.build.arrival import Arrival
+from wharfie.build.cachespec import CacheSpec
 from wharfie.build.errors import BuildFailed
 from wharfie.build.keeping import Contexts, Kept
 from wharfie.build.options import Options
@@ -19,6 +20,7 @@ from wharfie.images.platform import Platform
 from wharfie.images.webfile import redacted
 
 if TYPE_CHECKING:
+    from wharfie.build.cacheimport import Place
     from wharfie.build.shop import Shop
     from wharfie.build.stagestate import StageState
 
@@ -37,6 +39,9 @@ class Supply(Protocol):
 
     async def named(self, shop: Shop, name: str, value: str, platform: Platform) -> str | StageState:
         """A further context: a directory, or what another build made. Raises BuildFailed."""
+
+    def layout(self, spec: CacheSpec) -> Place | None:
+        """A cache on the client's disk; None where it was sent before."""
 
     async def secret(self, name: str) -> bytes | None:
         """A secret; None if the client has none by this name."""
@@ -81,6 +86,10 @@ class Posted:
     async def named(self, shop: Shop, name: str, value: str, platform: Platform) -> str | StageState:
         """From an address; what was uploaded is there already."""
         return await fetched(shop, name, value, await self.agent("default"))
+
+    def layout(self, spec: CacheSpec) -> Place | None:
+        """It was uploaded."""
+        return None
 
     async def secret(self, name: str) -> bytes | None:
         """One that was sent before."""

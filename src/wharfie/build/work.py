@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 from wharfie.build import lint, reads
 from wharfie.build.cacheimport import Imports
+from wharfie.build.cachespec import CacheSpec
 from wharfie.build.errors import BuildFailed, DockerfileError
 from wharfie.build.exports import Exports
 from wharfie.build.keeping import Kept
@@ -80,7 +82,7 @@ class Work:
                 if shop.options.cache_from:
                     shop.imports = Imports(shop.store, shop.cache, shop.reporter.note)
                     await shop.imports.open(
-                        stack, shop.options.cache_from, shop.uploads, shop.registries, solver.platform
+                        stack, shop.options.cache_from, shop.layouts, shop.registries, solver.platform
                     )
                 return await solver.solve()
         except (BuildFailed, DockerfileError) as error:
@@ -108,6 +110,10 @@ class Work:
             state.layers = [layer]
             state.history = squashing.history_of(state.history, made, "squashed by the build")
         return self._exports.inside(shop, solver, state)
+
+    def cache_archive(self, spec: CacheSpec, solver: Solver) -> AsyncIterator[bytes]:
+        """A cache for the client's own disk, as an OCI layout in one archive."""
+        return self._exports.local(self.shop, solver, spec)
 
     async def export_caches(self, solver: Solver) -> None:
         """The image is there: the caches that go elsewhere go; raises BuildFailed."""

@@ -86,7 +86,11 @@ class Bridge:
             return
         inputs = self._engine.results.inputs(request.inputs)
         found = await job.solve(request.frontend, request.options, inputs)
-        await call.send(gateway.BridgeSolveResponse(result=_result(found)))
+        if found.metadata:
+            result = gateway.Result(ref=gateway.Ref(), metadata=found.metadata)
+        else:
+            result = _result(found.outcomes)
+        await call.send(gateway.BridgeSolveResponse(result=result))
 
     async def finish(self, call: Call) -> None:
         """The client has what it wants, or an error."""

@@ -20,6 +20,10 @@ from wharfie.errors import NotSupported, WharfieError
 from wharfie.images.platform import Platform
 from wharfie.support.units import format_time
 
+_GATEWAY = "org.mobyproject.buildkit.worker.moby.host-gateway-ip"
+"""By this label clients find out what ``--add-host name:host-gateway`` stands for."""
+_SNAPSHOTTER = "org.mobyproject.buildkit.worker.snapshotter"
+"""Where there is this label, buildx lets caches go elsewhere, and images into archives."""
 _SERVICE = "/moby.buildkit.v1.Control/"
 
 
@@ -61,7 +65,7 @@ class Control:
             if request.frontend:
                 inputs = self._engine.results.inputs(request.frontend_inputs)
                 found = await job.solve(request.frontend, request.frontend_attributes, inputs)
-                job.returned.set_result(list(found))
+                job.returned.set_result(list(found.outcomes))
             elif request.definition.steps:
                 raise NotSupported("raw LLB is not supported: this builder takes Dockerfiles")
             else:
@@ -88,6 +92,7 @@ class Control:
         platform = common.Platform(architecture=host.architecture, os=host.os, variant=host.variant)
         return control.Worker(
             id=hashlib.sha256(wharfie.__name__.encode()).hexdigest()[:25],
+            labels={_GATEWAY: self._engine.gateway(), _SNAPSHOTTER: "overlayfs"},
             platforms=[platform],
             policies=_policies(self._engine.builder),
             version=_version(),

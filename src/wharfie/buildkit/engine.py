@@ -22,4 +22,6 @@ class Engine:
     """Called with an image's id and a name that it got."""
     pruned: Callable[[int], None]
     """Called with the bytes that were freed."""
+    gateway: Callable[[], str]
+    """The address that ``host-gateway`` stands for."""
     results: Results = field(default_factory=Results)

@@ -5,12 +5,17 @@ Attributes that an exporter does not know mean nothing to it, as in BuildKit.
 
 from __future__ import annotations
 
+import asyncio
 import os
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
+from wharfie.build.cacheexport import digest_of
 from wharfie.build.work import full_name
 from wharfie.buildkit.engine import Engine
 from wharfie.buildkit.filesend import send_archive, send_tree
@@ -18,10 +23,13 @@ from wharfie.buildkit.results import Outcome
 from wharfie.buildkit.session import Session
 from wharfie.buildkit.vertexes import Vertex
 from wharfie.errors import NotSupported
-from wharfie.images import snapshots
+from wharfie.images import config as configs
+from wharfie.images import saving, snapshots
+from wharfie.images.catalog import ImageRow, LayerRow
 from wharfie.images.pack import pack_root
 from wharfie.images.pipe import Produced
-from wharfie.images.reference import parse
+from wharfie.images.reference import Reference, parse
+from wharfie.images.store import ImageStore
 
 Attributes = Mapping[str, str]
 
@@ -54,7 +62,7 @@ class ToStore:
     def __init__(self, attributes: Attributes) -> None:
         """Raises InvalidArgument, NotSupported."""
         self._names = [name.strip() for name in attributes.get("name", "").split(",") if name.strip()]
-        self._full = [full_name(name) for name in self._names]
+        self._full = _names(attributes)
 
     async def export(self, target: Target, outcomes: Sequence[Outcome]) -> dict[str, str]:
         """The image appears."""
@@ -123,8 +131,58 @@ class ToArchive:
         return {}
 
 
-_KINDS: dict[str, type[ToStore | ToDirectory | ToArchive]] = {
+class ToImageArchive:
+    """``oci`` and ``docker``: the image in an archive, whose layout is both's."""
+
+    def __init__(self, attributes: Attributes, kind: str = "oci") -> None:
+        """Raises InvalidArgument, NotSupported."""
+        self.title = f"exporting to {kind} image format"
+        self._names = _names(attributes)
+        if attributes.get("tar") == "false":
+            raise NotSupported("an image as a directory of files is not supported: leave out tar=false")
+
+    async def export(self, target: Target, outcomes: Sequence[Outcome]) -> dict[str, str]:
+        """The archive goes to the client."""
+        store, vertex = target.engine.store, target.vertex
+        vertex.status("exporting layers")
+        images = [_saved(store, outcome, [parse(full) for full in self._names]) for outcome in outcomes]
+        body, kind = await asyncio.to_thread(saving.manifest_of, store, images[0])
+        digest = digest_of(body)
+        vertex.status("exporting layers", done=True)
+        vertex.status(f"exporting manifest {digest}", done=True)
+        vertex.status(f"exporting config {images[0].image.id}", done=True)
+        vertex.status("sending tarball")
+        async with saving.save(store, images) as pieces:
+            await send_archive(target.session, target.number, pieces)
+        vertex.status("sending tarball", done=True)
+        described = msgspec.json.encode({"mediaType": kind, "digest": digest, "size": len(body)})
+        found = {
+            "containerimage.digest": digest,
+            "containerimage.config.digest": images[0].image.id,
+            "containerimage.descriptor": b64encode(described).decode(),
+        }
+        if self._names:
+            found["image.name"] = ",".join(self._names)
+        return found
+
+
+class ToDockerArchive(ToImageArchive):
+    """``docker``: for one platform."""
+
+    def __init__(self, attributes: Attributes) -> None:
+        """Raises InvalidArgument, NotSupported."""
+        super().__init__(attributes, "docker")
+
+    async def export(self, target: Target, outcomes: Sequence[Outcome]) -> dict[str, str]:
+        """The archive goes to the client."""
+        if len(outcomes) > 1:
+            raise NotSupported("docker exporter does not currently support exporting manifest lists")
+        return await super().export(target, outcomes)
+
+
+_KINDS: dict[str, type[ToStore | ToDirectory | ToArchive | ToImageArchive]] = {
     "moby": ToStore, "image": ToStore, "local": ToDirectory, "tar": ToArchive,
+    "oci": ToImageArchive, "docker": ToDockerArchive,
 }  # fmt: skip
 
 
@@ -139,6 +197,23 @@ def exporters(request: Any) -> list[Exporter]:
             raise NotSupported(f"exporter {kind} is not supported: it is one of {', '.join(_KINDS)}")
         found.append(_KINDS[kind](attributes))
     return found
+
+
+def _names(attributes: Attributes) -> list[str]:
+    """Whole names for an image; raises InvalidArgument."""
+    return [full_name(name.strip()) for name in attributes.get("name", "").split(",") if name.strip()]
+
+
+def _saved(store: ImageStore, outcome: Outcome, names: list[Reference]) -> saving.Saved:
+    """An outcome as an image that is in no catalog."""
+    layers = outcome.state.layers
+    chains = configs.chain_ids([layer.diff_id for layer in layers])
+    rows = [
+        LayerRow(chain, chains[at - 1] if at else "", layer.diff_id, layer.directory, layer.size, layer.blob)
+        for at, (chain, layer) in enumerate(zip(chains, layers, strict=True))
+    ]
+    row = ImageRow(configs.image_id(outcome.document), "", outcome.document.decode(), 0, 0, "")
+    return saving.Saved(store.image_of(row), rows, names)
 
 
 @contextmanager

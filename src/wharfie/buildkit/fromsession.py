@@ -14,11 +14,14 @@ from urllib.parse import urlsplit
 
 from wharfie.build import contexts, supply
 from wharfie.build.arrival import Arrival
+from wharfie.build.cacheimport import Place
+from wharfie.build.cachespec import CacheSpec
 from wharfie.build.errors import BuildFailed, DockerfileError
 from wharfie.build.keeping import Contexts, Kept
 from wharfie.build.shop import Shop
 from wharfie.build.stagestate import StageState
 from wharfie.buildkit.agents import Agents
+from wharfie.buildkit.clientstore import ClientStore
 from wharfie.buildkit.filesync import receive
 from wharfie.buildkit.filetree import Listing
 from wharfie.buildkit.frontend import Wanted
@@ -244,6 +247,10 @@ class FromSession:
                 self._patterns[key] = await self._ignored(key, f"[context {name}] load {_IGNORED}")
         target, _ = await self._loaded(shop, key, f"[context {name}] load from client", None)
         return target
+
+    def layout(self, spec: CacheSpec) -> Place | None:
+        """A cache on the client's disk, read when a step is due."""
+        return ClientStore(self._session, spec.key)
 
     # secrets
 

@@ -78,6 +78,7 @@ def read(frontend: str, given: Mapping[str, str], imports: list[CacheSpec]) -> W
             cache_from=imports,
             epoch=_number(EPOCH, arguments[EPOCH]) if arguments.get(EPOCH) else None,
             events=True,
+            check=bool(given.get("requestid")),
         ),
         platforms=[str(Platform.parse(one)) for one in _list(given.get("platform", ""))],
         request=given.get("requestid", ""),

@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wharfie.build.stagestate import StageState
-from wharfie.buildkit import frontend, onebuild
+from wharfie.buildkit import clientstore, frontend, onebuild, subrequests
 from wharfie.buildkit.engine import Engine
 from wharfie.buildkit.exporting import Target, exporters
 from wharfie.buildkit.failures import failure
@@ -29,6 +29,14 @@ from wharfie.buildkit.vertexes import Board
 from wharfie.errors import InvalidArgument, NotFound, NotSupported, WharfieError
 
 _PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """What a frontend came to: results by id, or an answer's metadata."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    metadata: dict[str, bytes] = field(default_factory=dict)
 
 
 class Job:
@@ -43,7 +51,9 @@ class Job:
         self._board = board
         self._entitlements = list(request.entitlements)
         self._imports = [frontend.import_of(one.type, one.attributes) for one in request.cache.imports]
-        self._exports = [frontend.export_of(one.type, one.attributes) for one in request.cache.exports]
+        exports = [frontend.export_of(one.type, one.attributes) for one in request.cache.exports]
+        self._exports = [one for one in exports if one.kind != "local"]
+        self._to_client = [one for one in exports if one.kind == "local"]
         self._exporters = exporters(request)
         self._stack = AsyncExitStack()
         self._solving: set[asyncio.Task[Any]] = set()
@@ -61,10 +71,8 @@ class Job:
         await self._stack.aclose()
         self.returned.cancel()
 
-    async def solve(
-        self, kind: str, given: Mapping[str, str], inputs: Mapping[str, StageState]
-    ) -> dict[str, Outcome]:
-        """Build; outcomes by id. Raises RpcError."""
+    async def solve(self, kind: str, given: Mapping[str, str], inputs: Mapping[str, StageState]) -> Solved:
+        """Build, or answer a question. Raises RpcError."""
         task = asyncio.current_task()
         assert task is not None
         self._solving.add(task)
@@ -76,13 +84,16 @@ class Job:
         finally:
             self._solving.discard(task)
 
-    async def _built(self, wanted: frontend.Wanted, inputs: Mapping[str, StageState]) -> dict[str, Outcome]:
-        if wanted.request:
-            raise NotSupported(f"unsupported request {wanted.request}")
+    async def _built(self, wanted: frontend.Wanted, inputs: Mapping[str, StageState]) -> Solved:
         builder = self._engine.builder
         place = self._stack.enter_context(builder.place())
         supply = FromSession(self._session, wanted, inputs, self._board, builder.contexts, place)
         self._stack.callback(supply.close)
+        if wanted.request:
+            subrequests.check(wanted.request)
+            options = wanted.for_platform(wanted.platforms[0] if wanted.platforms else "")
+            metadata = await onebuild.ask(self._engine, supply, options, self._board, wanted.request)
+            return Solved(metadata=metadata)
         several = len(wanted.platforms) > 1
         found: dict[str, Outcome] = {}
         for platform in wanted.platforms or [""]:
@@ -92,12 +103,14 @@ class Job:
             )
             found[self._engine.results.add(outcome.state)] = outcome
         self._outcomes |= found
-        return found
+        return Solved(found)
 
     async def export(self) -> dict[str, str]:
         """What the client returned goes where it wants it; what it is told. Raises RpcError, …"""
         keys = await self.returned
-        outcomes = [self._outcome(key) for key in keys]
+        if not set(keys) <= set(self._outcomes):
+            raise NotFound("the client returns a result that is none of this build")
+        outcomes = [one for key, one in self._outcomes.items() if key in keys]
         response: dict[str, str] = {}
         for number, exporter in enumerate(self._exporters if outcomes else []):
             vertex = self._board.vertex(exporter.title).start()
@@ -109,14 +122,24 @@ class Job:
                 raise
             vertex.end()
         for outcome in outcomes:
-            await outcome.work.export_caches(outcome.solver)
+            await self._export_caches(outcome)
+        for spec in self._to_client if outcomes else []:
+            place = self._stack.enter_context(self._engine.builder.place())
+            response["cache.manifest"] = await clientstore.export(
+                self._session, self._board, outcomes[0], spec, place
+            )
         return response
 
-    def _outcome(self, key: str) -> Outcome:
-        found = self._outcomes.get(key)
-        if found is None:
-            raise NotFound(f"this build has no result {key}")
-        return found
+    async def _export_caches(self, outcome: Outcome) -> None:
+        if not any(one.kind == "registry" for one in self._exports):
+            return
+        vertex = self._board.vertex("exporting cache to registry").start()
+        try:
+            await outcome.work.export_caches(outcome.solver)
+        except BaseException as error:
+            vertex.end(str(error) or CANCELED)
+            raise
+        vertex.end()
 
 
 class Jobs:

@@ -284,6 +284,27 @@ SecretResponse
 AgentRequest
   1 string id
 
+WriteRequest
+  1 int32 action
+  2 string ref
+  3 int64 total
+  4 string expected
+  5 int64 offset
+  6 bytes data
+
+WriteResponse
+  1 int32 action
+  4 int64 offset
+
+ReadRequest
+  1 string digest
+  2 int64 offset
+  3 int64 size
+
+ReadResponse
+  1 int64 offset
+  2 bytes data
+
 CredentialsRequest
   1 string host
 

@@ -8,6 +8,7 @@ from typing import Any
 from wharfie.build.bases import Bases
 from wharfie.build.options import Options
 from wharfie.build.progress import Reporter
+from wharfie.buildkit import subrequests
 from wharfie.buildkit.engine import Engine
 from wharfie.buildkit.failures import failure
 from wharfie.buildkit.fromsession import FromSession
@@ -20,6 +21,22 @@ from wharfie.images.platform import Platform
 from wharfie.images.reference import parse
 
 _ENDS = ("Pull complete", "Already exists", "Download complete")
+
+
+async def ask(
+    engine: Engine, supply: FromSession, options: Options, board: Board, request: str
+) -> dict[str, bytes]:
+    """A question about a Dockerfile; the answer's metadata. Raises RpcError."""
+    source = b""
+    bases = _Bases(engine, options, supply, board)
+    reporter = Reporter(lambda _: None, events=True)
+    try:
+        async with engine.builder.opened(options, supply, bases.resolve, bases.registries, reporter) as work:
+            kept = await work.begin()
+            source = kept.dockerfile
+            return subrequests.answer(request, work, work.read(kept))
+    except WharfieError as error:
+        raise failure(error, options.dockerfile, source) from error
 
 
 async def build(

@@ -16,6 +16,7 @@ from wharfie.errors import WharfieError
 from wharfie.images.reference import parse
 
 _SHOWN = (ins.Run, ins.Copy, ins.Workdir)
+_WARNING = "[Warning] "
 CANCELED = "context canceled"
 
 
@@ -31,6 +32,7 @@ class Steps:
         self._stages: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._source: Any = None
+        self._over = False
 
     def plan(self, solver: Solver) -> None:
         """All steps that there will be, unless a base image brings some."""
@@ -79,8 +81,9 @@ class Steps:
             self._source = common.SourceInfo(filename=event["name"], data=data)
         elif "finding" in event:
             self._warn(event["finding"])
-        elif "warning" in event:
-            self._definition.warn(event["warning"].strip().removeprefix("[Warning] "))
+        elif "warning" in event and not (self._over and not event["warning"].startswith(_WARNING)):
+            # what went well after the build has a vertex of its own
+            self._definition.warn(event["warning"].strip().removeprefix(_WARNING))
 
     def _step(self, key: str, event: dict[str, Any]) -> None:
         vertex = self._known.get(key)
@@ -111,6 +114,7 @@ class Steps:
 
     def close(self) -> None:
         """The build is over, one way or the other."""
+        self._over = True
         for vertex in self._known.values():
             if vertex.begun and not vertex.over:
                 vertex.end(CANCELED)

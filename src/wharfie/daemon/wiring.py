@@ -238,7 +238,9 @@ def _backends(
         images=ImageService(images, distribution, system, events),
         registries=RegistryService(distribution, events),
         store=StoreService(images, system, events),
-        builds=BuildService(builder, images, distribution, events),
+        builds=BuildService(
+            builder, images, distribution, events, lambda: config.host_gateway or networks.gateway
+        ),
         volumes=VolumeService(volumes, containers.volume_files, system, events),
         networks=NetworkService(networks, containers),
         system=system,

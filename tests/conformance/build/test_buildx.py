@@ -321,6 +321,91 @@ def test_images_are_pushed_and_their_cache_is_used(here: Site, server: str) -> N
     assert "failed to import the cache" in gone
 
 
+def test_images_go_into_archives(here: Site, tmp_path: Path) -> None:
+    context = here.context("archives", "FROM busybox\nRUN echo packed > /p\nCMD cat /p")
+    meta = tmp_path / "meta.json"
+    to_oci = ["-o", f"type=oci,dest={tmp_path}/oci.tar", "--metadata-file", str(meta)]
+    text = here.build(*to_oci, "-t", "boxed:oci", str(context))
+    assert steps(text)["exporting to oci image format"] == "DONE"
+    with tarfile.open(tmp_path / "oci.tar") as archive:
+        index = json.load(archive.extractfile("index.json"))  # type: ignore[arg-type]
+    [entry] = index["manifests"]
+    told = json.loads(meta.read_text())
+    assert told["containerimage.descriptor"]["digest"] == told["containerimage.digest"] == entry["digest"]
+    here.build("-o", f"type=docker,dest={tmp_path}/docker.tar", "-t", "boxed:docker", str(context))
+    assert not here.docker("images", "-q", "boxed").stdout, "an archive leaves no image"
+    assert "Loaded image: boxed:docker" in here.docker("load", "-i", f"{tmp_path}/docker.tar").stdout
+    assert here.output_of("boxed:docker") == "packed\n"
+
+
+def test_caches_go_elsewhere_and_come_back(here: Site, server: str, tmp_path: Path) -> None:
+    context = str(
+        here.context("caches", "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /id\nCMD cat /id")
+    )
+    step = "[2/2] RUN cat /proc/sys/kernel/random/uuid > /id"
+    places = [
+        (f"type=local,dest={tmp_path}/cache,mode=max", f"type=local,src={tmp_path}/cache"),
+        (f"type=registry,ref={server}/caches,mode=max", f"type=registry,ref={server}/caches"),
+    ]
+    for to, back in places:
+        here.docker("buildx", "prune", "-af")
+        first = here.build("-t", "first", "--no-cache", "--cache-to", to, context)
+        assert any("exporting cache to" in name for name in steps(first))
+        identity = here.output_of("first")
+        here.docker("rmi", "-f", "first")
+        here.docker("buildx", "prune", "-af")
+        assert steps(here.build("-t", "first", "--cache-from", back, context))[step] == "CACHED"
+        assert here.output_of("first") == identity
+
+
+def test_several_platforms_go_to_files(here: Site, tmp_path: Path) -> None:
+    dockerfile = "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /"
+    context = str(here.context("platforms", dockerfile, amd64="a", arm64="b"))
+    words = ["--platform", "linux/amd64,linux/arm64", context]
+    text = here.build("-o", str(tmp_path / "out"), *words)
+    assert "[linux/arm64 1/1] COPY $TARGETARCH /" in steps(text)
+    out = tmp_path / "out"
+    files = [str(path.relative_to(out)) for path in sorted(out.rglob("*")) if path.is_file()]
+    assert files == ["linux_amd64/amd64", "linux_arm64/arm64"]
+    here.build("-o", f"type=oci,dest={tmp_path}/oci.tar", *words)
+    with tarfile.open(tmp_path / "oci.tar") as archive:
+        index = json.load(archive.extractfile("index.json"))  # type: ignore[arg-type]
+    assert [one["platform"]["architecture"] for one in index["manifests"]] == ["amd64", "arm64"]
+    assert "several platforms" in here.build("-t", "both", *words, code=1)
+
+
+def test_questions_about_a_dockerfile_are_answered(here: Site) -> None:
+    context = str(
+        here.context(
+            "questions",
+            "# base is where it begins\nFROM busybox AS base\n# WHO is greeted\nARG WHO=you\n"
+            "RUN --mount=type=secret,id=tok,required=true true\nFROM base AS Last\nMAINTAINER me",
+        )
+    )
+
+    def asked(question: str) -> str:
+        words = ["buildx", "build", f"--print={question}", "--build-arg", "WHO=me", context]
+        return here.docker(*words, BUILDX_EXPERIMENTAL="1").stdout
+
+    assert [line.split() for line in asked("targets").splitlines()] == [
+        ["TARGET", "DESCRIPTION"], ["base", "is", "where", "it", "begins"], ["Last", "(default)"],
+    ]  # fmt: skip
+    outline = [line.split() for line in asked("outline").splitlines()]
+    assert ["WHO", "me", "is", "greeted"] in outline
+    assert ["tok", "true"] in outline
+    assert "MaintainerDeprecated - https://docs.docker.com/go/dockerfile/rule/" in asked("lint")
+    assert "frontend.lint" not in asked("subrequests.describe")
+    assert "Lint a Dockerfile" in asked("subrequests.describe")
+
+
+def test_the_hosts_address_has_a_name(here: Site) -> None:
+    context = str(here.context("gateway", "FROM busybox\nRUN grep host.docker.internal /etc/hosts"))
+    text = here.build("--add-host", "host.docker.internal:host-gateway", context)
+    address = "{{(index .IPAM.Config 0).Gateway}}"
+    gateway = here.docker("network", "inspect", "-f", address, "bridge").stdout.strip()
+    assert f"{gateway}\thost.docker.internal" in text
+
+
 def test_compose_builds_by_it(here: Site, tmp_path: Path) -> None:
     place = here.context("compose", "FROM busybox\nARG word\nRUN echo $word > /w\nCMD cat /w")
     (place / "compose.yaml").write_text(

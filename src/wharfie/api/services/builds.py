@@ -6,7 +6,7 @@ import asyncio
 import binascii
 import hashlib
 from base64 import b64decode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -38,8 +38,15 @@ class BuildService:
     """The backend of the build routes."""
 
     def __init__(
-        self, builder: Builder, store: ImageStore, distribution: Distribution, events: EventBus
+        self,
+        builder: Builder,
+        store: ImageStore,
+        distribution: Distribution,
+        events: EventBus,
+        gateway: Callable[[], str],
     ) -> None:
+        """``gateway``: the address that ``host-gateway`` stands for."""
+        self._gateway = gateway
         self._builder = builder
         self._store = store
         self._distribution = distribution
@@ -89,8 +96,16 @@ class BuildService:
             from wharfie.buildkit.engine import Engine
             from wharfie.buildkit.serving import BuildKit
 
-            engine = Engine(self._store, self._builder, self._distribution, self._tagged, self._pruned)
-            self._served = BuildKit(engine)
+            self._served = BuildKit(
+                Engine(
+                    store=self._store,
+                    builder=self._builder,
+                    distribution=self._distribution,
+                    tagged=self._tagged,
+                    pruned=self._pruned,
+                    gateway=self._gateway,
+                )
+            )
         return self._served
 
     def _tagged(self, identifier: str, name: str) -> None:
