@@ -174,20 +174,10 @@ class Tree:
     def complete(self, new: Listing, old: Listing) -> None:
         """Further names, then modes and times of directories, the deepest first."""
         for path, item in new.items():
-            if (
-                not item.mode & _KIND
-                and item.link
-                and (old.get(path) != item or old.get(item.link) != new[item.link])
-            ):
+            if item.further and (old.get(path) != item or old.get(item.link) != new[item.link]):
                 if path in old and old[path] == item:
                     self._remove(path, item)
-                there, first = os.path.split(item.link)
-                source = paths.openat2(self._root, there or b".", os.O_PATH | os.O_DIRECTORY, _BELOW)
-                try:
-                    parent, name = self._parent(path)
-                    os.link(first, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
-                finally:
-                    os.close(source)
+                self._link(path, item.link)
         for path in reversed(new):
             item = new[path]
             if item.directory:

@@ -1,9 +1,8 @@
-"""Descriptors: sealed memory, messages that carry descriptors, signals and events as descriptors."""
+"""Descriptors: messages that carry descriptors, signals and events as descriptors."""
 
 from __future__ import annotations
 
 import _socket
-import fcntl
 import os
 import struct
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-_F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
-SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE = 1, 2, 4, 8
-SEAL_ALL = SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE
 _SCM_RIGHTS = 1
 _MSG_CMSG_CLOEXEC = 0x40000000
 _MSG_CTRUNC = 8
@@ -28,28 +24,6 @@ MAX_FDS = 253
 _syncfs = function("syncfs", Int)
 _signalfd = function("signalfd", Int, Pointer, Int)
 _eventfd = function("eventfd", ULong, Int)
-
-
-def sealed_memory(name: str, data: bytes, *, executable: bool = False) -> int:
-    """A memory file that nobody can change any more (memfd_create(2)), to be read from its start."""
-    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-    fd = os.memfd_create(name, flags)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.fchmod(fd, 0o500 if executable else 0o400)
-        fcntl.fcntl(fd, _F_ADD_SEALS, SEAL_ALL)
-        os.lseek(fd, 0, os.SEEK_SET)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def seals(fd: int) -> int:
-    """The seals of a memory file."""
-    return fcntl.fcntl(fd, _F_GET_SEALS)
 
 
 def send_fds(sock: _socket.socket, data: bytes, fds: Sequence[int] = ()) -> int:

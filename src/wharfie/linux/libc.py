@@ -111,13 +111,6 @@ def function(name: str, *arguments: Any) -> Callable[..., int]:
     return made
 
 
-def long_function(name: str, *arguments: Any) -> Callable[..., int]:
-    """A function of the C library that returns ``long`` or ``ssize_t``."""
-    made = _Function(_ctypes.dlsym(_HANDLE, name))
-    made.argtypes = arguments
-    return made
-
-
 def system_call(*arguments: Any, holding: bool = False) -> Callable[..., int]:
     """``syscall(2)`` with these argument types; the number comes first in each call."""
     made = (_HoldingFunction if holding else _Function)(_SYSCALL)

@@ -45,7 +45,7 @@ AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_EMPTY_PATH, AT_RECURSIVE = 0x100, 0x800
 # open_tree(2), move_mount(2), fsopen(2), fsconfig(2), fsmount(2), mount_setattr(2)
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_SYMLINKS, MOVE_MOUNT_T_EMPTY_PATH = 0x4, 0x10, 0x40
-_FSCONFIG_FLAG, _FSCONFIG_STRING, _FSCONFIG_FD, _FSCONFIG_CREATE, _FSCONFIG_RECONFIGURE = 0, 1, 5, 6, 7
+_FSCONFIG_FLAG, _FSCONFIG_STRING, _FSCONFIG_CREATE = 0, 1, 6
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV, ATTR_NOEXEC = 0x1, 0x2, 0x4, 0x8
 ATTR_ATIME, ATTR_RELATIME, ATTR_NOATIME, ATTR_STRICTATIME = 0x70, 0x0, 0x10, 0x20
 ATTR_NODIRATIME, ATTR_IDMAP, ATTR_NOSYMFOLLOW = 0x80, 0x100000, 0x200000
@@ -131,8 +131,8 @@ def context_messages(fd: int) -> str:
         found.append(line.decode("utf-8", "replace").removeprefix("e ").strip())
 
 
-def _configure(fd: int, command: int, key: str | None, value: bytes | None, number: int) -> None:
-    if _fsconfig(431, fd, command, None if key is None else cstring(key), value, number) < 0:
+def _configure(fd: int, command: int, key: str | None, value: bytes | None) -> None:
+    if _fsconfig(431, fd, command, None if key is None else cstring(key), value, 0) < 0:
         error = failure(key)
         said = context_messages(fd)
         raise OSError(error.errno, said or error.strerror, key) if said else error
@@ -140,27 +140,17 @@ def _configure(fd: int, command: int, key: str | None, value: bytes | None, numb
 
 def fsconfig_flag(fd: int, key: str) -> None:
     """Set an option without value."""
-    _configure(fd, _FSCONFIG_FLAG, key, None, 0)
+    _configure(fd, _FSCONFIG_FLAG, key, None)
 
 
 def fsconfig_string(fd: int, key: str, value: str | bytes) -> None:
     """Set an option; one of up to 255 bytes."""
-    _configure(fd, _FSCONFIG_STRING, key, cstring(value), 0)
-
-
-def fsconfig_fd(fd: int, key: str, value: int) -> None:
-    """Set an option to a descriptor."""
-    _configure(fd, _FSCONFIG_FD, key, None, value)
+    _configure(fd, _FSCONFIG_STRING, key, cstring(value))
 
 
 def fsconfig_create(fd: int) -> None:
     """Make the superblock."""
-    _configure(fd, _FSCONFIG_CREATE, None, None, 0)
-
-
-def fsconfig_reconfigure(fd: int) -> None:
-    """Apply the options to an existing superblock."""
-    _configure(fd, _FSCONFIG_RECONFIGURE, None, None, 0)
+    _configure(fd, _FSCONFIG_CREATE, None, None)
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:

@@ -37,14 +37,6 @@ def test_links_are_resolved_inside_the_root(tmp_path: Path) -> None:
         os.close(opened)
 
 
-def test_sealed_memory_cannot_be_changed() -> None:
-    made = fd.sealed_memory("name", b"content")
-    assert os.read(made, 100) == b"content"
-    with pytest.raises(PermissionError):
-        os.write(made, b"x")
-    os.close(made)
-
-
 def test_descriptors_travel_with_a_message() -> None:
     one, other = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     reader, writer = os.pipe()
