@@ -80,7 +80,8 @@ def line(event: dict[str, Any]) -> str:
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     local = time.localtime(seconds)
     zone = time.strftime("%z", local)
-    when = time.strftime("%Y-%m-%dT%H:%M:%S", local) + f".{fraction:09d}{zone[:3]}:{zone[3:]}"
+    shown = f"{zone[:3]}:{zone[3:]}" if local.tm_gmtoff else "Z"
+    when = time.strftime("%Y-%m-%dT%H:%M:%S", local) + f".{fraction:09d}{shown}"
     actor = event.get("Actor") or {}
     attributes = actor.get("Attributes") or {}
     text = f"{when} {event.get('Type', '')} {event.get('Action', '')} {actor.get('ID', '')}"

@@ -69,9 +69,8 @@ def _screen(rows: list[dict[str, str]], form: str | None) -> str:
 
 
 def _unknown(name: str, *, whole: bool) -> dict[str, str]:
-    fields = dict.fromkeys(("CPUPerc", "MemPerc", "Name", "PIDs"), "--")
-    fields |= dict.fromkeys(("BlockIO", "MemUsage", "NetIO"), "-- / --")
-    return {**fields, "Container": name, "ID": name if whole else name[:12]}
+    fields = dict.fromkeys(("BlockIO", "CPUPerc", "MemPerc", "Name", "NetIO", "PIDs"), "--")
+    return {**fields, "Container": name, "ID": name if whole else name[:12], "MemUsage": "-- / --"}
 
 
 def _round(context: Context, names: list[str], *, whole: bool, named: bool) -> list[dict[str, str]]:
