@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tests.conformance.api import deviations as api
-from tests.peers import cases, left_out, wrong_deviations
+from tests.peers import answer_deviations, cases, left_out, wrong_deviations
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
 _LONG = 150
@@ -58,6 +58,11 @@ def _code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def _unescaped(pattern: str) -> str:
+    """A pattern of fnmatch as a person writes it."""
+    return pattern.replace("[[]", "[")
+
+
 def _command_line() -> Iterator[str]:
     yield "## Commands and options that our command line does not have\n"
     rows = [(_code(names), reason) for reason, names in _by_reason(left_out.GROUPS).items()]
@@ -100,6 +105,12 @@ def _api() -> Iterator[str]:
     yield "Fields that are published and never come:\n"
     rows = [(_code(names), reason) for reason, names in _by_reason(api.ABSENT).items()]
     yield from _table("field", "why", rows)
+    yield "Fields that recorded answers of Docker's have otherwise:\n"
+    rows = [
+        (f"`{request.removeprefix('* ')}`: `{_unescaped(field)}`", reason)
+        for request, field, reason in answer_deviations.FIELDS
+    ]
+    yield from _table("ours", "why", rows)
     yield "Statuses that are published and never come, here or in Docker:\n"
     rows = [(f"`{name}` {status}", reason) for (name, status), reason in api.UNPROVOKED.items()]
     yield from _table("answer", "why", rows)

@@ -19,11 +19,25 @@ class CommandError(WharfieError):
         self.code = code
 
 
-class FlagError(CommandError):
+class UsageError(CommandError):
+    """A command line that is none, with how it is called."""
+
+    def __init__(self, command: Command, message: str, code: int = 1) -> None:
+        super().__init__(message, code)
+        self.command = command
+
+    def call(self, called: str) -> None:
+        """Have it speak of the command by the words that were typed: ``container ls`` and not ``ps``."""
+        own = f"{PROGRAM} {self.command.name}"
+        self.message = self.message.replace(own, f"{PROGRAM} {called}") if self.command.name else self.message
+
+
+class FlagError(UsageError):
     """An option that is unknown or whose value is wrong."""
 
     def __init__(self, command: Command, message: str) -> None:
         super().__init__(
+            command,
             f"{message}\n\nUsage:  {PROGRAM} {command.usage}\n\n"
             f"Run '{f'{PROGRAM} {command.name}'.rstrip()} --help' for more information",
             125,
@@ -37,6 +51,11 @@ class NeedsHelp(WharfieError):
     def __init__(self, command: Command) -> None:
         super().__init__("help")
         self.command = command
+        self.called = command.name
+
+    def call(self, called: str) -> None:
+        """Have the help use the words that were typed."""
+        self.called = called
 
 
 def wrong_count(command: Command) -> CommandError:
@@ -54,9 +73,10 @@ def wrong_count(command: Command) -> CommandError:
         wanted = f"requires at most {most} {_plural(most)}"
     else:
         wanted = f"requires at least {needs} and at most {most} {_plural(most)}"
-    return CommandError(
+    return UsageError(
+        command,
         f"{PROGRAM}: '{PROGRAM} {command.name}' {wanted}\n\nUsage:  {PROGRAM} {command.usage}\n\n"
-        f"{see} '{PROGRAM} {command.name} --help' for more information"
+        f"{see} '{PROGRAM} {command.name} --help' for more information",
     )
 
 

@@ -17,9 +17,10 @@ OTHER_NAMES = ("list", "remove")
 """Commands that are in groups a second time."""
 
 
-def command_help(command: Command) -> None:
-    """Print how one command is called."""
-    lines = [f"Usage:  {PROGRAM} {command.usage}", "", command.about]
+def command_help(command: Command, called: str) -> None:
+    """Print how one command is called, by the words that were typed."""
+    usage = f"{called}{command.usage.removeprefix(command.name)}"
+    lines = [f"Usage:  {PROGRAM} {usage}", "", command.about]
     if command.aliases:
         lines += [
             "",

@@ -11,7 +11,7 @@ import gc
 import posix
 import sys
 
-from wharfie.cli.errors import PROGRAM, CommandError, NeedsHelp
+from wharfie.cli.errors import PROGRAM, CommandError, NeedsHelp, UsageError
 from wharfie.cli.options import Command
 from wharfie.errors import WharfieError
 
@@ -276,7 +276,11 @@ def run(arguments: list[str]) -> int:
     command = getattr(_load(module), function)
     gc.freeze()
     gc.enable()
-    code: int = command(context, rest)
+    try:
+        code: int = command(context, rest)
+    except (UsageError, NeedsHelp) as error:
+        error.call(" ".join(words[: len(words) - len(rest)]))
+        raise
     return code
 
 
@@ -296,7 +300,7 @@ def guarded(arguments: list[str]) -> int:
         if asked.command is GLOBAL:
             main_help()
         else:
-            command_help(asked.command)
+            command_help(asked.command, asked.called)
         return 0
     except CommandError as error:
         if error.message:

@@ -107,7 +107,7 @@ def test_examples_are_command_lines_of_their_command(name: str, capsys: pytest.C
     with pytest.raises(NeedsHelp) as asked:
         getattr(importlib.import_module(f"wharfie.cli.{module}"), function)(None, ["--help"])
     command = asked.value.command
-    helped.command_help(command)
+    helped.command_help(command, name)
     shown = capsys.readouterr().out
     for wanted, words in examples.EXAMPLES[name]:
         assert f"  # {wanted}\n  wharfie {words}\n" in shown

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from wharfie.cli import main
 from wharfie.cli.create_body import build
-from wharfie.cli.errors import CommandError, FlagError
+from wharfie.cli.errors import CommandError, FlagError, UsageError
 from wharfie.cli.lifecycle import REMOVE
 from wharfie.cli.ps import PS
 from wharfie.cli.references import validate
@@ -174,3 +175,14 @@ def test_a_missing_argument_shows_the_usage() -> None:
 def test_references(text: str, parts: tuple[str, str, str]) -> None:
     validate(text)
     assert split(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("line", "called"),
+    [("ps -n x", "ps"), ("container ls -n x", "container ls"), ("image rm", "image rm"), ("rmi", "rmi")],
+)
+def test_a_command_is_called_what_it_was_typed_as(line: str, called: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        main.run(["-H", "unix:///nowhere", *line.split()])
+    assert f"\n\nUsage:  wharfie {called} [OPTIONS]" in caught.value.message
+    assert f"'wharfie {called} --help' for more information" in caught.value.message
