@@ -69,8 +69,8 @@ def version(context: Context, arguments: list[str]) -> int:
         ]
         lines = ["Client: wharfie", *_rows(rows)]
         if server is not None:
-            name = (server.get("Platform") or {}).get("Name") or "wharfie"
-            lines += ["", f"Server: {name}", " Engine:", *_rows(_server_rows(server), "  ")]
+            name = (server.get("Platform") or {}).get("Name", "")
+            lines += ["", f"Server: {name}".rstrip(), " Engine:", *_rows(_server_rows(server), "  ")]
         sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
     if problem:
