@@ -32,10 +32,13 @@ MARK = "@@wharfie "
 _GENERATION = "6"
 
 INIT = """#!/bin/busybox sh
-# pivot_root(2) cannot leave the initramfs itself, but it can leave a mount of it
+# pivot_root(2) cannot leave the initramfs itself, but it can leave a mount of it; and that has to be mounted
+# on /, for nobody makes a user namespace in a chroot (clone(2))
 /bin/busybox mkdir /machine
 /bin/busybox mount --bind / /machine
-exec /bin/busybox chroot /machine /bin/busybox sh /start
+cd /machine
+/bin/busybox mount --move . /
+exec /bin/busybox chroot . /bin/busybox sh /start
 """
 START = """/bin/busybox --install -s /bin
 mount -t proc proc /proc

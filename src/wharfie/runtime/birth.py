@@ -36,8 +36,8 @@ def give_birth(
     It is not dumpable, unless it has a new user namespace of an ``unprivileged`` caller, who could not write
     the id maps then.
     """
-    if not (unprivileged and flags & process.CLONE_NEWUSER):
-        credentials.set_dumpable(False)
+    # a process that has changed its user is not dumpable until its next execve
+    credentials.set_dumpable(bool(unprivileged and flags & process.CLONE_NEWUSER))
     if sources.user_namespace >= 0:
         return _through_stand_in(child, flags, sources, entry, unprivileged=unprivileged)
     if sources.pid_namespace < 0:

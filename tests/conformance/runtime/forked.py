@@ -19,14 +19,20 @@ class Forked:
 
     name = "wharfie-runtime"
 
-    def __init__(self, server: subprocess.Popen[str]) -> None:
+    def __init__(self, server: subprocess.Popen[str], user: int = 0) -> None:
         self._server = server
+        self._user = user
+
+    def of(self, user: int) -> Forked:
+        """The same, run by somebody else."""
+        return Forked(self._server, user)
 
     def __call__(self, words: list[str], directory: Path, terminal: int | None = None) -> Done:
         assert terminal is None, "no terminal goes through the server"
         assert self._server.stdin
         assert self._server.stdout
-        print(json.dumps({"words": words, "directory": str(directory)}), file=self._server.stdin, flush=True)
+        job = {"words": words, "directory": str(directory), "user": self._user}
+        print(json.dumps(job), file=self._server.stdin, flush=True)
         code = int(self._server.stdout.readline())
         read = [(directory / name).read_text(errors="replace") for name in ("stdout", "stderr")]
         return Done(code, *read)

@@ -1,7 +1,8 @@
 """The runtime's command line without its cold start: a small process that has it loaded and forks.
 
-It reads a line of JSON, {"words": …, "directory": …}, runs that in a child whose output goes to ``stdout``
-and ``stderr`` in the directory, and answers with the exit code. It is started as the runtime is: isolated.
+It reads a line of JSON, {"words": …, "directory": …, "user": …}, runs that in a child whose output goes to
+``stdout`` and ``stderr`` in the directory, and answers with the exit code. It is started as the
+runtime is: isolated.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import traceback
 
 
-def become(words: list[str], directory: str) -> None:
+def become(words: list[str], directory: str, user: int) -> None:
     """The child: the runtime's ``main``, from a directory of its own."""
     from wharfie.runtime import cli
 
@@ -22,6 +23,10 @@ def become(words: list[str], directory: str) -> None:
         for number, name in enumerate(("stdout", "stderr"), 1):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
         os.closerange(3, 16)
+        if user:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
         cli.main(words)
     except BaseException:
         traceback.print_exc()
@@ -40,6 +45,7 @@ def main() -> None:
         executing,
         foreground,
         interpreter,
+        rootless,
         update,
         views,
     )
@@ -51,7 +57,7 @@ def main() -> None:
         job = json.loads(line)
         pid = os.fork()
         if not pid:
-            become(job["words"], job["directory"])
+            become(job["words"], job["directory"], job["user"])
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

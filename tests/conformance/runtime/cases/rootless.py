@@ -13,6 +13,7 @@ from tests.conformance.runtime.case import (
     ONE,
     START,
     STOPPED,
+    TWO,
     Step,
     does,
     shell,
@@ -30,6 +31,7 @@ def _user(
     probe: str = "true",
     *,
     maps: tuple[dict[str, int], ...] = (own(),),
+    layouts: frozenset[str] = ONE,
     linux: dict[str, Any] | None = None,
     clause: str = _CLAUSE,
     change: dict[str, Any] | None = None,
@@ -37,7 +39,7 @@ def _user(
 ) -> Rootless:
     asked = change or {}
     whole = {**asked, "linux": merge(mapped(*maps, **(linux or {}))["linux"], asked.get("linux") or {})}
-    return Rootless(name, clause, whole, probe, layouts=ONE, **wanted)
+    return Rootless(name, clause, whole, probe, layouts=layouts, **wanted)
 
 
 def _life(name: str, *steps: Step, probe: str = "exec sleep 100", **more: Any) -> Rootless:
@@ -545,4 +547,43 @@ _ROOTS = [
     ),
 ]
 
-CASES = [*_IDS, *_PLACES, *_GROUPS, *_LIVES, *_ROOTS]
+_TWO = [
+    _user("no control group of version 2 is needed", "echo ran", see="ran", layouts=TWO),
+    _user(
+        "rules for devices are none of a rootless container's on version 2",
+        "echo ran",
+        change=_limit(devices=[{"allow": False, "access": "rwm"}]),
+        see="ran",
+        layouts=TWO,
+    ),
+    _user(
+        "memory that cannot be limited is refused on version 2",
+        change=_limit(memory={"limit": 1 << 26}),
+        refused="rootless needs no limits . no cgrouppath when no permission is granted",
+        layouts=TWO,
+    ),
+    _user(
+        "a cgroupsPath of version 2 must be usable",
+        change={"linux": {"cgroupsPath": "/nobodys/own"}},
+        refused="permission denied|operation not permitted",
+        layouts=TWO,
+    ),
+    _user(
+        "the caller's control groups of version 2 are shown",
+        "ls /sys/fs/cgroup/cgroup.procs; touch /sys/fs/cgroup/cgroup.procs || echo ro",
+        change={"+mounts": [mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro")]},
+        see="/sys/fs/cgroup/cgroup.procs\nro",
+        layouts=TWO,
+    ),
+    _life(
+        "a rootless life on version 2",
+        CREATE,
+        does("exec", "@ID@", "id", "-u", see="0"),
+        START,
+        does("ps", "--format", "json", "@ID@", like=r"^\[[0-9]+\]$"),
+        *END,
+        layouts=TWO,
+    ),
+]
+
+CASES = [*_TWO, *_IDS, *_PLACES, *_GROUPS, *_LIVES, *_ROOTS]
