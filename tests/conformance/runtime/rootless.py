@@ -91,6 +91,11 @@ def stage() -> Iterator[Path]:
         shutil.rmtree(top)
 
 
+def as_user(top: Path, run: Path) -> list[str]:
+    """The words before a command that the user runs; ``run`` is XDG_RUNTIME_DIR."""
+    return ["sh", "-c", f'{_AS_USER} "$@"', "sh", str(top), str(run)]
+
+
 def own_bundle(directory: Path) -> None:
     """Give a bundle to the user."""
     for path in (directory, *directory.rglob("*")):
