@@ -92,6 +92,21 @@ def _load() -> ctypes.CDLL:
 _loaded: list[ctypes.CDLL] = []
 
 
+class _Version(ctypes.Structure):
+    _fields_ = (("major", ctypes.c_uint), ("minor", ctypes.c_uint), ("micro", ctypes.c_uint))
+
+
+def version() -> str:
+    """Which libseccomp this is (seccomp_version(3)); "" where there is none."""
+    try:
+        found = ctypes.CDLL(library_path())
+    except OSError:
+        return ""
+    found.seccomp_version.restype = ctypes.POINTER(_Version)
+    told = found.seccomp_version().contents
+    return f"{told.major}.{told.minor}.{told.micro}"
+
+
 def _library() -> ctypes.CDLL:
     if not _loaded:
         _loaded.append(_load())

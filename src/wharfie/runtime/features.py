@@ -26,6 +26,7 @@ def features() -> dict[str, Any]:
     """What this runtime can do, whatever this machine can."""
     from wharfie import __version__
 
+    libseccomp = seccomp.version()
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.2.1",
@@ -62,6 +63,7 @@ def features() -> dict[str, Any]:
         "annotations": {
             "org.opencontainers.runc.checkpoint.enabled": "true",
             "io.wharfie.version": __version__,
+            **({"io.github.seccomp.libseccomp.version": libseccomp} if libseccomp else {}),
         },
         "potentiallyUnsafeConfigAnnotations": [],
     }

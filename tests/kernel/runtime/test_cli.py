@@ -207,6 +207,7 @@ def test_features_and_a_configuration_to_begin_with(runtime: Runtime, tmp_path: 
     assert "SCMP_ACT_NOTIFY" in features["linux"]["seccomp"]["actions"]
     assert {"idmap", "rro", "tmpcopyup", "rshared"} <= set(features["mountOptions"])
     assert features["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "true"
+    assert features["annotations"]["io.github.seccomp.libseccomp.version"].startswith("2.")
     for option in ((), ("--rootless",)):
         runtime("spec", "--bundle", str(tmp_path), *option)
         spec = json.loads((tmp_path / "config.json").read_text())
