@@ -199,6 +199,9 @@ class Mounts:
                 raise BuildFailed(f"{socket} is no socket of an SSH agent")
         except OSError as error:
             raise BuildFailed(f"the SSH agent {socket} cannot be reached: {error.strerror}") from None
+        if self._shop.supply.own_agents:
+            os.chown(socket, item.uid, item.gid)
+            os.chmod(socket, 0o600 if item.mode is None else item.mode)
         self.binds.append(Bind(socket, target, True))
 
 

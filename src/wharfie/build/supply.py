@@ -49,6 +49,10 @@ class Supply(Protocol):
     async def agent(self, name: str) -> str:
         """The socket of an SSH agent; empty if the client offers none by this name."""
 
+    @property
+    def own_agents(self) -> bool:
+        """Whether these sockets were made for this build, and may get another owner."""
+
 
 class Posted:
     """The supply of a build that was asked for by ``POST /build``."""
@@ -94,6 +98,11 @@ class Posted:
     async def secret(self, name: str) -> bytes | None:
         """One that was sent before."""
         return self._options.secrets.get(name)
+
+    @property
+    def own_agents(self) -> bool:
+        """They are other people's."""
+        return False
 
     async def agent(self, name: str) -> str:
         """One on this machine."""

@@ -264,6 +264,11 @@ class FromSession:
             raise
         return bytes(found.data)
 
+    @property
+    def own_agents(self) -> bool:
+        """What leads to the client's is made for this build."""
+        return True
+
     async def agent(self, name: str) -> str:
         """An SSH agent of the client's."""
         return await self._agents.socket(name)
