@@ -145,9 +145,9 @@ $published
   chain forward {
     type filter hook forward priority filter; policy accept;
     oifname @bridges ct state established,related accept
+    iifname . oifname @pairs accept
     ip saddr @egress4 jump egress
     ip6 saddr @egress6 jump egress
-    iifname . oifname @pairs accept
     iifname @internal drop
     oifname @internal drop
     oifname @bridges ct status dnat accept

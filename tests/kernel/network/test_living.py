@@ -231,6 +231,11 @@ def test_an_allow_list_lets_out_what_is_on_it(tmp_path: Path) -> None:
         assert held.run(lambda: ask("tcp", SERVER, 80, LONG)) is None
         assert time.monotonic() - began < LONG, "it was not refused, it was left waiting"
         assert held.run(lambda: ask("tcp", "172.17.0.1", 80, LONG)) is None
+        address = lab.run("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "free")
+        seen = held.run(lambda: ask("tcp", address, 80, LONG))
+        assert seen == lab.run("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "held"), (
+            "containers of one network do not reach each other because one has a list"
+        )
         ours.until(lambda: SERVER in _events(lab, "egress-refused"), "the refusal was not told")
         lab.run("update", "--egress", "allow=203.0.113.0/24", "held")
         assert held.run(lambda: ask("tcp", SERVER, 80, LONG)) == HOST_OUTSIDE
