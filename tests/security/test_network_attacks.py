@@ -232,7 +232,7 @@ def test_a_port_on_localhost_is_not_reached_by_who_routes_localhost_to_us(tmp_pa
             nft.run(f"add rule inet wharfie prerouting udp dport 8080 dnat ip to {target}:80")
             nft.run(f"add rule inet wharfie prerouting udp dport 8081 dnat ip to {target}:81")
             with conntrack.Memory() as memory:
-                memory.forget(memory.flows(socket.AF_INET, socket.IPPROTO_UDP, 8080))
+                memory.forget(memory.flows(socket.AF_INET, socket.IPPROTO_UDP, [8080]))
             assert attack(outside, "eth0", _mac("uplink"), SERVER) == [_LIE]
             closed.close()
             opened.close()

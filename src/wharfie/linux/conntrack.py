@@ -16,7 +16,7 @@ from wharfie.linux.netlink import Request, attribute, nested, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _NETLINK_NETFILTER = 12
 _SUBSYSTEM = 1
@@ -84,18 +84,20 @@ class Memory:
         (:class:`wharfie.linux.nfsets.Changes`)."""
         self._socket.close()
 
-    def flows(self, family: int, protocol: int, port: int) -> list[Flow]:
-        """What was begun towards a port, wherever it is; raises OSError."""
-        wanted = nested(
-            _TUPLE_PROTOCOL,
-            attribute(_NUMBER, bytes((protocol,))),
-            attribute(_TARGET_PORT, port.to_bytes(2, "big")),
-        )
-        body = bytes((family, 0, 0, 0)) + nested(_TUPLE_ORIGINAL, wanted)
-        body += nested(_FILTER, number(_FILTER_ORIGINAL, _BY_PROTOCOL | _BY_TARGET_PORT))
+    def flows(self, family: int, protocol: int, ports: Collection[int]) -> list[Flow]:
+        """What was begun towards these ports, wherever they are; raises OSError.
+
+        The kernel goes through all of its memory for that (10 ms and more), so it is asked once.
+        """
+        wanted, by = attribute(_NUMBER, bytes((protocol,))), _BY_PROTOCOL
+        if len(ports) == 1:
+            (port,) = ports
+            wanted, by = wanted + attribute(_TARGET_PORT, port.to_bytes(2, "big")), by | _BY_TARGET_PORT
+        body = bytes((family, 0, 0, 0)) + nested(_TUPLE_ORIGINAL, nested(_TUPLE_PROTOCOL, wanted))
+        body += nested(_FILTER, number(_FILTER_ORIGINAL, by))
         found = self._socket.dump(Request("list connections", _SUBSYSTEM << 8 | _GET, 0, body))
         listed = (Flow(family, one) for one in found)
-        return [flow for flow in listed if (flow.protocol, flow.port) == (protocol, port)]
+        return [flow for flow in listed if flow.protocol == protocol and flow.port in ports]
 
     def forget(self, gone: Iterable[Flow]) -> None:
         """Remove entries; one that has ended by itself is no error. Raises OSError."""

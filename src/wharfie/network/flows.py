@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from wharfie.linux import conntrack
 from wharfie.linux.rtnetlink import Netlink
@@ -27,26 +27,30 @@ class Senders:
 
     def forget(self, published: Iterable[Published]) -> None:
         """Every sender of datagrams to these ports is led anew with its next one."""
-        for one in published:
-            if one.protocol != "udp":
-                continue
+        datagrams = [one for one in published if one.protocol == "udp"]
+        for family, colon in ((socket.AF_INET, False), (socket.AF_INET6, True)):
+            found = [one for one in datagrams if (":" in one.host_ip) == colon]
             try:
-                self._forget(one)
+                if found:
+                    self._forget(family, found)
             except OSError as error:
-                _log.warning("senders of datagrams to port %d may go on astray: %s", one.host_port, error)
+                _log.warning("senders of datagrams to published ports may go on astray: %s", error)
 
-    def _forget(self, one: Published) -> None:
+    def _forget(self, family: int, published: Sequence[Published]) -> None:
         if self._memory is None:
             self._memory = conntrack.Memory()
-        family = socket.AF_INET6 if ":" in one.host_ip else socket.AF_INET
-        found = self._memory.flows(family, socket.IPPROTO_UDP, one.host_port)
-        own = _own_addresses() if found and one.host_ip in _ANYWHERE else {one.host_ip}
-        self._memory.forget(flow for flow in found if _is_for(flow.target, own))
+        addresses: dict[int, set[str]] = {}
+        for one in published:
+            addresses.setdefault(one.host_port, set()).add(one.host_ip)
+        found = self._memory.flows(family, socket.IPPROTO_UDP, addresses)
+        own = _own_addresses() if found else set()
+        self._memory.forget(flow for flow in found if _is_for(flow.target, addresses[flow.port], own))
 
 
-def _is_for(target: str, own: Collection[str]) -> bool:
+def _is_for(target: str, published: Collection[str], own: Collection[str]) -> bool:
     """What is only forwarded through this machine to the same port of another one stays."""
-    return target in own or target.startswith("127.")
+    anywhere = any(address in _ANYWHERE for address in published)
+    return target in (own if anywhere else published) or target.startswith("127.")
 
 
 def _own_addresses() -> set[str]:

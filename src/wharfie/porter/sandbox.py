@@ -1,30 +1,31 @@
 """A container's 127.0.0.11: two sockets in its network namespace, and rules that lead port 53 to them.
 
-The sockets are at ports of the kernel's choice, so that port 53 of every address is the container's own (a
-name server in a container binds 0.0.0.0:53). The process goes into the namespace and comes back; nothing else
-runs meanwhile, for it has one thread.
+The sockets are at another port, so that port 53 of every address is the container's own (a name server in a
+container binds 0.0.0.0:53); at the same one each time, where it is free, for the kernel leads who goes on
+asking through one socket to where its first question went. The process goes into the namespace and comes
+back; nothing else runs meanwhile, for it has one thread.
 """
 
 from __future__ import annotations
 
-import logging
+import errno
 import os
 import socket
 
-from wharfie.linux import conntrack, nft, process
+from wharfie.linux import nfrules, process
+from wharfie.linux.nfrules import Redirection
 from wharfie.linux.rtnetlink import Netlink
 
 ADDRESS = "127.0.0.11"
 _TABLE = "wharfie_dns"
-_REMOVAL = f"add table ip {_TABLE}\ndelete table ip {_TABLE}\n"
-_log = logging.getLogger(__name__)
+_PORT = 61_053
+"""Beyond those that are given out by themselves (ip_local_port_range)."""
 
 
 def open_sockets(netns: int, *, used: bool = False) -> tuple[socket.socket, socket.socket]:
     """(UDP, TCP) for the namespace of a descriptor; raises OSError.
 
-    ``used``: there may be the rules of an earlier pair, and the kernel may lead who asked it there still.
-    Removing something waits for the kernel's grace periods (10 ms), which a container's start need not.
+    ``used``: there may be the rules of an earlier pair.
     """
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     made: list[socket.socket] = []
@@ -34,15 +35,16 @@ def open_sockets(netns: int, *, used: bool = False) -> tuple[socket.socket, sock
             # the address is there when lo is up, and the container's first process may not have come to that
             with Netlink() as netlink:
                 netlink.set_link(1, up=True)
-            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            redirections = []
+            for protocol, kind in (
+                (socket.IPPROTO_UDP, socket.SOCK_DGRAM),
+                (socket.IPPROTO_TCP, socket.SOCK_STREAM),
+            ):
                 sock = socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
                 made.append(sock)
-                sock.bind((ADDRESS, 0))
+                redirections.append(Redirection(protocol, ADDRESS, 53, _bind(sock)))
             made[1].listen(64)
-            rules = _rules(made[0].getsockname()[1], made[1].getsockname()[1])
-            nft.run(f"{_REMOVAL}{rules}" if used else rules)
-            if used:
-                _forget_askers()
+            nfrules.redirect(_TABLE, redirections, anew=used)
         finally:
             process.setns(own, process.CLONE_NEWNET)
     except BaseException:
@@ -54,17 +56,14 @@ def open_sockets(netns: int, *, used: bool = False) -> tuple[socket.socket, sock
     return made[0], made[1]
 
 
-def _forget_askers() -> None:
+def _bind(sock: socket.socket) -> int:
+    """The port that it gets."""
+    if sock.type == socket.SOCK_STREAM:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        with conntrack.Memory() as memory:
-            memory.forget(memory.flows(socket.AF_INET, socket.IPPROTO_UDP, 53))
+        sock.bind((ADDRESS, _PORT))
     except OSError as error:
-        _log.warning("who asked for names before may ask in vain for a while: %s", error)
-
-
-def _rules(datagrams: int, streams: int) -> str:
-    return (
-        f"table ip {_TABLE} {{ chain output {{ type nat hook output priority -100; policy accept;\n"
-        f"ip daddr {ADDRESS} udp dport 53 dnat to {ADDRESS}:{datagrams}\n"
-        f"ip daddr {ADDRESS} tcp dport 53 dnat to {ADDRESS}:{streams}\n}}\n}}\n"
-    )
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sock.bind((ADDRESS, 0))
+    return int(sock.getsockname()[1])

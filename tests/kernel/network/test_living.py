@@ -106,11 +106,11 @@ def test_datagrams_follow_a_port_that_comes_goes_and_moves(tmp_path: Path) -> No
         away.connect((SERVER, 8090))
         away.send(b"!")
         assert forwarded.recvfrom(10)[1][0] == HOST_OUTSIDE
-        kept = {flow.target for flow in memory.flows(socket.AF_INET, socket.IPPROTO_UDP, 8090)}
+        kept = {flow.target for flow in memory.flows(socket.AF_INET, socket.IPPROTO_UDP, [8090])}
         assert kept == {HOST_OUTSIDE, SERVER}
         lab.run("update", "--publish-rm", "8090/udp", "first")
         assert not answered(SHORT), "the port is gone and its sender is led to the container still"
-        kept = {flow.target for flow in memory.flows(socket.AF_INET, socket.IPPROTO_UDP, 8090)}
+        kept = {flow.target for flow in memory.flows(socket.AF_INET, socket.IPPROTO_UDP, [8090])}
         assert SERVER in kept, "a connection of somebody else's was forgotten"
         lab.run("update", "--publish-add", "8090:80/udp", "first")
         assert answered(LONG)

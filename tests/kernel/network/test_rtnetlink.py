@@ -1,4 +1,4 @@
-"""Our rtnetlink messages, with pyroute2 as the judge of what the kernel made of them."""
+"""Our netlink messages, with pyroute2 and nft as the judges of what the kernel made of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from pyroute2 import IPRoute
 
 from tests.kernel.network.namespaces import Peer, in_new_netns
-from wharfie.linux import rtmessages
+from wharfie.linux import nfrules, nft, rtmessages
+from wharfie.linux.nfrules import Redirection
 from wharfie.linux.rtnetlink import Netlink
 
 
@@ -169,5 +170,22 @@ def test_a_veth_that_cannot_join_its_bridge_does_not_stay() -> None:
                     return {link.name for link in container.links()}
 
             assert "eth0" not in peer.run(inside)
+
+    in_new_netns(work)
+
+
+def test_rules_that_lead_elsewhere_are_those_that_nft_would_make() -> None:
+    def work() -> None:
+        pairs = [Redirection(17, "127.0.0.11", 53, 4321), Redirection(6, "127.0.0.11", 53, 4322)]
+        text = "".join(
+            f"ip daddr 127.0.0.11 {name} dport 53 dnat to 127.0.0.11:{port}\n"
+            for name, port in (("udp", 4321), ("tcp", 4322))
+        )
+        hook = "type nat hook output priority -100; policy accept;"
+        nft.run(f"table ip theirs {{ chain output {{ {hook}\n{text}}}\n}}")
+        nfrules.redirect("ours", pairs, anew=False)
+        nfrules.redirect("ours", pairs, anew=True)
+        theirs = nft.run("list table ip theirs")
+        assert nft.run("list table ip ours") == theirs.replace("theirs", "ours")
 
     in_new_netns(work)
