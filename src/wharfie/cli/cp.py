@@ -27,6 +27,7 @@ from wharfie.cli.context import Context, warn, write
 from wharfie.cli.errors import CommandError
 from wharfie.cli.options import Command
 from wharfie.cli.pull import read_parts
+from wharfie.cli.tally import Tally
 from wharfie.client.api import check, query, quote
 from wharfie.client.extract import Extractor
 from wharfie.client.http import Response
@@ -60,12 +61,13 @@ def cp(context: Context, arguments: list[str]) -> int:
     to_container, destination_path = split_argument(destination)
     if from_container and to_container:
         raise CommandError("copying between containers is not supported")
-    if from_container:
-        size = _fetch(context, options, from_container, source_path, destination_path)
-    elif to_container:
-        size = _send(context, options, source_path, to_container, destination_path)
-    else:
-        raise CommandError("must specify at least one container source")
+    with Tally("Copying", quiet=bool(options.get("quiet"))) as tally:
+        if from_container:
+            size = _fetch(context, options, from_container, source_path, destination_path, tally)
+        elif to_container:
+            size = _send(context, options, source_path, to_container, destination_path, tally)
+        else:
+            raise CommandError("must specify at least one container source")
     if not options.get("quiet") and destination != "-" and os.isatty(2):
         warn(f"Successfully copied {format_size(size)} to {destination}")
     return 0
@@ -82,9 +84,10 @@ def split_argument(text: str) -> tuple[str, str]:
 class _Stream(io.RawIOBase):
     """A response's body as a file."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, tally: Tally) -> None:
         super().__init__()
         self._response = response
+        self._tally = tally
 
     def readable(self) -> bool:
         return True
@@ -93,6 +96,7 @@ class _Stream(io.RawIOBase):
         parts = []
         while size and (data := self._response.read_some(size if size > 0 else _CHUNK)):
             parts.append(data)
+            self._tally.add(len(data))
             size -= len(data) if size > 0 else 0
         return b"".join(parts)
 
@@ -130,7 +134,9 @@ def _followed(context: Context, container: str, path: str) -> str:
     raise CommandError(f"too many symbolic links at {path}")
 
 
-def _fetch(context: Context, options: dict[str, Any], container: str, path: str, destination: str) -> int:
+def _fetch(
+    context: Context, options: dict[str, Any], container: str, path: str, destination: str, tally: Tally
+) -> int:
     if options.get("follow-link"):
         path = _followed(context, container, path)
     connection, response = context.api.exchange(
@@ -148,7 +154,7 @@ def _fetch(context: Context, options: dict[str, Any], container: str, path: str,
         fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             extractor = Extractor(fd, prefix, owners=options.get("archive", False))
-            extractor.run(cast(IO[bytes], _Stream(response)))
+            extractor.run(cast(IO[bytes], _Stream(response, tally)))
         finally:
             os.close(fd)
         return extractor.size
@@ -172,7 +178,9 @@ def _local_place(destination: str, source: str, name: str, *, is_directory: bool
     return parent, [new]
 
 
-def _send(context: Context, options: dict[str, Any], source: str, container: str, destination: str) -> int:
+def _send(
+    context: Context, options: dict[str, Any], source: str, container: str, destination: str, tally: Tally
+) -> int:
     destination = _followed(context, container, destination)
     found = _stat_in(context, container, destination)
     into = found is not None and bool(found["mode"] & _GO_DIRECTORY)
@@ -180,7 +188,6 @@ def _send(context: Context, options: dict[str, Any], source: str, container: str
         if not into:
             raise CommandError(f'destination "{container}:{destination}" must be a directory')
         parts: Iterator[bytes] = read_parts(0)
-        counter = _Counter(parts)
         directory = destination
     else:
         if options.get("follow-link"):
@@ -191,12 +198,12 @@ def _send(context: Context, options: dict[str, Any], source: str, container: str
         except OSError as error:
             raise CommandError(f"lstat {os.path.abspath(source)}: {(error.strerror or '').lower()}") from None
         directory, name = _inner_place(source, destination, found, into=into, is_directory=is_directory)
-        counter = _Counter(archive(source, name))
+        parts = archive(source, name)
     target = f"/containers/{quote(container)}/archive" + query(
         path=directory, noOverwriteDirNonDir="true", copyUIDGID=options.get("archive")
     )
-    context.api.upload("PUT", target, iter(counter)).read()
-    return counter.size
+    context.api.upload("PUT", target, _counted(parts, tally)).read()
+    return tally.size
 
 
 def _inner_place(
@@ -215,17 +222,10 @@ def _inner_place(
     return parent or "/", name
 
 
-class _Counter:
-    """Counts what goes by."""
-
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
-        self.size = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self._parts:
-            self.size += len(part)
-            yield part
+def _counted(parts: Iterator[bytes], tally: Tally) -> Iterator[bytes]:
+    for part in parts:
+        tally.add(len(part))
+        yield part
 
 
 def archive(source: str, name: str) -> Iterator[bytes]:

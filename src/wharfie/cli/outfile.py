@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from wharfie.cli.errors import CommandError
+from wharfie.cli.tally import Tally
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def _opened(path: str, flags: int, complaint: str, shown: str = "") -> int:
 
 
 def _write(response: Response, fd: int) -> None:
-    while data := response.read_some(_CHUNK):
-        while data:
-            data = data[os.write(fd, data) :]
+    with Tally("Writing", quiet=fd == 1) as tally:
+        while data := response.read_some(_CHUNK):
+            tally.add(len(data))
+            while data:
+                data = data[os.write(fd, data) :]
