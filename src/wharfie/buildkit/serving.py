@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 from wharfie.buildkit.bridge import Bridge
 from wharfie.buildkit.control import Control
@@ -12,8 +13,10 @@ from wharfie.buildkit.http2 import Connection, attach
 from wharfie.buildkit.jobs import Jobs
 from wharfie.buildkit.messages import common
 from wharfie.buildkit.session import Session, Sessions
+from wharfie.errors import WharfieError
 
 _SERVING = 1
+_log = logging.getLogger(__name__)
 
 
 class BuildKit:
@@ -40,16 +43,21 @@ class BuildKit:
     async def serve_session(
         self, fd: int, prefix: bytes, key: str, shared_key: str, methods: Sequence[str]
     ) -> None:
-        """Let builds call the client, until it ends the session; raises InvalidArgument."""
+        """Let builds call the client, until it ends the session."""
         connection = Connection()
-        self._sessions.add(Session(key, shared_key, methods, connection))
-        await _to_the_end(fd, prefix, connection)
+        session = Session(key, shared_key, methods, connection)
+        await _to_the_end(fd, prefix, connection, lambda: self._sessions.add(session))
 
 
-async def _to_the_end(fd: int, prefix: bytes, connection: Connection) -> None:
+async def _to_the_end(
+    fd: int, prefix: bytes, connection: Connection, begun: Callable[[], None] = lambda: None
+) -> None:
     try:
         await attach(fd, prefix, connection)
+        begun()
         await connection.closed
+    except WharfieError as error:
+        _log.warning("a client of BuildKit's protocol is sent away: %s", error)
     finally:
         connection.close()
 
