@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import select
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import ours
 from tests.kernel.engine.conftest import Engine, Make
 from wharfie.engine.container import State
 from wharfie.engine.failures import StartFailed
@@ -104,12 +106,16 @@ async def test_auto_remove_takes_anonymous_volumes_and_tells_who_waits(engine: E
 
 async def test_stop_kill_pause_and_what_they_refuse(engine: Engine) -> None:
     calls = engine.containers
-    await calls.create("verbs", body("sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.01; done"))
+    script = "trap 'exit 9' TERM; touch /ready; while :; do sleep 0.01; done"
+    await calls.create("verbs", body("sh", "-c", script))
     with pytest.raises(
         Conflict, match=r"cannot kill container: verbs: container [0-9a-f]{64} is not running"
     ):
         await calls.kill("verbs")
     await calls.start("verbs")
+    # until then its first process takes no signal
+    ready = Path(calls.get("verbs").upper, "ready")
+    await asyncio.to_thread(ours.until, ready.exists, "it never was ready for signals")
     with pytest.raises(NotModified):
         await calls.start("verbs")
     with pytest.raises(Conflict, match='cannot remove container "/verbs": container is running'):
