@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -229,13 +230,13 @@ def test_without_criu_there_is_a_clear_word(lab: Lab) -> None:
     lab("rm", "-f", "plain")
 
 
-def test_a_daemon_that_is_killed_meanwhile_changes_nothing(lab: Lab) -> None:
-    lab.run("counter", "busybox", "sh", "-c", COUNT)
-    lab.says("counter", "one", seen="1 one")
+@contextmanager
+def held(lab: Lab) -> Iterator[subprocess.Popen[str]]:
+    """A client whose checkpoint has come as far as CRIU, which goes on at the end."""
     hold = lab.gate / "hold"
     os.mkfifo(hold)
     words = [docker_cli(), "-H", lab.engine.host, "checkpoint", "create", "counter", "one"]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as client:
         opened: list[int] = []
 
         def waits() -> bool:
@@ -246,13 +247,36 @@ def test_a_daemon_that_is_killed_meanwhile_changes_nothing(lab: Lab) -> None:
             return True
 
         ours.until(waits, "CRIU was not asked")
+        try:
+            yield client
+        finally:
+            hold.unlink()
+            os.write(opened[0], b"\n")
+            os.close(opened[0])
+            client.wait(30)
+
+
+def test_a_dump_process_that_is_killed_leaves_nothing(lab: Lab) -> None:
+    lab.run("counter", "busybox", "sh", "-c", COUNT)
+    with held(lab) as client:
+        (dumping,) = [pid for pid, line in ours.processes().items() if "wharfie.monitor.checkpoints" in line]
+        os.kill(dumping, signal.SIGKILL)
+    # CRIU has gone by now, too
+    assert client.returncode == 1
+    lab.says("counter", "on", seen="1 on")
+    assert list(lab.engine.state.glob("data/containers/*/checkpoints/*")) == []
+    assert list(lab.engine.state.glob("data/containers/*/checkpoints/.*")) == []
+    lab("rm", "-f", "counter")
+
+
+def test_a_daemon_that_is_killed_meanwhile_changes_nothing(lab: Lab) -> None:
+    lab.run("counter", "busybox", "sh", "-c", COUNT)
+    lab.says("counter", "one", seen="1 one")
+    with held(lab) as client:
         os.kill(lab.engine.pid, signal.SIGKILL)
         assert client.wait(30)
-    lab.engine.start()
-    assert lab.state("counter") == "running 0"
-    hold.unlink()
-    os.write(opened[0], b"\n")
-    os.close(opened[0])
+        lab.engine.start()
+        assert lab.state("counter") == "running 0"
     lab.reaches("counter", "exited 137")
     assert lab("checkpoint", "ls", "counter").split("\n") == ["CHECKPOINT NAME", "one"]
     lab("start", "--checkpoint", "one", "counter")

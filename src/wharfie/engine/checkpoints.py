@@ -23,6 +23,8 @@ from wharfie.engine.context import Context
 from wharfie.engine.starting import Starting
 from wharfie.engine.supervisor import Supervisor
 from wharfie.errors import Conflict, InternalError, InvalidArgument, NotSupported, WharfieError
+from wharfie.monitor.unfinished import unfinished
+from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.runtime.criu import service
 from wharfie.support.files import remove_tree
 from wharfie.wire.checkpoints import Checkpoint, CreateCheckpoint
@@ -78,6 +80,7 @@ class Checkpoints:
             "images": images,
             "work": _work_of(container),
             "leave_running": leave,
+            "frozen": container.status.paused,
         }
         if not leave:
             self._supervisor.apply(container, lifecycle.StopRequested())
@@ -151,6 +154,14 @@ def _taken(images: str, name: str, ref: str) -> str:
     return f"{images} exists and is not a directory"
 
 
+def _take_back(request: dict[str, Any], pid: int) -> None:
+    """What a dump process that was killed has left: images that are not whole, perhaps a frozen container."""
+    remove_tree(unfinished(request["images"], pid))
+    group = open_cgroup(request["cgroup"])
+    if group.frozen() and not request["frozen"]:
+        group.thaw()
+
+
 async def _dump_process(request: dict[str, Any]) -> None:
     """Have a process of its own do it; raises NotSupported with its reason."""
     process = await asyncio.create_subprocess_exec(
@@ -162,6 +173,8 @@ async def _dump_process(request: dict[str, Any]) -> None:
         start_new_session=True,
     )  # fmt: skip
     output, _ = await process.communicate(json.dumps(request).encode())
+    if not output:
+        _take_back(request, process.pid)
     answer = json.loads(output) if output else {"error": "the process that makes it died"}
     if "error" in answer:
         raise CheckpointFailed(answer["error"])

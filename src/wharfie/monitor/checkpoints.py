@@ -17,6 +17,7 @@ import os
 import sys
 
 from wharfie.errors import WharfieError
+from wharfie.monitor.unfinished import unfinished
 from wharfie.runtime import parent
 from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.runtime.criu import dumping, restoring, service
@@ -49,10 +50,8 @@ def main() -> None:
 def dump(request: dict[str, Any]) -> None:
     """Dump what the request describes; raises WharfieError, OSError, with no images left."""
     images: str = request["images"]
-    above, name = os.path.split(images)
-    # no checkpoint's name begins with a dot
-    unfinished = f"{above}/.{name}.{os.getpid()}"
-    os.makedirs(unfinished, 0o700)
+    beginning = unfinished(images, os.getpid())
+    os.makedirs(beginning, 0o700)
     try:
         subject = dumping.Subject(
             pid=request["pid"],
@@ -63,10 +62,10 @@ def dump(request: dict[str, Any]) -> None:
             descriptors=streams_of(request["pid"]),
         )
         told = words.dumping({"leave-running": request["leave_running"]})
-        dumping.dump(subject, request["criu"], told, images=unfinished, work=request["work"])
-        os.rename(unfinished, images)
+        dumping.dump(subject, request["criu"], told, images=beginning, work=request["work"])
+        os.rename(beginning, images)
     except BaseException:
-        remove_tree(unfinished)
+        remove_tree(beginning)
         raise
 
 
