@@ -118,7 +118,7 @@ def test_a_container_goes_on_where_its_checkpoint_was_made(lab: Lab) -> None:
     lab("kill", "counter")
     lab("start", "--checkpoint", "first", "counter")
     lab.says("counter", "again", seen="2 again")
-    lab("exec", "counter", "sh", "-c", "echo end >/go")
+    lab("exec", "-d", "counter", "sh", "-c", "echo end >/go")
     lab.reaches("counter", "exited 7")
     seen = lab("events", "--since", "0", "--until", "0s", "--filter", "container=counter",
                "--filter", "event=checkpoint", "--format", "{{.Action}}")  # fmt: skip
@@ -211,7 +211,7 @@ def test_a_dump_that_fails_leaves_the_container_and_nothing_else(lab: Lab, tmp_p
     assert list(tmp_path.iterdir()) == []
     lab.says("ghost", "on", seen="1 on")
     # its policy holds as before
-    lab("exec", "ghost", "sh", "-c", "echo end >/go")
+    lab("exec", "-d", "ghost", "sh", "-c", "echo end >/go")
     restarts = ("inspect", "--format", "{{.RestartCount}} {{.State.Running}}", "ghost")
     ours.until(lambda: lab(*restarts) == "1 true", "it was not started again")
     lab("rm", "-f", "ghost")

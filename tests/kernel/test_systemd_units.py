@@ -36,8 +36,6 @@ base=$1 tree=$2
 root=$base/root
 umount "$base/group"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" "$root"
-mkdir -p "$root$tree"
-mount --rbind "$tree" "$root$tree"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
@@ -50,6 +48,8 @@ mkdir "$root/dev/pts" "$root/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
 for place in run tmp var/lib; do mount -t tmpfs -o mode=755 tmpfs "$root/$place"; done
+mkdir -p "$root$tree"
+mount --rbind "$tree" "$root$tree"
 : >"$root/etc/machine-id"
 units=$root/etc/systemd/system
 rm -rf "$units"

@@ -29,7 +29,7 @@ from wharfie.linux.libc import address, buffer
 from wharfie.linux.process import wait_pidfd
 from wharfie.logs.jsonfile import JsonFile
 from wharfie.monitor import launched, protocol
-from wharfie.monitor.aside import ASIDE_END, fork_child, reap
+from wharfie.monitor.aside import fork_child
 from wharfie.monitor.execs import Execs
 from wharfie.monitor.launching import launch
 from wharfie.monitor.links import Link, Links
@@ -266,12 +266,11 @@ def main(template: Template, taken: int, control: int, held: int, lock: int, wor
     received = launched.receive(sock)
     sock.close()
     os.close(lock)
-    if received is not None:
-        # the child has nothing left to do, and its end takes a millisecond: nobody waits for it
-        loop = template.become(*received).loop
-        loop.call_later(ASIDE_END, lambda: reap(child))
-        loop.run()
-    reap(child)
+    monitor = None if received is None else template.become(*received)
+    # it has nothing left to do; its end takes a millisecond, of which some has passed
+    os.waitpid(child, 0)
+    if monitor is not None:
+        monitor.loop.run()
 
 
 def become() -> None:

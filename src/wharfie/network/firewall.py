@@ -115,6 +115,7 @@ _PUBLISHED = """
 _CHAINS = """
   chain raw_prerouting {
     type filter hook prerouting priority raw; policy accept;
+    meta pkttype other accept comment "between two ports of one bridge (br_netfilter)"
     iifname @bridges goto from_containers
     iifname != "lo" ip saddr @subnets4 drop
     iifname != "lo" ip6 saddr @subnets6 drop

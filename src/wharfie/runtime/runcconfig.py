@@ -220,7 +220,7 @@ def _cgroups(resources: Object, path: str, unit: str, *, rootless: bool) -> Obje
     ] if limits else None  # fmt: skip
     rdma = resources.get("rdma")
     found["rdma"] = {
-        name: {"hca_handles": item.get("hcaHandles"), "hca_objects": item.get("hcaObjects")}
+        name: {"hca_handles": (item or {}).get("hcaHandles"), "hca_objects": (item or {}).get("hcaObjects")}
         for name, item in rdma.items()
     } if rdma else None  # fmt: skip
     shares = found["cpu_shares"]
