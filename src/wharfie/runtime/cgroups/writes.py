@@ -27,7 +27,8 @@ def rdma_writes(resources: dict[str, Any]) -> list[Write]:
     """``linux.resources.rdma``, which is the same on both versions."""
     writes = []
     for device, limits in (resources.get("rdma") or {}).items():
-        parts = [("hca_handle", limits.get("hcaHandles")), ("hca_object", limits.get("hcaObjects"))]
+        given = limits or {}
+        parts = [("hca_handle", given.get("hcaHandles")), ("hca_object", given.get("hcaObjects"))]
         value = " ".join([device, *(f"{name}={number}" for name, number in parts if number is not None)])
         writes.append(Write("rdma", "rdma.max", value, "rdma"))
     return writes
