@@ -17,9 +17,9 @@ from wharfie.buildkit.messages import common
 from wharfie.buildkit.messages import session as messages
 from wharfie.buildkit.session import Session
 from wharfie.linux import path as paths
+from wharfie.support.trees import OPEN, Descent, names
 
 METHOD = "/moby.filesync.v1.FileSend/DiffCopy"
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PIECE = 32 << 10
 _BATCH = 500
 _KINDS = {
@@ -99,38 +99,37 @@ def _listed(root: int, prefix: bytes, files: list[bytes]) -> Iterator[bytes]:
         yield framed(
             messages.Packet(type=STAT, stat=messages.Stat(path=prefix, mode=_KINDS[stat.S_IFDIR] | 0o755))
         )
-    top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+    top = os.open(".", OPEN, dir_fd=root)
+    descent = Descent(top)
+    above, waiting = [b""], [names(top)]
+    seen: dict[int, bytes] = {}
     try:
-        yield from _below(top, b"", prefix, files, {})
+        while waiting:
+            if not waiting[-1]:
+                waiting.pop()
+                above.pop()
+                if waiting:
+                    descent.leave()
+                continue
+            name = waiting[-1].pop()
+            path = above[-1] + b"/" + name if above[-1] else name
+            found = os.stat(name, dir_fd=descent.fd, follow_symlinks=False)
+            kind = stat.S_IFMT(found.st_mode)
+            if kind not in _KINDS and kind != stat.S_IFREG:
+                continue
+            shown = prefix + b"/" + path if prefix else path
+            entry = _described(descent.fd, name, shown, found)
+            if kind == stat.S_IFREG and found.st_nlink > 1:
+                entry.link = seen.get(found.st_ino, b"")
+                seen.setdefault(found.st_ino, shown)
+            files.append(path if kind == stat.S_IFREG else b"")
+            yield framed(messages.Packet(type=STAT, stat=entry))
+            if kind == stat.S_IFDIR:
+                descent.enter(name)
+                above.append(path)
+                waiting.append(names(descent.fd))
     finally:
-        os.close(top)
-
-
-def _below(
-    directory: int, above: bytes, prefix: bytes, files: list[bytes], seen: dict[int, bytes]
-) -> Iterator[bytes]:
-    for text in sorted(os.listdir(directory), key=os.fsencode):
-        name = os.fsencode(text)
-        path = above + b"/" + name if above else name
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        kind = stat.S_IFMT(found.st_mode)
-        if kind not in _KINDS and kind != stat.S_IFREG:
-            continue
-        shown = prefix + b"/" + path if prefix else path
-        entry = _described(directory, name, shown, found)
-        if kind == stat.S_IFREG and found.st_nlink > 1:
-            entry.link = seen.get(found.st_ino, b"")
-            seen.setdefault(found.st_ino, shown)
-        files.append(path if kind == stat.S_IFREG else b"")
-        yield framed(messages.Packet(type=STAT, stat=entry))
-        if kind == stat.S_IFDIR:
-            child = os.open(
-                name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
-            )
-            try:
-                yield from _below(child, path, prefix, files, seen)
-            finally:
-                os.close(child)
+        descent.close()
 
 
 def _described(directory: int, name: bytes, shown: bytes, found: os.stat_result) -> Any:

@@ -163,7 +163,7 @@ def _take_back(request: dict[str, Any], pid: int) -> None:
 
 
 async def _dump_process(request: dict[str, Any]) -> None:
-    """Have a process of its own do it; raises NotSupported with its reason."""
+    """Have a process of its own do it; raises CheckpointFailed with its reason."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", "-c", _START, _SOURCE,
         stdin=asyncio.subprocess.PIPE,

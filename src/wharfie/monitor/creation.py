@@ -26,8 +26,7 @@ def create(
     """Create and start what the document asks for: facts, and the descriptors [pidfd, terminal's master?].
 
     ``stdio``: without a terminal, the container's ends of its three streams. ``trees``: the detached mounts
-    that the document names. ``meanwhile`` is called with the cgroup while the
-    container's process is at work.
+    that the document names. ``meanwhile`` is called with the cgroup while the container's process is at work.
     """
     size = os.fstat(document).st_size
     request = LaunchRequest.from_json(json.loads(os.pread(document, size, 0)))

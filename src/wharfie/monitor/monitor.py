@@ -151,11 +151,14 @@ class Monitor:
     def _oom(self, _events: int) -> None:
         assert self._oom_fd is not None
         cgroup = self._cgroup()
-        if cgroup is not None:
-            try:
-                cgroup.oom_acknowledge(self._oom_fd)
-            except OSError:
-                pass  # the cgroup is being removed
+        if cgroup is None:
+            # nobody can take the news: it would be told for ever
+            self.loop.forget(self._oom_fd)
+            return
+        try:
+            cgroup.oom_acknowledge(self._oom_fd)
+        except OSError:
+            pass  # the cgroup is being removed
         self._check_oom(cgroup)
 
     def _check_oom(self, cgroup: Cgroup | None) -> bool:

@@ -34,17 +34,20 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._close()
 
     def write(self, path: str, text: str) -> None:
         """Write one value; raises OSError."""
-        if path != self._path or self._fd < 0:
-            self.__exit__()
+        if path != self._path:
+            self._close()
             self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             self._path = path
         os.write(self._fd, text.encode())
+
+    def _close(self) -> None:
+        if self._path:
+            self._path = ""
+            os.close(self._fd)
 
 
 def read(path: str) -> str:

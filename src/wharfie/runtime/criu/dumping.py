@@ -106,10 +106,10 @@ def _dump(
         told["root"] = os.path.realpath(subject.root)
     told |= {"images_dir_fd": service.FIRST_FILE, "work_dir_fd": service.FIRST_FILE + 1}
     told["external"] = _namespaces(subject.spec)
-    freezer = subject.cgroup.directories()[0]
-    if os.path.isdir(freezer):
-        # all stand still at once, those that are being forked too
-        told["freeze_cgroup"] = freezer
+    for freezer in subject.cgroup.directories()[:1]:
+        if os.path.isdir(freezer):
+            # all stand still at once, those that are being forked too
+            told["freeze_cgroup"] = freezer
     if not before:
         told["ext_mnt"] = external.for_dump(subject.pid, subject.spec, subject.bundle, subject.cgroup)
         content = json.dumps(subject.descriptors).encode()
