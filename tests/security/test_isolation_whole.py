@@ -107,6 +107,8 @@ def test_one_that_takes_all_he_can_get_leaves_the_others_theirs(
         assert engine.cli("exec", "quiet", "true").returncode == 0
         assert resident(engine.pid) - before < 64 << 20
         identifier = attacks.inspect(engine, "greedy", "{{.Id}}")
+        stopped = engine.cli("stop", "-t", "0", "greedy")
+        assert stopped.returncode == 0, stopped.stderr
         directory = engine.state / "data/containers" / identifier
         logs = sum(path.stat().st_size for path in directory.glob("*-json.log*"))
         assert logs < (4 << 20 if "--log-opt" in options else 1 << 20)
