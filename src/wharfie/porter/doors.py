@@ -9,42 +9,93 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
+from collections.abc import Callable
+from functools import partial
 
-from wharfie.porter.loop import READ, WRITE, Loop, Timer
+from wharfie.porter.loop import FAILED, HUNG_UP, READ, WRITE, Loop, Timer
 
 _PIPE = 1 << 16
+_ROUNDS = 32
+"""Pipes full of one direction's bytes, before others have their turn."""
 _CONNECT = 10.0
 _SILENCE = 60.0
+_PAUSE = 0.5
 _MOST = 4096
 Target = tuple[str, int]
+
+
+class Room:
+    """How many descriptors all that is carried may take: names are answered and ports kept with the rest."""
+
+    STREAM, DATAGRAMS = 6, 1
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def take(self, count: int) -> bool:
+        """Whether there is room, which is taken."""
+        if self._left < count:
+            return False
+        self._left -= count
+        return True
+
+    def give(self, count: int) -> None:
+        """It is free again."""
+        self._left += count
 
 
 class Door:
     """One published port."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, target: Target) -> None:
+    def __init__(self, loop: Loop, sock: socket.socket, target: Target, room: Room) -> None:
         self._loop = loop
         self._sock = sock
+        self._room = room
         self.target = target
-        self._senders: dict[tuple[object, ...], tuple[socket.socket, list[Timer]]] = {}
-        stream = sock.type == socket.SOCK_STREAM
+        self._streams: set[Stream] = set()
+        self._senders: dict[tuple[object, ...], _Sender] = {}
+        self._pause: Timer | None = None
         sock.setblocking(False)
-        loop.watch(sock.fileno(), READ, self._accept if stream else self._datagrams)
+        self._listen()
+
+    def _listen(self) -> None:
+        stream = self._sock.type == socket.SOCK_STREAM
+        self._loop.watch(self._sock.fileno(), READ, self._accept if stream else self._datagrams)
 
     def close(self) -> None:
-        """Let go of the port."""
+        """Let go of the port, and of all that came through it."""
+        if self._pause is not None:
+            self._pause.cancel()
         self._loop.forget(self._sock.fileno())
         self._sock.close()
+        for stream in list(self._streams):
+            stream.close()
         for sender in list(self._senders):
             self._end(sender)
 
     def _accept(self, _events: int) -> None:
         for _ in range(32):
+            if not self._room.take(Room.STREAM):
+                self._wait()
+                return
             try:
                 client, _ = self._sock.accept()
-            except OSError:
+            except OSError as error:
+                self._room.give(Room.STREAM)
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._wait()
                 return
-            Stream(self._loop, client, self.target)
+            self._streams.add(Stream(self._loop, client, self.target, self._over))
+
+    def _over(self, stream: Stream) -> None:
+        self._streams.discard(stream)
+        self._room.give(Room.STREAM)
+
+    def _wait(self) -> None:
+        """Who stands outside would be told of at once, again and again."""
+        self._loop.forget(self._sock.fileno())
+        self._pause = self._loop.after(_PAUSE, self._listen)
 
     def _datagrams(self, _events: int) -> None:
         for _ in range(64):
@@ -52,80 +103,124 @@ class Door:
                 data, sender = self._sock.recvfrom(65535)
             except OSError:
                 return
-            known = self._senders.get(sender)
+            known = self._senders.get(sender) or self._meet(sender)
             if known is None:
-                if len(self._senders) >= _MOST:
-                    return
-                known = self._meet(sender)
-                if known is None:
-                    return
+                return
             try:
-                known[0].send(data)
+                known.sock.send(data)
             except OSError:
                 continue  # as lost on the way
 
-    def _meet(self, sender: tuple[object, ...]) -> tuple[socket.socket, list[Timer]] | None:
+    def _meet(self, sender: tuple[object, ...]) -> _Sender | None:
+        if len(self._senders) >= _MOST or not self._room.take(Room.DATAGRAMS):
+            return None
         family = socket.AF_INET6 if ":" in self.target[0] else socket.AF_INET
         try:
             sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        except OSError:
+            self._room.give(Room.DATAGRAMS)
+            return None
+        known = self._senders[sender] = _Sender(sock)
+        try:
             sock.connect(self.target)
         except OSError:
+            self._end(sender)
             return None
-        timers = [self._loop.after(_SILENCE, lambda: self._end(sender))]
-        self._senders[sender] = (sock, timers)
+        known.timer = self._loop.after(_SILENCE, partial(self._silent, sender, known))
 
         def back(_events: int) -> None:
-            timers[0].cancel()
-            timers[0] = self._loop.after(_SILENCE, lambda: self._end(sender))
+            known.heard = time.monotonic()
             try:
                 self._sock.sendto(sock.recv(65535), sender)
             except OSError:
                 return  # nobody listens in the container, or the sender's queue is full
 
         self._loop.watch(sock.fileno(), READ, back)
-        return self._senders[sender]
+        return known
+
+    def _silent(self, sender: tuple[object, ...], known: _Sender) -> None:
+        # one timer a sender, however many datagrams it gets
+        left = known.heard + _SILENCE - time.monotonic()
+        if left > 0:
+            known.timer = self._loop.after(left, partial(self._silent, sender, known))
+        else:
+            self._end(sender)
 
     def _end(self, sender: tuple[object, ...]) -> None:
-        sock, timers = self._senders.pop(sender)
-        timers[0].cancel()
-        self._loop.forget(sock.fileno())
-        sock.close()
+        known = self._senders.pop(sender)
+        if known.timer is not None:
+            known.timer.cancel()
+        self._loop.forget(known.sock.fileno())
+        known.sock.close()
+        self._room.give(Room.DATAGRAMS)
+
+
+class _Sender:
+    """Who sends datagrams: a socket of its own towards the container."""
+
+    __slots__ = ("heard", "sock", "timer")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.heard = time.monotonic()
+        self.timer: Timer | None = None
 
 
 class Stream:
     """A connection and its continuation to a container, spliced together both ways."""
 
-    def __init__(self, loop: Loop, client: socket.socket, target: Target) -> None:
+    def __init__(
+        self, loop: Loop, client: socket.socket, target: Target, over: Callable[[Stream], None]
+    ) -> None:
         self._loop = loop
-        family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
-        kind = socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._over = over
         self._sockets = [client]
         self._flows: list[_Flow] = []
+        self._timer: Timer | None = loop.after(_CONNECT, self.close)
         client.setblocking(False)
+        family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+        # whatever is wrong is told when it is asked for: nothing is closed while somebody makes it
         try:
-            server = socket.socket(family, kind)
+            server = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
             self._sockets.append(server)
             server.connect(target)
         except BlockingIOError:
             pass  # it is under way
         except OSError:
-            self.close()
+            self._timer.cancel()
+            self._timer = loop.after(0, self.close)
             return
-        self._timer = loop.after(_CONNECT, self.close)
         loop.watch(server.fileno(), WRITE, self._connected)
 
     def _connected(self, _events: int) -> None:
-        self._timer.cancel()
         client, server = self._sockets
-        if server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            if server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self.close()
+                return
+            for sock in self._sockets:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for source, target in ((client, server), (server, client)):
+                self._flows.append(_Flow(source, target))
+        except OSError:
             self.close()
             return
-        for sock in self._sockets:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._flows = [_Flow(client, server), _Flow(server, client)]
-        self._turn(0)
+        self._turn()
 
-    def _turn(self, _events: int) -> None:
+    def _ready(self, sock: socket.socket, events: int) -> None:
+        self._turn()
+        if not self._sockets or not events & (FAILED | HUNG_UP) or self._wanted(sock):
+            return
+        if events & FAILED and any(flow.source is sock and flow.over for flow in self._flows):
+            # it was reset after its end: whatever is still to go there does not arrive
+            self.close()
+        else:
+            # nothing can be done now, and it would be told of at once, again and again
+            self._loop.forget(sock.fileno())
+
+    def _turn(self) -> None:
         """Move what can be moved, and wait for what is wanted next."""
         try:
             for flow in self._flows:
@@ -137,22 +232,30 @@ class Stream:
             self.close()
             return
         for sock in self._sockets:
-            events = 0
-            for flow in self._flows:
-                if flow.source is sock and flow.wants_input:
-                    events |= READ
-                if flow.target is sock and flow.held:
-                    events |= WRITE
-            self._loop.watch(sock.fileno(), events, self._turn)
+            self._loop.watch(sock.fileno(), self._wanted(sock), partial(self._ready, sock))
+
+    def _wanted(self, sock: socket.socket) -> int:
+        events = 0
+        for flow in self._flows:
+            if flow.source is sock and flow.wants_input:
+                events |= READ
+            if flow.target is sock and flow.held:
+                events |= WRITE
+        return events
 
     def close(self) -> None:
         """End both."""
+        if not self._sockets:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
         for sock in self._sockets:
             self._loop.forget(sock.fileno())
             sock.close()
         for flow in self._flows:
             flow.close()
         self._sockets, self._flows = [], []
+        self._over(self)
 
 
 class _Flow:
@@ -173,8 +276,10 @@ class _Flow:
         return not self._ended and not self.held
 
     def move(self) -> None:
-        """Until nothing moves any more; raises OSError."""
-        while not self.over:
+        """Until nothing moves any more, or others should have their turn; raises OSError."""
+        for _ in range(_ROUNDS):
+            if self.over:
+                return
             if not self.held and not self._ended:
                 try:
                     count = os.splice(self.source.fileno(), self._in, _PIPE)

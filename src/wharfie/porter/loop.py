@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+FAILED, HUNG_UP = select.EPOLLERR, select.EPOLLHUP
+"""Told whatever is waited for."""
 
 
 class Timer:
@@ -63,15 +65,20 @@ class Loop:
     def run(self) -> None:
         """Until ``running`` is false."""
         while self.running:
-            ready = self._epoll.poll(self._wait())
-            ready.sort(key=lambda item: not self._callbacks.get(item[0], (None, False))[1])
-            for fd, events in ready:
-                found = self._callbacks.get(fd)
-                if found is not None:
-                    self._call(found[0], events)
-            while self._timers and self._timers[0][0] <= time.monotonic():
-                _, _, timer = heapq.heappop(self._timers)
-                self._call(timer.done, 0)
+            self.turn()
+
+    def turn(self) -> None:
+        """Wait until something is ready or due, and call back."""
+        polled = self._epoll.poll(self._wait())
+        ready = [(self._callbacks[fd], fd, events) for fd, events in polled if fd in self._callbacks]
+        ready.sort(key=lambda item: not item[0][1])
+        for found, fd, events in ready:
+            # who was forgotten meanwhile is not called, nor who got the number of its descriptor
+            if self._callbacks.get(fd) is found:
+                self._call(found[0], events)
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            _, _, timer = heapq.heappop(self._timers)
+            self._call(timer.done, 0)
 
     def _wait(self) -> float:
         while self._timers and self._timers[0][2].work is None:

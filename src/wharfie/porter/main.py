@@ -23,13 +23,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 from typing import Any
 
 from wharfie.linux.fd import close_all, recv_fds, send_fds
-from wharfie.porter.doors import Door
+from wharfie.porter.doors import Door, Room
 from wharfie.porter.loop import READ, Loop
 from wharfie.porter.names import Names, Seat
 from wharfie.porter.questions import Questions
@@ -37,13 +38,16 @@ from wharfie.porter.questions import Questions
 _LARGEST = 1 << 18
 _MOST_FDS = 64
 _PART = 1000
+_FILES = 1 << 16
+"""More than that would be memory, not descriptors."""
 _log = logging.getLogger(__name__)
 
 
 class Service:
     """Everything the porter knows and does."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, files: int = 1024) -> None:
+        """``files``: how many this process may open."""
         self.loop = Loop()
         self._listener = listener
         self._names = Names()
@@ -51,6 +55,7 @@ class Service:
         """Those that are told anew, until all are."""
         self._questions = Questions(self.loop, self._names, self._tell)
         self._doors: dict[str, Door] = {}
+        self._room = Room(files * 3 // 4)
         self._connections: set[socket.socket] = set()
         self._daemon: socket.socket | None = None
         listener.setblocking(False)
@@ -122,7 +127,8 @@ class Service:
         if op == "ports":
             for (key, host, port), fd in zip(message["items"], fds, strict=True):
                 self._drop(key)
-                self._doors[key] = Door(self.loop, socket.socket(fileno=os.dup(fd)), (host, port))
+                sock = socket.socket(fileno=os.dup(fd))
+                self._doors[key] = Door(self.loop, sock, (host, port), self._room)
         elif op == "retarget":
             for key, host, port in message["items"]:
                 if key in self._doors:
@@ -182,13 +188,20 @@ class Service:
             door.close()
 
 
+def _raised_limit() -> int:
+    """The number of files that this process may open, now as high as it may set it (setrlimit(2))."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+
+
 def main(fd: int) -> None:
     """Serve on the listening socket ``fd`` until nobody needs it."""
     logging.basicConfig(level=logging.INFO, format="porter: %(message)s")
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # a terminal's ^C is for the daemon
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    service = Service(socket.socket(fileno=fd))
+    service = Service(socket.socket(fileno=fd), _raised_limit())
     service.loop.run()
 
 

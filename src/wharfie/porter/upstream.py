@@ -122,7 +122,7 @@ class _Stream(_Ask):
     kind = socket.SOCK_STREAM
 
     def connect(self, sock: socket.socket, server: tuple[str, int]) -> None:
-        self._received = b""
+        self._received = bytearray()
         try:
             sock.connect(server)
         except BlockingIOError:
@@ -150,10 +150,12 @@ class _Stream(_Ask):
             self.failed()
             return
         self._received += data
-        if len(self._received) >= 2:
-            length = int.from_bytes(self._received[:2], "big")
-            if len(self._received) >= 2 + length:
-                self.answered(self._received[2 : 2 + length])
+        length = int.from_bytes(self._received[:2], "big")
+        if len(self._received) >= 2 + length and len(self._received) >= 2:
+            message, sock = bytes(self._received[2 : 2 + length]), self._sock
+            self.answered(message)
+            if self._sock is sock:
+                self.failed()  # it speaks of something else
 
 
 def _split(server: str) -> tuple[str, int]:

@@ -71,9 +71,9 @@ class Question:
     def room(self) -> int:
         """How large an answer by datagram may be: 512, or what EDNS says (RFC 6891)."""
         # an OPT record is the only additional one that queries carry: root name, type 41, size in its class
-        if self.message[10:12] == b"\0\1" and self.message[self.end : self.end + 3] == b"\0\0\x29":
-            (size,) = struct.unpack_from("!H", self.message, self.end + 3)
-            return max(_LARGEST, min(int(size), 4096))
+        record = self.message[self.end : self.end + 5]
+        if self.message[10:12] == b"\0\1" and record[:3] == b"\0\0\x29" and len(record) == 5:
+            return max(_LARGEST, min(int.from_bytes(record[3:], "big"), 4096))
         return _LARGEST
 
 

@@ -15,6 +15,7 @@ import stat
 
 from wharfie.support.files import remove_tree
 from wharfie.support.ids import random_hex
+from wharfie.support.trees import Descent
 
 STAGING = ".wharfie-populating-"
 _CHUNK = 16 << 20
@@ -64,71 +65,94 @@ def copy_tree(source: int, target: int) -> None:
     """Copy what the directory ``source`` holds into the directory ``target``, both given by descriptor.
 
     Owners, modes, extended attributes, times, symbolic and hard links are kept; sockets and device nodes are
-    left out. Raises OSError.
+    left out. Any depth will do. Raises OSError.
     """
-    _Copy(target).directory(source, target, "")
+    copied = _Copied(target)
+    reading, writing = Descent(os.dup(source)), Descent(os.dup(target))
+    way: list[str] = []
+    levels = [os.listdir(source)]
+    try:
+        while levels:
+            if levels[-1]:
+                name = levels[-1].pop()
+                if _entry(reading.fd, writing.fd, name, way, copied):
+                    reading.enter(name)
+                    writing.enter(name)
+                    way.append(name)
+                    levels.append(os.listdir(reading.fd))
+                continue
+            levels.pop()
+            if way:
+                _metadata(reading.fd, writing.fd)
+                reading.leave()
+                writing.leave()
+                way.pop()
+    finally:
+        reading.close()
+        writing.close()
 
 
-class _Copy:
-    """One run: remembers the files with several links by their place below the top of the target."""
+def _entry(source: int, target: int, name: str, way: list[str], copied: _Copied) -> bool:
+    """Copy one entry of a directory; True for a directory, which is made and left empty."""
+    status = os.stat(name, dir_fd=source, follow_symlinks=False)
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFDIR:
+        os.mkdir(name, 0o700, dir_fd=target)
+        return True
+    if kind == stat.S_IFREG:
+        _file(source, target, name, way, copied)
+    elif kind == stat.S_IFLNK:
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+        times = (status.st_atime_ns, status.st_mtime_ns)
+        os.utime(name, ns=times, dir_fd=target, follow_symlinks=False)
+    elif kind == stat.S_IFIFO:
+        os.mkfifo(name, 0o600, dir_fd=target)
+        os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
+    return False
+
+
+class _Copied:
+    """The files with several links that were copied, by their place below the top of the target."""
 
     def __init__(self, top: int) -> None:
         self._top = top
-        self._linked: dict[tuple[int, int], str] = {}
+        self._places: dict[tuple[int, int], str] = {}
 
-    def directory(self, source: int, target: int, place: str) -> None:
-        """The entries of one directory, not the directory itself."""
-        for name in os.listdir(source):
-            status = os.stat(name, dir_fd=source, follow_symlinks=False)
-            kind = stat.S_IFMT(status.st_mode)
-            if kind == stat.S_IFDIR:
-                self._subdirectory(source, target, name, f"{place}{name}/")
-            elif kind == stat.S_IFREG:
-                self._file(source, target, name, place + name)
-            elif kind == stat.S_IFLNK:
-                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-                os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
-                times = (status.st_atime_ns, status.st_mtime_ns)
-                os.utime(name, ns=times, dir_fd=target, follow_symlinks=False)
-            elif kind == stat.S_IFIFO:
-                os.mkfifo(name, 0o600, dir_fd=target)
-                os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
-                os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
-
-    def _subdirectory(self, source: int, target: int, name: str, place: str) -> None:
-        os.mkdir(name, 0o700, dir_fd=target)
-        inner_source = os.open(name, _OPEN_DIRECTORY, dir_fd=source)
+    def link(self, status: os.stat_result, target: int, name: str, way: list[str]) -> bool:
+        """Make ``name`` a link to its copy; whether there is one."""
+        if status.st_nlink < 2:
+            return False
+        place = "/".join([*way, name])
+        earlier = self._places.setdefault((status.st_dev, status.st_ino), place)
+        if earlier == place:
+            return False
         try:
-            inner_target = os.open(name, _OPEN_DIRECTORY, dir_fd=target)
-            try:
-                self.directory(inner_source, inner_target, place)
-                _metadata(inner_source, inner_target)
-            finally:
-                os.close(inner_target)
-        finally:
-            os.close(inner_source)
+            os.link(earlier, name, src_dir_fd=self._top, dst_dir_fd=target, follow_symlinks=False)
+        except OSError as error:
+            # too deep to be named at once: it becomes a file of its own
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return False
+        return True
 
-    def _file(self, source: int, target: int, name: str, place: str) -> None:
-        reader = os.open(name, _OPEN_FILE, dir_fd=source)
+
+def _file(source: int, target: int, name: str, way: list[str], copied: _Copied) -> None:
+    reader = os.open(name, _OPEN_FILE, dir_fd=source)
+    try:
+        status = os.fstat(reader)
+        # swapped since it was listed: what it is now is not copied
+        if not stat.S_ISREG(status.st_mode) or copied.link(status, target, name, way):
+            return
+        writer = os.open(name, _CREATE, 0o600, dir_fd=target)
         try:
-            status = os.fstat(reader)
-            if not stat.S_ISREG(status.st_mode):
-                # swapped since it was listed: what it is now is not copied
-                return
-            key = (status.st_dev, status.st_ino)
-            if status.st_nlink > 1:
-                earlier = self._linked.setdefault(key, place)
-                if earlier != place:
-                    os.link(earlier, name, src_dir_fd=self._top, dst_dir_fd=target, follow_symlinks=False)
-                    return
-            writer = os.open(name, _CREATE, 0o600, dir_fd=target)
-            try:
-                _content(reader, writer)
-                _metadata(reader, writer)
-            finally:
-                os.close(writer)
+            _content(reader, writer)
+            _metadata(reader, writer)
         finally:
-            os.close(reader)
+            os.close(writer)
+    finally:
+        os.close(reader)
 
 
 def _content(reader: int, writer: int) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from wharfie.support.files import remove_tree
+from wharfie.support.trees import walk
 from wharfie.volumes import copyup
 
 
@@ -156,3 +158,29 @@ def test_a_copy_within_the_volume_clears_what_a_crash_left(image: Path, volume: 
     (volume / ".wharfie-populating-abc" / "file").write_text("ha")
     assert _populate(volume, image, beside=False)
     assert {path.name: path.read_text() for path in volume.iterdir()} == {"file": "whole"}
+
+
+def test_a_tree_deeper_than_any_recursion_is_copied_and_links_that_cannot_be_named_become_files(
+    image: Path, volume: Path
+) -> None:
+    fd = os.open(image, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for _ in range(1500):
+            os.mkdir("deep", dir_fd=fd)
+            below = os.open("deep", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        for name, link in (("one", ""), ("other", "one")):
+            if link:
+                os.link(link, name, src_dir_fd=fd, dst_dir_fd=fd)
+            else:
+                os.close(os.open(name, os.O_WRONLY | os.O_CREAT, 0o640, dir_fd=fd))
+    finally:
+        os.close(fd)
+    assert _populate(volume, image)
+    found = dict(walk(str(volume)))
+    assert len(found) == 1502
+    bottom = b"/deep" * 1500
+    assert {stat.S_IMODE(found[bottom + name].st_mode) for name in (b"/one", b"/other")} == {0o640}
+    for path in (image, volume):
+        remove_tree(str(path))

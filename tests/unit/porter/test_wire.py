@@ -29,3 +29,9 @@ def test_an_answer_is_made_good_for_less_and_never_for_more() -> None:
 def test_an_answer_that_breaks_off_is_malformed(cut: int) -> None:
     with pytest.raises(wire.Malformed):
         wire.shortened(answer(DAY, DAY)[:cut], 1)
+
+
+@pytest.mark.parametrize("record", [b"", b"\0\0\x29", b"\0\0\x29\x10", b"\0\0\x29\x10\0"])
+def test_a_question_says_how_much_it_takes_or_breaks_off(record: bytes) -> None:
+    question = wire.Question(b"\x12\x34\1\0\0\1\0\0\0\0\0\1" + b"\4good\7example\3com\0\0\1\0\1" + record)
+    assert question.room == (4096 if len(record) == 5 else 512)
