@@ -77,7 +77,7 @@ class Work(storework.Work):
         super().__init__(root)
         # when the disk is synced is a matter of time, and of test_power
         self.store.durability.settle = lambda: None  # type: ignore[method-assign]
-        self.builder = Builder(self.store, Runner(), str(root))
+        self.builder = Builder(self.store, Runner(), str(root), str(root))
         self.known = len(self.builder.cache.entries())
         self.cached = 0
 

@@ -110,4 +110,6 @@ def retries(text: str) -> int:
         raise DockerfileError(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
     if found < 0:
         raise DockerfileError(f"--retries cannot be negative ({found})")
+    if found >= 1 << 31:
+        raise DockerfileError(f'strconv.ParseInt: parsing "{text}": value out of range')
     return found

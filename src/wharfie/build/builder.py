@@ -36,8 +36,13 @@ _UPLOADS = 64
 class Builder:
     """What the API's build routes ask for."""
 
-    def __init__(self, store: ImageStore, runner: Runner, data_root: str, *, budget: int = 0) -> None:
+    def __init__(
+        self, store: ImageStore, runner: Runner, data_root: str, exec_root: str, *, budget: int = 0
+    ) -> None:
         self._store = store
+        self._private = f"{exec_root}/build-secrets"
+        remove_tree(self._private)
+        os.mkdir(self._private, 0o700)
         self._runner = runner
         self.cache = Cache(store, budget=budget) if budget else Cache(store)
         self.mounts = CacheMounts(f"{data_root}/build-mounts", store)
@@ -95,7 +100,8 @@ class Builder:
         shop = Shop(
             options=options, store=self._store, cache=self.cache, runner=self._runner, mounts=self.mounts,
             resolve=resolve, registries=registries, reporter=reporter, directory=directory, supply=supply,
-            context=f"{directory}/context", locks=self._locks, empty=f"{directory}/empty",
+            private=self._private, context=f"{directory}/context", locks=self._locks,
+            empty=f"{directory}/empty",
         )  # fmt: skip
         for name, value in options.contexts.items():
             if value.startswith("upload:"):

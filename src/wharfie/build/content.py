@@ -6,7 +6,6 @@ nowhere else.
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
 import posixpath
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 
 from wharfie.build.arrival import Known
 from wharfie.linux import path as paths
-from wharfie.support.ignore import BadPattern, Matcher, translate
+from wharfie.support.ignore import Matcher, translate
 from wharfie.support.trees import Descent, names
 
 _WILD = frozenset("*?[\\")
@@ -81,10 +80,8 @@ class Excluded:
     """``--exclude`` of ``COPY`` and ``ADD``."""
 
     def __init__(self, patterns: list[str]) -> None:
-        try:
-            self._rules = Matcher([posixpath.normpath(pattern).lstrip("/") for pattern in patterns])
-        except BadPattern:
-            raise
+        """Raises BadPattern."""
+        self._rules = Matcher([posixpath.normpath(pattern).lstrip("/") for pattern in patterns])
         self.any = bool(patterns)
 
     def hides(self, path: str) -> bool:
@@ -93,7 +90,7 @@ class Excluded:
 
 
 def digest(root: int, found: list[Found], excluded: Excluded, files: Known | None = None) -> str:
-    """One digest for all that is found: names, kinds, modes, links, attributes and content.
+    """One digest for all that is found: names, kinds, modes, owners, links, attributes and content.
 
     ``files``: content that is known, by inode.
     """
@@ -105,15 +102,38 @@ def digest(root: int, found: list[Found], excluded: Excluded, files: Known | Non
             fd = paths.open_in_root(root, item.path or ".", os.O_RDONLY | os.O_DIRECTORY)
             _directory(whole, fd, excluded, files)
         elif not excluded.hides(posixpath.basename(item.path)):
-            fd = paths.open_in_root(root, item.path, os.O_RDONLY | os.O_NONBLOCK)
-            try:
-                whole.update(_described(os.fstat(fd)))
-                _attributes(whole, fd)
-                if stat.S_ISREG(os.fstat(fd).st_mode):
-                    whole.update(of_file(fd, files))
-            finally:
-                os.close(fd)
+            _single(whole, root, item.path, files)
     return whole.hexdigest()
+
+
+def way(root: int, path: str) -> str:
+    """A digest of a path and of the directories on it, which ``--parents`` makes anew."""
+    whole = hashlib.sha256(path.encode("utf-8", "surrogateescape"))
+    above = posixpath.dirname(path)
+    while above:
+        fd = paths.open_in_root(root, above)
+        try:
+            whole.update(_described(os.fstat(fd)))
+        finally:
+            os.close(fd)
+        above = posixpath.dirname(above)
+    return whole.hexdigest()
+
+
+def _single(whole: hashlib._Hash, root: int, path: str, files: Known) -> None:
+    found = paths.open_in_root(root, path)
+    try:
+        status = os.fstat(found)
+        whole.update(_described(status))
+    finally:
+        os.close(found)
+    if stat.S_ISREG(status.st_mode):
+        fd = paths.open_regular(root, path)
+        try:
+            _attributes(whole, fd)
+            whole.update(of_file(fd, files))
+        finally:
+            os.close(fd)
 
 
 def of_file(fd: int, files: Known) -> bytes:
@@ -132,7 +152,7 @@ def of_file(fd: int, files: Known) -> bytes:
 def _described(found: os.stat_result) -> bytes:
     size = found.st_size if stat.S_ISREG(found.st_mode) else 0
     device = found.st_rdev if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode) else 0
-    return f"{found.st_mode:o} {size} {device}\n".encode()
+    return f"{found.st_mode:o} {found.st_uid}:{found.st_gid} {size} {device}\n".encode()
 
 
 def _attributes(whole: hashlib._Hash, fd: int) -> None:
@@ -186,4 +206,4 @@ def entries(top: int) -> Iterator[tuple[bytes, int, bytes, os.stat_result]]:
 
 def is_wild(pattern: str) -> bool:
     """Whether a source is a pattern."""
-    return bool(set(pattern) & _WILD) and bool(fnmatch.translate(pattern))
+    return bool(set(pattern) & _WILD)

@@ -113,11 +113,13 @@ def read_dockerfile(context: str, name: str) -> bytes:
     try:
         for candidate in [name, name.lower()] if name == "Dockerfile" else [name]:
             try:
-                fd = paths.open_in_root(root, candidate, os.O_RDONLY | os.O_NONBLOCK)
+                fd = paths.open_regular(root, candidate)
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise DockerfileError(f"failed to read Dockerfile {name}: {error.strerror}") from None
+                raise DockerfileError(
+                    f"failed to read Dockerfile {name}: {(error.strerror or '').lower()}"
+                ) from None
             with os.fdopen(fd, "rb") as file:
                 return file.read(_DOCKERFILE_LIMIT + 1)
     finally:

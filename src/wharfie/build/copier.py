@@ -2,7 +2,7 @@
 
 A source that is a directory gives its content; a file goes to the destination, or into it if that is a
 directory (it ends with a slash, exists as one, or there are several sources). What is made on the way belongs
-to root, or to ``--chown``.
+to root, or to ``--chown``. Names of one file in a directory stay names of one file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Mode:
 
     def apply(self, mode: int, *, directory: bool) -> int:
         """The mode that follows; raises BuildFailed."""
-        if self.text and all(char in "01234567" for char in self.text) and len(self.text) <= 5:
+        if self.text and all(char in "01234567" for char in self.text) and int(self.text, 8) <= 0o7777:
             return int(self.text, 8)
         for change in self.text.split(","):
             mode = _changed(mode, change, directory, self.text)
@@ -83,7 +83,6 @@ class Copier:
     def __init__(self, target: int, manner: Manner) -> None:
         self._target = target
         self._manner = manner
-        self._times: list[tuple[int, int]] = []
 
     def put(self, root: int, found: list[Found], destination: str, excluded: Excluded, *, into: bool) -> None:
         """All sources to the destination; ``into``: that is a directory. Raises OSError, BuildFailed."""
@@ -175,7 +174,12 @@ class Copier:
             os.close(origin)
 
     def _single(self, root: int, source: str, path: str) -> None:
-        fd = paths.open_in_root(root, source, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            fd = paths.open_regular(root, source)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise BuildFailed(f"cannot copy {source}: it is no regular file") from None
         try:
             parent, name = self._place(path)
             try:
@@ -187,35 +191,51 @@ class Copier:
 
     def _tree(self, root: int, item: Found, destination: str, excluded: Excluded) -> None:
         top = paths.open_in_root(root, item.path or ".", os.O_RDONLY | os.O_DIRECTORY)
-        existed = self._is_directory(destination)
-        base = self.make_directory(destination)
-        open_now: tuple[bytes, int] = (b"", base)
-        times: list[tuple[bytes, int]] = []
         try:
-            if not existed and destination.strip("/"):
-                self._dress_directory(base, os.fstat(top), top=True)
-                times.append((b"", os.fstat(top).st_mtime_ns))
+            existed = self._is_directory(destination)
+            base = self.make_directory(destination)
+            try:
+                times: list[tuple[bytes, int]] = []
+                if not existed and destination.strip("/"):
+                    self._dress_directory(base, os.fstat(top), top=True)
+                    times.append((b"", os.fstat(top).st_mtime_ns))
+                self._fill(base, os.dup(top), excluded, times)
+                for path, when in reversed(times):
+                    self._set_times(base, path, when)
+            finally:
+                os.close(base)
+        finally:
+            os.close(top)
+
+    def _fill(self, base: int, top: int, excluded: Excluded, times: list[tuple[bytes, int]]) -> None:
+        """All that is below ``top``, which is taken; ``times`` gets directories and their times."""
+        here, there = b"", base
+        links: dict[tuple[int, int], bytes] = {}
+        try:
             for path, directory, name, found in entries(top):
                 if excluded.hides(os.fsdecode(path)):
                     continue
                 point("a file is copied")
                 above = path[: -len(name) - 1] if len(path) > len(name) else b""
-                if above != open_now[0]:
-                    if open_now[1] != base:
-                        os.close(open_now[1])
-                    open_now = (b"", base)
-                    open_now = (above, self._below(base, above)) if above else (b"", base)
-                self._entry(directory, name, found, open_now[1])
+                if above != here:
+                    if there != base:
+                        os.close(there)
+                    here, there = b"", base
+                    if above:
+                        here, there = above, self._below(base, above)
+                key = (found.st_dev, found.st_ino)
+                if stat.S_ISREG(found.st_mode) and key in links:
+                    _clear(there, name)
+                    os.link(links[key], name, src_dir_fd=base, dst_dir_fd=there, follow_symlinks=False)
+                    continue
+                self._entry(directory, name, found, there)
                 if stat.S_ISDIR(found.st_mode):
                     times.append((path, found.st_mtime_ns))
-            for path, when in reversed(times):
-                fd = paths.openat2(base, path or b".", os.O_PATH | os.O_DIRECTORY, paths.RESOLVE_BENEATH)
-                self._set_times(f"/proc/self/fd/{fd}", when)
-                os.close(fd)
+                elif found.st_nlink > 1:
+                    links[key] = path
         finally:
-            if open_now[1] != base:
-                os.close(open_now[1])
-            os.close(base)
+            if there != base:
+                os.close(there)
 
     def _below(self, base: int, path: bytes) -> int:
         try:
@@ -288,9 +308,13 @@ class Copier:
         os.chown(name, *self._owner(found))
         os.chmod(name, mode)
 
-    def _set_times(self, name: str, when: int) -> None:
+    def _set_times(self, base: int, path: bytes, when: int) -> None:
         when = self._when(when)
-        os.utime(name, ns=(when, when))
+        fd = paths.openat2(base, path or b".", os.O_PATH | os.O_DIRECTORY, paths.RESOLVE_BENEATH)
+        try:
+            os.utime(f"/proc/self/fd/{fd}", ns=(when, when))
+        finally:
+            os.close(fd)
 
     def _when(self, when: int) -> int:
         return when if self._manner.latest is None else min(when, self._manner.latest)

@@ -38,7 +38,8 @@ from wharfie.runtime.users import resolve
 from wharfie.support.files import remove_tree
 from wharfie.support.ignore import BadPattern
 
-_NUMBERS = re.compile(r"\d+(:\d+)?\Z")
+_NUMBERS = re.compile(r"[0-9]{1,9}(:[0-9]{1,9})?\Z")
+"""Ids that are in range for sure: of all others it is looked at in the image's own way."""
 
 
 @dataclass(slots=True)
@@ -142,7 +143,8 @@ def _looker(
         key = repr((plain, wanted.patterns))
         if key not in known:
             known[key] = content.digest(root, found, wanted.excluded, files)
-        return Source(root, found, pivot, archive), known[key]
+        ways = [content.way(root, item.path) for item in found] if wanted.item.parents else []
+        return Source(root, found, pivot, archive), "+".join([known[key], *ways])
 
     return look
 
@@ -173,10 +175,9 @@ async def _repository(shop: Shop, stack: AsyncExitStack, wanted: Wanted, text: s
 
 async def _downloaded(shop: Shop, stack: AsyncExitStack, wanted: Wanted, url: str) -> tuple[Source, str]:
     place = shop.place("download")
-    name = fetch.file_name(url)
-    if not name and wanted.destination.endswith("/"):
+    name = fetch.file_name(url) or posixpath.basename(wanted.destination)
+    if name in ("", ".", "..") or "\0" in name:
         raise BuildFailed(f"cannot determine filename for source {redacted(url)}")
-    name = name or posixpath.basename(wanted.destination)
     digest, when = await fetch.download(url, f"{place}/{name}")
     fetch.check_digest(wanted.item.checksum, digest, url)
     # Docker's mode for what has none
@@ -189,7 +190,10 @@ async def _downloaded(shop: Shop, stack: AsyncExitStack, wanted: Wanted, url: st
 
 def is_archive(root: int, path: str) -> bool:
     """Whether a file is a tar archive, compressed or not."""
-    fd = paths.open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fd = paths.open_regular(root, path)
+    except OSError:
+        return False
     try:
         try:
             _, read = decompress.opened(lambda: os.read(fd, 1 << 16))
@@ -208,7 +212,7 @@ async def written(shop: Shop, state: StageState, wanted: Wanted, found: list[Sou
 
     def work(root: int) -> None:
         manner = Manner(
-            _owner(shop, state, wanted), Mode(wanted.chmod) if wanted.chmod else None, shop.latest
+            _owner(shop, state, wanted.chown), Mode(wanted.chmod) if wanted.chmod else None, shop.latest
         )
         copier = Copier(root, manner)
         for source in found:
@@ -222,18 +226,19 @@ async def written(shop: Shop, state: StageState, wanted: Wanted, found: list[Sou
     return await layer_of(shop, below, work)
 
 
-def _owner(shop: Shop, state: StageState, wanted: Wanted) -> tuple[int, int] | None:
-    if not wanted.chown:
+def _owner(shop: Shop, state: StageState, text: str) -> tuple[int, int] | None:
+    """``user[:group]``, by the stage's own files; a lone number is that of the group too. None: nobody."""
+    if not text:
         return None
-    name, _, group = wanted.chown.partition(":")
-    if _NUMBERS.match(wanted.chown):
+    name, _, group = text.partition(":")
+    if _NUMBERS.match(text):
         return int(name), int(group or name)
     with shop.tree(state.layers) as root:
         try:
-            user = resolve(root, wanted.chown, [])
+            user = resolve(root, text, [])
         except LaunchError as error:
             raise BuildFailed(f"unable to convert uid/gid chown string to host mapping: {error}") from None
-    return user.uid, int(name) if name.isdecimal() and not group else user.gid
+    return user.uid, user.uid if name.isdecimal() and not group else user.gid
 
 
 def _put(copier: Copier, source: Source, wanted: Wanted) -> None:
@@ -249,12 +254,14 @@ def _put(copier: Copier, source: Source, wanted: Wanted) -> None:
 
 def _unpack(copier: Copier, source: Source, wanted: Wanted) -> None:
     target = copier.make_directory(wanted.destination)
-    fd = paths.open_in_root(source.root, source.found[0].path, os.O_RDONLY)
     try:
-        _, read = decompress.opened(lambda: os.read(fd, 1 << 20))
-        unpack_into(target, read, Rules())  # owners are the archive's, with --chown too, as in Docker
+        fd = paths.open_regular(source.root, source.found[0].path)
+        try:
+            _, read = decompress.opened(lambda: os.read(fd, 1 << 20))
+            unpack_into(target, read, Rules())  # owners are the archive's, with --chown too, as in Docker
+        finally:
+            os.close(fd)
     finally:
-        os.close(fd)
         os.close(target)
 
 
@@ -331,11 +338,12 @@ def finish(shop: Shop, draft: Draft, lower: list[str]) -> Layer | None:
 
 
 async def directory_made(shop: Shop, state: StageState, path: str) -> Layer | None:
-    """``WORKDIR``: the directory, where it is missing."""
+    """``WORKDIR``: the directory, where it is missing; the stage's user gets it."""
 
     def work(root: int) -> None:
+        owner = _owner(shop, state, state.configuration.run.user)
         try:
-            os.close(paths.make_directories(root, path))
+            os.close(paths.make_directories(root, path, owner=owner or (0, 0)))
         except (NotADirectoryError, FileExistsError):
             raise BuildFailed(f"cannot mkdir: {path} is not a directory") from None
 

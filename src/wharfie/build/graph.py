@@ -32,10 +32,17 @@ class Graph:
         """The stage that a name or number means in stage number ``before``."""
         if name.lower() in self._contexts:
             return None
-        if name.isdecimal() and int(name) < len(self.file.stages):
-            return self.file.stages[int(name)]
+        numbered = self._numbered(name)
+        if numbered is not None:
+            return numbered
         named = [stage for stage in self.file.stages[:before] if stage.name and stage.name == name.lower()]
         return named[-1] if named else None
+
+    def _numbered(self, name: str) -> ins.Stage | None:
+        """The stage of a number."""
+        stages = self.file.stages
+        known = name.isdecimal() and len(name) <= len(str(len(stages))) and int(name) < len(stages)
+        return stages[int(name)] if known else None
 
     def base_stage(self, stage: ins.Stage) -> ins.Stage | None:
         """The stage that a stage begins from; None: an image."""
@@ -82,8 +89,9 @@ class Graph:
         found = self.file.stage(name)
         if found is not None:
             return found
-        if name.isdecimal() and int(name) < len(self.file.stages):
-            return self.file.stages[int(name)]
+        found = self._numbered(name)
+        if found is not None:
+            return found
         raise DockerfileError(f"target stage {name!r} could not be found".replace("'", '"'))
 
     def wanted(self, target: ins.Stage) -> list[ins.Stage]:

@@ -125,22 +125,22 @@ def _stages(file: ins.Dockerfile) -> Iterator[Finding]:
 
 def _froms(file: ins.Dockerfile, given: Globals) -> Iterator[Finding]:
     values = given.values()
-    defaults = Globals({}, given.platform, file.escape)
-    for arg in file.arguments:
-        defaults.declare(arg)
     for stage in file.stages:
         head = stage.head
         lexer = Lexer(file.escape)
         for text in (head.base, head.platform):
-            lexer.word(text, values)
+            try:
+                lexer.word(text, values)
+            except DockerfileError as error:
+                raise DockerfileError(error.message, head.line.first, head.line.last) from None
         for name in sorted(lexer.missing - {arg for item in file.arguments for arg, _ in item.pairs}):
             yield _finding(
                 "UndefinedArgInFrom",
                 f"FROM argument '{name}' is not declared" + _near(name, set(values)),
                 head,
             )
-        plain = expand(head.base, defaults.values(), file.escape, head.line.first)
-        if "$" in head.base and (not plain or plain.endswith(":") or plain.startswith(":") or ":@" in plain):
+        plain = _by_default(file, given, head) if "$" in head.base else "plain"
+        if not plain or plain.endswith(":") or plain.startswith(":") or ":@" in plain:
             message = f"Default value for ARG {head.base} results in empty or invalid base image name"
             yield _finding("InvalidDefaultArgInFrom", message, head)
         if head.platform in ("$TARGETPLATFORM", "${TARGETPLATFORM}"):
@@ -152,6 +152,17 @@ def _froms(file: ins.Dockerfile, given: Globals) -> Iterator[Finding]:
         elif head.platform and "$" not in head.platform:
             message = f'FROM --platform flag should not use constant value "{head.platform}"'
             yield _finding("FromPlatformFlagConstDisallowed", message, head)
+
+
+def _by_default(file: ins.Dockerfile, given: Globals, head: ins.From) -> str:
+    """The base when no build argument is given; ``?`` where one must be, as the file says itself."""
+    defaults = Globals({}, given.platform, file.escape)
+    try:
+        for arg in file.arguments:
+            defaults.declare(arg)
+        return expand(head.base, defaults.values(), file.escape, head.line.first)
+    except DockerfileError:
+        return "?"
 
 
 def _repeated(stage: ins.Stage) -> Iterator[Finding]:

@@ -45,6 +45,8 @@ def parse_mount(text: str) -> Mount:
         elif key in _NAMES:
             if not equals:
                 raise DockerfileError(f"invalid field '{key}' must be a key=value pair")
+            if key == "from" and "$" in value:
+                raise DockerfileError("'from' doesn't support variable expansion, define alias stage instead")
             given[_NAMES[key]] = value
         else:
             raise DockerfileError(
@@ -59,7 +61,7 @@ def parse_mount(text: str) -> Mount:
         source=given.get("source", ""),
         origin=given.get("from", ""),
         readonly=switches.get("readonly", kind == "bind"),
-        id=given.get("id", ""),
+        id=(kind == "secret" and given.get("source")) or given.get("id", ""),
         sharing=given.get("sharing", "shared"),
         required=switches.get("required", False),
         mode=_number(given["mode"], "mode", 8) if "mode" in given else None,

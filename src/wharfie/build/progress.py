@@ -30,6 +30,10 @@ class Reporter:
         """These stages will be built."""
         self._order = list(stages)
 
+    def also(self, stage: int) -> None:
+        """This one, too, and somebody waits for it: it speaks first."""
+        self._order.insert(0, stage)
+
     def say(self, text: str) -> None:
         """A line that belongs to no stage."""
         if not self._events and not self._quiet:

@@ -71,9 +71,14 @@ def instruction(line: Line, escape: str) -> ins.Instruction:
 
 
 def triggered(expression: str, escape: str, line: Line) -> ins.Instruction:
-    """The instruction that an ``ONBUILD`` of the base stands for."""
-    parsed = parse(expression.encode("utf-8", "surrogateescape"))
-    only = parsed.lines[0]
+    """The instruction that an ``ONBUILD`` of the base stands for; raises DockerfileError at ``line``."""
+    try:
+        [only] = parse(expression.encode("utf-8", "surrogateescape")).lines
+    except DockerfileError as error:
+        raise DockerfileError(f"ONBUILD {expression}: {error.message}", line.first, line.last) from None
+    except ValueError:
+        message = f"ONBUILD {expression}: a trigger is a single instruction"
+        raise DockerfileError(message, line.first, line.last) from None
     own = Line(only.word, only.rest, line.first, line.last, only.heredocs, only.spelled)
     if own.word in ("ONBUILD", "FROM", "MAINTAINER"):
         raise DockerfileError(_forbidden(own.word), line.first, line.last)
@@ -141,6 +146,11 @@ def _copy(line: Line, flags: Flags, rest: str, escape: str) -> ins.Copy:
             f"{name} requires at least two arguments"
             + (", but only one was provided. Destination could not be determined" if len(words) == 1 else "")
         )
+    if "$" in flags.text("from"):
+        raise DockerfileError(
+            "variable expansion is not supported for --from, define a new stage with FROM using ARG from "
+            "global scope as a workaround"
+        )
     keep = flags.switch("keep-git-dir")
     return ins.Copy(
         line, left, words[-1],
@@ -177,7 +187,7 @@ def _entrypoint(line: Line, flags: Flags, rest: str, escape: str) -> ins.Entrypo
 
 
 def _healthcheck(line: Line, flags: Flags, rest: str, escape: str) -> ins.Healthcheck:
-    kind, _, command = rest.strip().partition(" ")
+    kind, command = (*rest.split(None, 1), "", "")[:2]
     if not kind:
         raise DockerfileError("HEALTHCHECK requires at least one argument")
     if kind.upper() == "NONE":

@@ -1,9 +1,9 @@
 """What ``RUN --mount`` puts into a step: binds, caches, memory, secrets and agents.
 
-Sources are resolved inside the tree that they come from, by the kernel. A secret is a file of its own on the
-engine's runtime directory for as long as the step runs; neither it nor its digest is in any key, layer or
-history. What the engine made for a mount to lie on is removed from the layer, if it is still what it was made
-as (CVE-2024-23652: never through a link).
+Sources are resolved inside the tree that they come from, by the kernel. A secret is a file of its own in the
+engine's runtime directory (in memory) for as long as the step runs; neither it nor its digest is in any key,
+layer or history. What the engine made for a mount to lie on is removed from the layer, if it is still what it
+was made as (CVE-2024-23652: never through a link).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from wharfie.images.pipe import in_thread
 from wharfie.images.written import Below
 from wharfie.linux import path as paths
 from wharfie.support.faults import point
-from wharfie.support.files import remove_tree
+from wharfie.support.files import remove_tree, write_all
+from wharfie.support.ids import random_hex
 
 Origin = Callable[[str], Awaitable[StageState | str]]
 _SECRET_LIMIT = 500 << 10
@@ -38,10 +39,9 @@ _SECRET_LIMIT = 500 << 10
 class Mounts:
     """The mounts of one step."""
 
-    def __init__(self, shop: Shop, origin: Origin, place: str) -> None:
+    def __init__(self, shop: Shop, origin: Origin) -> None:
         self._shop = shop
         self._origin = origin
-        self._place = place
         self.binds: list[Bind] = []
         self.env: list[str] = []
         self.identity: list[object] = []
@@ -73,12 +73,14 @@ class Mounts:
     async def prepare(self, mounts: list[Mount], directory: str) -> None:
         """Make the sources; to be followed by :meth:`close`, whatever happens."""
         locks = self._shop.mounts.locks
+        targets = [_target(item, directory) for item in mounts]
+        several = zip(mounts, targets, strict=True)
+        locked = {item.id or target for item, target in several if item.sharing == "locked"}
         # always in the same order: two steps with the same two caches must not wait for each other
-        for identifier in sorted({item.id or item.target for item in mounts if item.sharing == "locked"}):
+        for identifier in sorted(locked):
             lock = locks.get(identifier) or locks.setdefault(identifier, asyncio.Lock())
             await self._stack.enter_async_context(lock)
-        for item in mounts:
-            target = posixpath.normpath(posixpath.join("/", directory, item.target)) if item.target else ""
+        for item, target in zip(mounts, targets, strict=True):
             if item.kind == "bind":
                 await self._bind(item, target)
             elif item.kind == "cache":
@@ -172,17 +174,17 @@ class Mounts:
             self.env.append(f"{item.env}={data.decode('utf-8', 'surrogateescape')}")
             if not item.target:
                 return
-        path = f"{self._place}/secret-{len(self.binds)}"
+        path = f"{self._shop.private}/secret-{random_hex(16)}"
         mode = 0o400 if item.mode is None else item.mode
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._stack.callback(os.unlink, path)
         try:
-            os.write(fd, data)
+            write_all(fd, data)
             os.fchown(fd, item.uid, item.gid)
             os.fchmod(fd, mode)
         finally:
             os.close(fd)
-        self.binds.append(Bind(path, target or f"/run/secrets/{identifier}"))
+        self.binds.append(Bind(path, target or f"/run/secrets/{posixpath.basename(identifier)}"))
 
     async def _agent(self, item: Mount, target: str) -> None:
         target = target or f"/run/buildkit/ssh_agent.{self._agents}"
@@ -203,6 +205,16 @@ class Mounts:
             os.chown(socket, item.uid, item.gid)
             os.chmod(socket, 0o600 if item.mode is None else item.mode)
         self.binds.append(Bind(socket, target, True))
+
+
+def _target(item: Mount, directory: str) -> str:
+    """Where a mount goes, seen from the root; empty if it does not say."""
+    if not item.target:
+        return ""
+    found = posixpath.normpath(posixpath.join("/", directory, item.target)).replace("//", "/")
+    if found == "/":
+        raise BuildFailed(f'invalid mount target "{item.target}"')
+    return found
 
 
 def _inside(tree: str, path: str) -> str:
@@ -258,10 +270,10 @@ def _remove(top: int, path: str, below: os.stat_result | None) -> None:
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
-            same = below is not None and (below.st_mode, below.st_uid, below.st_gid) != (
+            changed = below is not None and (below.st_mode, below.st_uid, below.st_gid) != (
                 found.st_mode, found.st_uid, found.st_gid,
             )  # fmt: skip
-            if not same:
+            if not changed:
                 os.rmdir(name, dir_fd=parent)
         elif below is None and stat.S_ISREG(found.st_mode) and not found.st_size:
             os.unlink(name, dir_fd=parent)

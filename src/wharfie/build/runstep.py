@@ -20,7 +20,7 @@ from wharfie.images.layers import Layer
 from wharfie.images.pipe import in_thread
 from wharfie.images.platform import Platform
 from wharfie.support.faults import point
-from wharfie.support.files import remove_tree
+from wharfie.support.files import remove_tree, write_all
 from wharfie.support.ids import new_id
 
 _ONLY_DOCUMENT = re.compile(r"\s*(\d*)<<-?[\"']?([A-Za-z0-9_.-]+)[\"']?\s*\Z")
@@ -74,15 +74,27 @@ def expanded(item: Run, scope: Scope, state: StageState, shop: Shop) -> Wanted:
             target=scope.expand(mount.target, line),
             source=scope.expand(mount.source, line),
             id=scope.expand(mount.id, line),
-            origin=scope.expand(mount.origin, line),
         )
         for mount in item.mounts
     ]
     network = item.network or shop.options.network or "default"
+    _entitled(item, shop)
     return Wanted(
         item, words, script, list(state.configuration.run.env or ()), scope.arguments(), scope.proxies(),
         mounts, network,
     )  # fmt: skip
+
+
+def _entitled(item: Run, shop: Shop) -> None:
+    """Raises BuildFailed for what the Dockerfile takes, and nobody who asked for the build has allowed."""
+    wanted = []
+    if item.security == "insecure":
+        wanted.append("security.insecure")
+    if item.network == "host" and shop.options.network != "host":
+        wanted.append("network.host")
+    for name in wanted:
+        if name not in shop.options.allow:
+            raise BuildFailed(f"{name} is not allowed")
 
 
 def key_of(shop: Shop, state: StageState, wanted: Wanted, mounts: Mounts) -> list[object]:
@@ -100,9 +112,6 @@ async def done(
     shop: Shop, state: StageState, wanted: Wanted, mounts: Mounts, report: StepReport, origin: Origin
 ) -> Layer | None:
     """Run it; its layer, placed, or None when it changed nothing. Raises BuildFailed."""
-    insecure = wanted.item.security == "insecure"
-    if insecure and "security.insecure" not in shop.options.allow:
-        raise BuildFailed("security.insecure is not allowed")
     if Platform.of_host().rank(state.platform) is None and not emulated(state.platform.architecture):
         raise BuildNotSupported(
             f"this machine cannot run programs for {state.platform}: binfmt_misc has no emulator for them"
@@ -132,7 +141,7 @@ async def done(
                     work=work,
                     bundle=bundle,
                     network=wanted.network,
-                    insecure=insecure,
+                    insecure=wanted.item.security == "insecure",
                     binds=binds,
                     hosts=shop.options.hosts,
                     limits=shop.options.limits,
@@ -161,7 +170,7 @@ def _script(wanted: Wanted, bundle: str) -> list[Bind]:
     path = f"{bundle}/script"
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755)
     try:
-        os.write(fd, wanted.script.encode("utf-8", "surrogateescape"))
+        write_all(fd, wanted.script.encode("utf-8", "surrogateescape"))
         os.fchmod(fd, 0o755)
     finally:
         os.close(fd)

@@ -45,6 +45,8 @@ class Shop:
     reporter: Reporter
     directory: str
     """Temporary; gone with the build, or swept at the next start."""
+    private: str
+    """For secrets: in memory, for nobody but us."""
     context: str
     locks: Locks
     """By key of the cache: the same step is done once, by whoever comes first."""

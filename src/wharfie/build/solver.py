@@ -50,6 +50,7 @@ class Solver:
         )
         self.target = self.graph.target(options.target)
         self.wanted = self.graph.wanted(self.target)
+        self._group = asyncio.TaskGroup()
         self._tasks: dict[int, asyncio.Task[StageState]] = {}
         self._images: dict[str, asyncio.Task[StageState]] = {}
 
@@ -81,10 +82,9 @@ class Solver:
         self._shop.reporter.begin([stage.index for stage in self.wanted])
         number = 1
         try:
-            async with asyncio.TaskGroup() as group:
+            async with self._group:
                 for stage in self.wanted:
-                    work = self._stage(stage, number, total)
-                    self._tasks[stage.index] = group.create_task(work, name=f"build stage {stage.index}")
+                    self._begin(stage, number, total)
                     number += 1 + len(stage.steps)
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
@@ -93,12 +93,16 @@ class Solver:
                 task.cancel()
         return self._tasks[self.target.index].result()
 
+    def _begin(self, stage: ins.Stage, number: int, total: int) -> None:
+        work = self._stage(stage, number, total)
+        self._tasks[stage.index] = self._group.create_task(work, name=f"build stage {stage.index}")
+
     async def _stage(self, stage: ins.Stage, number: int, total: int) -> StageState:
         base = self.graph.bases[stage.index]
         other = self.graph.base_stage(stage)
         try:
             if other is not None:
-                state = (await self._finished(other.index)).child()
+                state = (await self._finished(other)).child()
             else:
                 state = await self._image(base, self._platform(stage))
                 state = state.child() if base.lower() != "scratch" else StageState.scratch(state.platform)
@@ -114,17 +118,26 @@ class Solver:
         found = expand(text, self.given.values(), self.file.escape, stage.head.line.first)
         return Platform.parse(found) if found else self.platform
 
-    async def _finished(self, index: int) -> StageState:
-        """Another stage's end, without cancelling it when we are cancelled."""
-        return await asyncio.shield(self._tasks[index])
+    async def _finished(self, stage: ins.Stage) -> StageState:
+        """Another stage's end, without cancelling it when we are cancelled.
+
+        One that only a trigger of a base image names is begun now.
+        """
+        if stage.index not in self._tasks:
+            self.graph.needs(stage)
+            self._shop.reporter.also(stage.index)
+            self._begin(stage, 1, 1 + len(stage.steps))
+        return await asyncio.shield(self._tasks[stage.index])
 
     async def _origin(self, name: str, before: int) -> StageState | str:
         """The tree that a ``--from`` names; empty: the context."""
         if not name:
             return await self._shop.supply.files(self._shop)
         stage = self.graph.earlier(name, before)
+        if stage is not None and stage.index >= before:  # a trigger's: the file's own were looked at
+            raise BuildFailed(f"invalid from flag value {name}: it is not before this stage")
         if stage is not None:
-            return await self._finished(stage.index)
+            return await self._finished(stage)
         named = await self._named(name, self.platform)
         return named if named is not None else await self._image(name, self.platform)
 

@@ -99,7 +99,7 @@ class StageBuilder:
 
     async def _run(self, item: ins.Run, state: StageState, scope: Scope, report: StepReport) -> None:
         wanted = runstep.expanded(item, scope, state, self._shop)
-        mounts = Mounts(self._shop, self._origin, self._shop.directory)
+        mounts = Mounts(self._shop, self._origin)
         await mounts.identify(wanted.mounts)
         key = runstep.key_of(self._shop, state, wanted, mounts)
 

@@ -58,15 +58,6 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:
-    """Something that is allowed and not good."""
-
-    rule: str
-    message: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
 class Parsed:
     """A whole file."""
 
@@ -173,8 +164,6 @@ class _Reader:
         return Line(name, rest, first, self._at, heredocs, word)
 
     def _heredocs(self, rest: str, first: int) -> Iterator[tuple[str, bool, bool, int]]:
-        if rest.lstrip().startswith("["):
-            return
         lexer = Lexer(self._escape, raw_quotes=True, raw_escapes=True, keep_unset=True)
         try:
             words = lexer.words(rest, {})

@@ -224,7 +224,7 @@ def _backends(
         request_shutdown=daemon.ended.set,
     )
     distribution = daemon.distribution = Distribution(images, _registries(config))
-    builder = Builder(images, StepRunner(containers._context), config.data_root)
+    builder = Builder(images, StepRunner(containers._context), config.data_root, config.exec_root)
     system = daemon.system = System(
         facts=facts, containers=containers, images=images, volumes=volumes, events=events
     )

@@ -44,6 +44,22 @@ def open_in_root(root: int, path: str | bytes, flags: int = os.O_PATH, mode: int
     return openat2(root, path, flags, IN_ROOT, mode)
 
 
+def open_regular(root: int, path: str | bytes) -> int:
+    """A regular file inside ``root``, to be read; what is none is never opened.
+
+    A device's driver may act on being opened. Raises OSError: EISDIR, or EINVAL for all else.
+    """
+    found = open_in_root(root, path)
+    try:
+        mode = os.fstat(found).st_mode
+        if not stat.S_ISREG(mode):
+            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            raise OSError(code, os.strerror(code) if code == errno.EISDIR else "Not a regular file", path)
+        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(found)
+
+
 def _parts(path: str) -> list[str]:
     found: list[str] = []
     for part in path.split("/"):

@@ -30,9 +30,14 @@ FAILURES = [
     ("FROM busybox AS a\nCOPY --from=a /x /", 1, "circular dependency", 2),
     ("FROM busybox\nCOPY --chown=nobodyhere Dockerfile /", 1, "nobodyhere", 2),
     ("FROM busybox\nCOPY Dockerfile /etc/passwd/x", 1, "/etc/passwd", 2),
+    ("FROM busybox\nCOPY --chown=4294967295 Dockerfile /", 1, "must be in range 0-", 2),
+    ("FROM busybox\nCOPY --chmod=77777 Dockerfile /", 1, "invalid chmod parameter: '77777'", 2),
+    ("FROM busybox\nCOPY --from=" + "1" * 5000 + " /x /", 1, "invalid stage index", 2),
+    ("FROM busybox\nRUN --mount=type=bind,target=/ ls", 1, 'invalid mount target "/"', 2),
     ("FROM busybox\nUSER nosuchuser\nRUN id", 1, "unable to find user nosuchuser", 3),
     ("FROM busybox\nRUN --mount=type=secret,id=s,required cat /run/secrets/s", 1, "secret s: not found", 2),
     ("FROM busybox\nRUN --security=insecure id", 1, "security.insecure is not allowed", 2),
+    ("FROM busybox\nRUN --network=host id", 1, "network.host is not allowed", 2),
     ("FROM busybox\nFRM x", 1, "unknown instruction: FRM (did you mean FROM?)", 2),
     ("FROM busybox\nADD http://127.0.0.1:1/x /", 1, "failed to fetch", 2),
 ]
@@ -106,6 +111,24 @@ def test_a_secret_is_seen_by_its_step_and_stays_nowhere(yard: Yard) -> None:
             assert SECRET.encode() not in path.read_bytes(), path
 
 
+def test_secrets_of_stages_beside_each_other_are_apart_and_in_memory(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ONE", "TWO"):
+        monkeypatch.setenv(name, name.lower())
+    look = "; cat /run/secrets/{0}; grep -c exec/build-secrets/ /proc/self/mountinfo"
+    first, second = (
+        MEET.format(*meeting).replace("RUN", f"RUN --mount=type=secret,id={name}", 1) + look.format(name)
+        for name, meeting in (("one", "cd"), ("two", "dc"))
+    )
+    done = yard.build(
+        "--secret", "id=one,env=ONE", "--secret", "id=two,env=TWO",
+        dockerfile=f"FROM busybox AS a\n{first}\nFROM busybox\n{second}\nCOPY --from=a /etc/passwd /x",
+    )  # fmt: skip
+    assert done.code == 0, done.text
+    assert sorted(done.output) == sorted("one1\ntwo1\n")
+
+
 def test_mount_stubs_are_removed_and_never_through_a_link(yard: Yard) -> None:
     victim = yard.engine.state / "victim"
     victim.mkdir()
@@ -153,6 +176,53 @@ def test_cache_mounts_keep_their_content_and_are_locked_when_asked(yard: Yard) -
     done = yard.build("--no-cache", dockerfile=text)
     assert done.code == 0, done.text
     assert done.output.strip().endswith("2")
+
+
+def test_a_cache_mount_is_locked_however_its_target_is_written(yard: Yard) -> None:
+    alone = (
+        "RUN --mount=type=cache,target={0},sharing=locked mkdir /own/alone && sleep 0.3 && rmdir /own/alone"
+    )
+    first, second = alone.format("/own"), alone.format("/own/")
+    done = yard.build(
+        dockerfile=f"FROM busybox AS a\n{first}\nFROM busybox\n{second}\nCOPY --from=a /etc/passwd /x"
+    )
+    assert done.code == 0, done.text
+
+
+def test_a_trigger_takes_files_of_a_stage_that_nothing_else_needs(yard: Yard) -> None:
+    base = "FROM busybox\nONBUILD COPY --from=other /made /taken"
+    assert yard.build("-t", "trigger", dockerfile=base).code == 0
+    below = "FROM busybox AS below\nRUN echo 1 > /made\nFROM below AS other\nRUN echo 2 >> /made\n"
+    done = yard.build("-t", "triggered", dockerfile=f"{below}FROM trigger\nRUN cat /taken")
+    assert done.code == 0, done.text
+    assert done.output == "1\n2\n"
+
+
+def test_a_trigger_that_wants_its_own_stage_is_an_error(yard: Yard) -> None:
+    assert yard.build("-t", "selfish", dockerfile="FROM busybox\nONBUILD COPY --from=0 /a /b").code == 0
+    done = yard.build(dockerfile="FROM selfish\nRUN true")
+    assert (done.code, done.error) == (1, "invalid from flag value 0: it is not before this stage"), done.text
+
+
+def test_names_of_one_file_stay_names_of_one_file(yard: Yard) -> None:
+    linked = "RUN mkdir -p /d/e && echo 1 > /d/a && ln /d/a /d/b && ln /d/a /d/e/c && echo 2 > /d/z"
+    text = f"FROM busybox AS a\n{linked}\nFROM busybox\nRUN mkdir /d && echo old > /d/b\nCOPY --from=a /d /d"
+    done = yard.build("-t", "linked", dockerfile=text)
+    assert done.code == 0, done.text
+    assert yard.run("linked", "stat", "-c", "%h", "/d/a", "/d/b", "/d/e/c", "/d/z").split() == [
+        "3",
+        "3",
+        "3",
+        "1",
+    ]
+
+
+def test_a_working_directory_belongs_to_the_user_of_its_stage(yard: Yard) -> None:
+    made = "WORKDIR /before\nUSER 5\nWORKDIR /made/here\nUSER 6:7\nWORKDIR /named\nWORKDIR /made"
+    done = yard.build("-t", "owned", dockerfile=f"FROM busybox\n{made}")
+    assert done.code == 0, done.text
+    places = ("/before", "/made", "/made/here", "/named")
+    assert yard.run("owned", "stat", "-c", "%u:%g", *places).split() == ["0:0", "5:5", "5:5", "6:7"]
 
 
 def test_contexts_come_from_standard_input_and_have_names(yard: Yard, tmp_path: Path) -> None:

@@ -87,6 +87,26 @@ def test_a_step_is_done_again_only_if_what_it_uses_has_changed(
     assert made == expected
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "step"),
+    [
+        ("RUN chown 5 /d/f", "RUN chown 6 /d/f", "COPY --from=a /d /d"),
+        ("RUN chown 5 /d/f", "RUN chown 6 /d/f", "COPY --from=a /d/f /f"),
+        ("RUN chmod 700 /d", "RUN chmod 711 /d", "COPY --from=a --parents /d/f /"),
+        ("RUN mv /d /x", "RUN mv /d /y", "COPY --from=a --parents /[xy]/f /"),
+    ],
+)
+def test_owners_and_kept_parents_are_part_of_what_is_copied(
+    yard: Yard, first: str, second: str, step: str
+) -> None:
+    text = "FROM busybox AS a\nRUN mkdir /d && echo 1 > /d/f\n{0}\nFROM busybox\n{1}"
+    assert yard.build(dockerfile=text.format(first, step)).code == 0
+    again = yard.build(dockerfile=text.format(first, step))
+    assert (again.code, again.made) == (0, []), again.text
+    other = yard.build(dockerfile=text.format(second, step))
+    assert (other.code, other.made) == (0, [second, step]), other.text
+
+
 def test_equal_results_are_taken_from_the_cache_even_behind_a_step_that_was_done_again(yard: Yard) -> None:
     text = "FROM busybox\nRUN : {}; echo same > /f\nRUN cat /f > /g"
     yard.build(dockerfile=text.format(1))

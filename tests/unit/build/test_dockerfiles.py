@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from wharfie.build import instructions as ins
 from wharfie.build.errors import DockerfileError
-from wharfie.build.reading import dockerfile
+from wharfie.build.reading import dockerfile, triggered
+from wharfie.build.syntax import Line
 
 
 def steps(text: str) -> list[ins.Instruction]:
@@ -40,6 +41,14 @@ BAD = [
     ("FROM a\nRUN --mount=type=foo x", 'line 2: unsupported mount type "foo"'),
     ("FROM a\nRUN --mount=type=cache x", "line 2: cache mount requires a target"),
     ("FROM a\nRUN --mount=type=tmpfs,target=/a,id=x y", "line 2: unexpected key 'id' for mount type 'tmpfs'"),
+    (
+        "FROM a\nCOPY --from=$x a b",
+        "line 2: variable expansion is not supported for --from, define a new stage",
+    ),
+    (
+        "FROM a\nRUN --mount=from=$x,target=/m y",
+        "line 2: 'from' doesn't support variable expansion, define alias stage instead",
+    ),
     ("FROM a\nRUN --network=wild x", 'line 2: invalid network mode: "wild"'),
     ("FROM a\nRUN --security=none x", 'line 2: security "none" is not valid'),
     ("FROM a\nSHELL bash", "line 2: SHELL requires the arguments to be in JSON form"),
@@ -52,6 +61,10 @@ BAD = [
     ("FROM a\nHEALTHCHECK NONE x", "line 2: HEALTHCHECK NONE takes no arguments"),
     ("FROM a\nHEALTHCHECK --interval=1ns CMD x", 'line 2: Interval "interval" cannot be less than 1ms'),
     ("FROM a\nHEALTHCHECK --retries=-1 CMD x", "line 2: --retries cannot be negative (-1)"),
+    (
+        "FROM a\nHEALTHCHECK --retries=9999999999 CMD x",
+        'line 2: strconv.ParseInt: parsing "9999999999": value',
+    ),
     ("FROM a\nONBUILD ONBUILD RUN x", "line 2: Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"),
     ("FROM a\nONBUILD FROM b", "line 2: FROM isn't allowed as an ONBUILD trigger"),
     ("FROM a\nONBUILD MAINTAINER b", "line 2: MAINTAINER isn't allowed as an ONBUILD trigger"),
@@ -131,6 +144,45 @@ def test_heredocs_belong_to_their_instruction() -> None:
     ]
     assert copy.sources == []
     assert copy.destination == "/dir/"
+
+
+def test_a_command_that_begins_with_a_test_has_its_heredoc() -> None:
+    [run] = steps("FROM a\nRUN [ -e /etc ] && cat <<EOF\nFOO\nEOF")
+    assert isinstance(run, ins.Run)
+    assert [(one.name, one.content) for one in run.documents] == [("EOF", "FOO\n")]
+
+
+def test_no_element_of_an_array_begins_a_heredoc() -> None:
+    [run] = steps('FROM a\nRUN ["cat", "<<EOF", "a <<EOF"]')
+    assert isinstance(run, ins.Run)
+    assert (run.words, run.documents) == (["cat", "<<EOF", "a <<EOF"], [])
+
+
+def test_words_of_a_health_check_may_be_parted_by_a_tab() -> None:
+    [check] = steps("FROM a\nHEALTHCHECK CMD\tcurl x")
+    assert isinstance(check, ins.Healthcheck)
+    assert check.words == ["curl x"]
+
+
+def test_a_secret_is_named_by_its_source_too() -> None:
+    [run] = steps("FROM a\nRUN --mount=type=secret,source=token,target=/t x")
+    assert isinstance(run, ins.Run)
+    assert run.mounts[0].id == "token"
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("", "line 3: ONBUILD : the Dockerfile (Dockerfile) cannot be empty"),
+        ("RUN x\nRUN y", "line 3: ONBUILD RUN x\nRUN y: a trigger is a single instruction"),
+        ("RUN cat <<EOF\nx", "line 3: ONBUILD RUN cat <<EOF\nx: "),
+        ("RUM x", "line 3: unknown instruction: RUM"),
+    ],
+)
+def test_a_bad_trigger_of_a_base_image_is_told_at_its_from(expression: str, message: str) -> None:
+    with pytest.raises(DockerfileError) as raised:
+        triggered(expression, "\\", Line("FROM", "x", 3, 3))
+    assert message in str(raised.value)
 
 
 def test_variables_have_an_old_form() -> None:

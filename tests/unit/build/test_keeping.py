@@ -29,7 +29,7 @@ class NoRunner:
 @pytest.fixture
 async def builder(tmp_path: Path) -> Builder:
     store = ImageStore(str(tmp_path), Database(":memory:"))
-    return Builder(store, NoRunner(), str(tmp_path), budget=3 * MIB)
+    return Builder(store, NoRunner(), str(tmp_path), str(tmp_path), budget=3 * MIB)
 
 
 def add_mount(builder: Builder, name: str, size: int, used: int) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from wharfie.build.errors import DockerfileError
 from wharfie.build.lint import check, settings
 from wharfie.build.reading import dockerfile
 from wharfie.build.variables import Globals, platform_arguments
@@ -62,6 +63,19 @@ def test_a_good_file_passes_every_check() -> None:
         "ARG tag=1\nFROM a:$tag AS one\nARG who=me\nENV x=$who y=$PATH\nWORKDIR /w\nWORKDIR sub\n"
         'COPY --chown=$who a $x/\nRUN make\nFROM one\nLABEL a=$x\nEXPOSE 80/tcp\nCMD ["x"]\n'
     )
+
+
+def test_an_argument_that_must_be_given_is_no_finding_when_it_is() -> None:
+    file = dockerfile(b"ARG t\nARG u=${t:?which}\nFROM a:${t:?which}\nRUN x")
+    scope = Globals({"t": "1"}, platform_arguments(HOST, HOST, ""), file.escape)
+    for arg in file.arguments:
+        scope.declare(arg)
+    assert check(file, given=scope) == []
+
+
+def test_a_bad_word_in_from_is_told_with_its_line() -> None:
+    with pytest.raises(DockerfileError, match=r"on line 1: syntax error: missing '}'"):
+        findings("FROM --platform=${x a")
 
 
 def test_a_directive_skips_checks() -> None:
