@@ -121,9 +121,13 @@ _CHAINS = """
     iifname != "lo" ip6 saddr @subnets6 drop
   }
   chain from_containers {
+    meta nfproto ipv6 goto from_containers6
     ip daddr 127.0.0.0/8 drop
     ip saddr 127.0.0.0/8 drop
-    meta nfproto ipv6 iifname != @bridges6 drop
+    fib saddr . iif oif missing drop
+  }
+  chain from_containers6 {
+    iifname != @bridges6 drop
     ip6 saddr { ::, fe80::/10 } accept
     fib saddr . iif oif missing drop
   }
@@ -138,11 +142,7 @@ $published
     ip6 daddr ::1 return
 $published
   }
-  chain input {
-    type filter hook input priority filter; policy accept;
-    iifname @bridges ip saddr @egress4 jump egress
-    iifname @bridges ip6 saddr @egress6 jump egress
-  }
+$input
   chain forward {
     type filter hook forward priority filter; policy accept;
     oifname @bridges ct state established,related accept
@@ -176,18 +176,30 @@ $lone
   }
 """
 
+_INPUT = """
+  chain input {
+    type filter hook input priority filter; policy accept;
+    iifname @bridges ip saddr @egress4 jump egress
+    iifname @bridges ip6 saddr @egress6 jump egress
+  }
+"""
+"""Looked at for every packet that this machine gets, so there only when somebody has an allow-list."""
 
-def ruleset(table: str, *, lone_router: bool, elements: dict[str, list[str]] | None = None) -> str:
+
+def ruleset(table: str, *, lone_router: bool, restricted: bool, elements: dict[str, list[str]]) -> str:
     """The commands that put the table there, whatever was there before, in one transaction.
+
+    ``restricted``: somebody has an allow-list.
 
     ``lone_router``: this machine forwarded nothing before we switched that on, so it still must not route
     between its other interfaces; bridges (of other engines) are left alone.
     """
     lone = '    meta iifkind != "bridge" meta oifkind != "bridge" drop' if lone_router else ""
     chains = _CHAINS.replace("$published", _PUBLISHED).replace("$lone", lone)
+    chains = chains.replace("$input", _INPUT if restricted else "")
     chains = chains.replace("$group", str(EGRESS_GROUP))
     text = f"add table inet {table}\ndelete table inet {table}\ntable inet {table} {{{_SETS}{chains}}}\n"
-    for name, found in (elements or {}).items():
+    for name, found in elements.items():
         if found:
             text += f"add element inet {table} {name} {{ {', '.join(found)} }}\n"
     return text
@@ -201,6 +213,7 @@ class Firewall:
         self._changes = nfsets.Changes()
         self._rules = 0
         self._lone_router = False
+        self._restricted = False
         self.networks: dict[str, NetworkRules] = {}
         self.ports: set[PortRule] = set()
         self.egress: dict[str, EgressRule] = {}
@@ -212,7 +225,10 @@ class Firewall:
         self._lone_router = lone_router
         try:
             elements = {**self._elements(), **self._openings()}
-            nft.run(ruleset(self._table, lone_router=lone_router, elements=elements))
+            self._restricted = bool(self.egress)
+            nft.run(
+                ruleset(self._table, lone_router=lone_router, restricted=self._restricted, elements=elements)
+            )
             self._rules = self._count()
         except NftMissing as error:
             raise FirewallMissing(str(error)) from error
@@ -295,7 +311,10 @@ class Firewall:
             return
         self.release(rule.address)
         self.egress[rule.address] = rule
-        self._change(nfsets.add, _egress_elements(rule))
+        if self._restricted:
+            self._change(nfsets.add, _egress_elements(rule))
+        else:
+            self._reinstall()
 
     def release(self, address: str) -> None:
         """Let an address go anywhere again; raises NetworkUnavailable."""
