@@ -12,14 +12,12 @@ from __future__ import annotations
 import _socket
 
 from wharfie.linux import netlink
-from wharfie.linux.netlink import Request, attribute, nested, number
+from wharfie.linux.netlink import CONNTRACK, NETFILTER, Request, attribute, nested, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-_NETLINK_NETFILTER = 12
-_SUBSYSTEM = 1
 _GET, _DELETE = 1, 2
 _TUPLE_ORIGINAL, _TUPLE_REPLY, _ID, _ZONE, _FILTER = 1, 2, 12, 18, 25
 _TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
@@ -51,7 +49,7 @@ class Flow:
     def forgotten(self) -> Request:
         """The message that removes it."""
         body = bytes((self.family, 0, 0, 0)) + self._kept
-        return Request("forget a connection", _SUBSYSTEM << 8 | _DELETE, 0, body)
+        return Request("forget a connection", CONNTRACK << 8 | _DELETE, 0, body)
 
 
 def _part(data: bytes, group: int, kind: int) -> bytes:
@@ -71,7 +69,7 @@ class Memory:
 
     def __init__(self) -> None:
         """Raises OSError: this kernel has none."""
-        self._socket = netlink.Socket(_NETLINK_NETFILTER)
+        self._socket = netlink.Socket(NETFILTER)
 
     def __enter__(self) -> Memory:
         return self
@@ -95,7 +93,7 @@ class Memory:
             wanted, by = wanted + attribute(_TARGET_PORT, port.to_bytes(2, "big")), by | _BY_TARGET_PORT
         body = bytes((family, 0, 0, 0)) + nested(_TUPLE_ORIGINAL, nested(_TUPLE_PROTOCOL, wanted))
         body += nested(_FILTER, number(_FILTER_ORIGINAL, by))
-        found = self._socket.dump(Request("list connections", _SUBSYSTEM << 8 | _GET, 0, body))
+        found = self._socket.dump(Request("list connections", CONNTRACK << 8 | _GET, 0, body))
         listed = (Flow(family, one) for one in found)
         return [flow for flow in listed if flow.protocol == protocol and flow.port in ports]
 

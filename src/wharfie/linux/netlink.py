@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 REQUEST, ACK, ECHO, DUMP = 0x1, 0x4, 0x8, 0x300
 REPLACE, EXCL, CREATE = 0x100, 0x200, 0x400
+NETFILTER = 12
+"""The family of nfnetlink; a message's type has one of its subsystems above."""
+CONNTRACK, PACKETS, NFTABLES = 1, 4, 10
 
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _BATCH_BEGIN, _BATCH_END = 16, 17

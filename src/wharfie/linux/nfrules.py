@@ -13,13 +13,12 @@ from __future__ import annotations
 import _socket
 
 from wharfie.linux import netlink
-from wharfie.linux.netlink import CREATE, Request, attribute, nested, text
+from wharfie.linux.netlink import CREATE, NETFILTER, NFTABLES, Request, attribute, nested, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_NETLINK_NETFILTER, _SUBSYSTEM = 12, 10
 _NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE = 0, 2, 3, 6
 _APPEND = 0x800
 _IPV4 = bytes((2, 0, 0, 0))
@@ -76,15 +75,15 @@ def redirect(table: str, redirections: Iterable[Redirection], *, anew: bool) -> 
     place = text(_TABLE, table) + text(_CHAIN, "output")
     for one in redirections:
         requests.append(_request("fill", _NEWRULE, CREATE | _APPEND, place + one.expressions(), table))
-    sock = netlink.Socket(_NETLINK_NETFILTER)
+    sock = netlink.Socket(NETFILTER)
     try:
-        sock.transact(_SUBSYSTEM, requests)
+        sock.transact(NFTABLES, requests)
     finally:
         sock.close()
 
 
 def _request(operation: str, kind: int, flags: int, body: bytes, table: str) -> Request:
-    return Request(f"{operation} the nftables table {table}", _SUBSYSTEM << 8 | kind, flags, _IPV4 + body)
+    return Request(f"{operation} the nftables table {table}", NFTABLES << 8 | kind, flags, _IPV4 + body)
 
 
 def _number(kind: int, value: int) -> bytes:

@@ -15,14 +15,12 @@ from __future__ import annotations
 import _socket
 
 from wharfie.linux import netlink
-from wharfie.linux.netlink import CREATE, Request, attribute, nested
+from wharfie.linux.netlink import CREATE, NETFILTER, NFTABLES, Request, attribute, nested
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NETLINK_NETFILTER = 12
-_SUBSYSTEM = 10
 _NEWSETELEM, _DELSETELEM = 12, 14
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _ELEMENT = 1, 2, 3, 1
 _KEY, _DATA, _FLAGS, _TIMEOUT, _KEY_END = 1, 2, 3, 4, 10
@@ -105,7 +103,7 @@ def _change(kind: int, flags: int, table: str, target: str, elements: Sequence[b
     # an attribute ends at 64 KiB
     parts = [elements[start : start + _MOST] for start in range(0, len(elements), _MOST)]
     return [
-        Request(what, _SUBSYSTEM << 8 | kind, flags, head + nested(_LIST_ELEMENTS, *part)) for part in parts
+        Request(what, NFTABLES << 8 | kind, flags, head + nested(_LIST_ELEMENTS, *part)) for part in parts
     ]
 
 
@@ -126,5 +124,5 @@ class Changes:
         if not requests:
             return
         if self._socket is None:
-            self._socket = netlink.Socket(_NETLINK_NETFILTER)
-        self._socket.transact(_SUBSYSTEM, requests)
+            self._socket = netlink.Socket(NETFILTER)
+        self._socket.transact(NFTABLES, requests)

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wharfie.linux import netlink
-from wharfie.linux.netlink import Request, attribute
+from wharfie.linux.netlink import NETFILTER, PACKETS, Request, attribute
 from wharfie.network.firewall import EGRESS_GROUP, PROTOCOLS
 
-_NETLINK_NETFILTER, _SUBSYSTEM = 12, 4
 _PACKET, _CONFIG = 0, 1
 _CFG_CMD, _CFG_MODE, _BIND, _COPY = 1, 2, 1, 2
 _PAYLOAD = 9
@@ -60,9 +59,9 @@ class Refusals:
         group = struct.pack("!BBH", 0, 0, EGRESS_GROUP)
         mode = struct.pack("!IBx", 64, _COPY)
         try:
-            self._socket = netlink.Socket(_NETLINK_NETFILTER)
+            self._socket = netlink.Socket(NETFILTER)
             for body in (attribute(_CFG_CMD, bytes((_BIND,))), attribute(_CFG_MODE, mode)):
-                kind = _SUBSYSTEM << 8 | _CONFIG
+                kind = PACKETS << 8 | _CONFIG
                 self._socket.execute([Request("listen to refused packets", kind, 0, group + body)])
         except OSError as error:
             # another daemon of ours listens to them already
@@ -92,7 +91,7 @@ class Refusals:
             while start + 20 <= len(data):
                 length = int.from_bytes(data[start : start + 4], "little")
                 kind = int.from_bytes(data[start + 4 : start + 6], "little")
-                if kind == _SUBSYSTEM << 8 | _PACKET:
+                if kind == PACKETS << 8 | _PACKET:
                     found = netlink.attributes(data[start : start + length], 20)
                     refusal = parse(found.get(_PAYLOAD, b""))
                     if refusal is not None:

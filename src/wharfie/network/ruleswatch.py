@@ -11,9 +11,11 @@ import logging
 import socket
 from collections.abc import Callable
 
-_NETLINK_NETFILTER, _GROUP = 12, 7
+from wharfie.linux.netlink import NETFILTER, NFTABLES
+
+_GROUP = 7
 _ADD_MEMBERSHIP, _SOL_NETLINK = 1, 270
-_REMOVALS = frozenset(10 << 8 | kind for kind in (2, 5, 8))
+_REMOVALS = frozenset(NFTABLES << 8 | kind for kind in (2, 5, 8))
 """NFT_MSG_DELTABLE, DELCHAIN, DELRULE."""
 _MOMENT = 0.05
 _log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ class RulesWatch:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket: socket.socket | None = None
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, kind, _NETLINK_NETFILTER)
+            self._socket = socket.socket(socket.AF_NETLINK, kind, NETFILTER)
             self._socket.bind((0, 0))
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP)
         except OSError as error:
