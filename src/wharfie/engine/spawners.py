@@ -29,9 +29,11 @@ class SpawnerHolder:
 
     async def launch(self, request: LaunchRequest, fds: Sequence[int] = ()) -> MonitorLink:
         """Create and start a container; a dead spawner is replaced, once. Raises LaunchError, SpawnerDied."""
+        spawner = await self._get()
         try:
-            return await (await self._get()).launch(request, fds)
+            return await spawner.launch(request, fds)
         except SpawnerDied:
+            await asyncio.wait([spawner.died])  # its socket has said so already
             return await (await self._get()).launch(request, fds)
 
     async def close(self) -> None:

@@ -60,6 +60,8 @@ class Supervisor:
         """Take a running container in care."""
         container.link = link
         link.on_oom = lambda: self.apply(container, lifecycle.OutOfMemory())
+        for _ in range(link.ooms):
+            link.on_oom()
         link.exited.add_done_callback(lambda future: self._exited(container, link, future))
         for begin in self._watched:
             begin(container, link)

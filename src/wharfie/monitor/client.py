@@ -162,7 +162,8 @@ class MonitorLink:
         self.execs: dict[str, ExecHandle] = {}
         """Running ones, after a reconnect too."""
         self.on_oom: Callable[[], None] | None = None
-        """Called when the kernel killed a process of the container for want of memory."""
+        self.ooms = 0
+        """How often the kernel killed a process for want of memory: once may be told with the start."""
         self._ready: asyncio.Future[None] = loop.create_future()
         self._attached = {handle.key: handle for handle in self.attachments}
         self._next_key = len(launched)
@@ -295,6 +296,7 @@ class MonitorLink:
             if process is not None:
                 _resolve(process.exited, message["exit_code"])
         elif event == "oom":
+            self.ooms += 1
             if self.on_oom is not None:
                 self.on_oom()
         elif event == "exit":

@@ -241,7 +241,7 @@ async def test_running_out_of_memory_is_noticed(bench: Bench) -> None:
         "x=$(yes | head -c 100000000); echo $?",
         linux={"resources": {"memory": {"limit": 8 << 20, "swap": 8 << 20}}},
     )
-    notices = []
+    notices = [True] * link.ooms
     link.on_oom = lambda: notices.append(True)
     record = await link.exited
     assert record.oom_killed
