@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import ours
+
+# the same examples on every run, and no clock: what fails does so always, on a slow machine as on a quick one
+hypothesis.settings.register_profile("ours", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = tempfile.mkdtemp(prefix="wharfie-tests-")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Trees that are deeper than Python's recursion goes are no matter to rm(1), but to pytest's own end."""
-    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
-    subprocess.run(["rm", "-rf", str(factory.getbasetemp())], check=False)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Trees that are deeper than Python's recursion goes are no matter to rm(1), but to pytest's own end.
+
+    Upon Ctrl-C fixtures end in this very hook, and a daemon of theirs is found by what it has written there.
+    """
+    try:
+        return (yield)
+    finally:
+        factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+        subprocess.run(["rm", "-rf", str(factory.getbasetemp())], check=False)

@@ -17,6 +17,8 @@ from tests.peers import busybox
 
 ROOT = Path(__file__).resolve().parents[1]
 WHARFIE = str(ROOT / "wharfie")
+PATIENCE = 60
+"""Seconds after which what did not happen never will, on a machine that is slow and busy as well."""
 
 
 class Engine(NamedTuple):
@@ -33,7 +35,7 @@ class Engine(NamedTuple):
         return int((self.state / "wharfie.pid").read_text())
 
     def cli(
-        self, *words: str, stdin: str | bytes | None = None, timeout: float = 60
+        self, *words: str, stdin: str | bytes | None = None, timeout: float = PATIENCE
     ) -> subprocess.CompletedProcess[str]:
         """Run our own command line against this engine."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
@@ -53,14 +55,25 @@ class Engine(NamedTuple):
     def start(self) -> subprocess.Popen[bytes]:
         """Start the daemon and wait until it answers."""
         log = (self.state / "daemon.out").open("ab")
-        process = subprocess.Popen([WHARFIE, "daemon", *self.arguments], stdout=log, stderr=log)
+        # in a group of its own: Ctrl-C is for the tests, which end their daemons in order
+        words = [WHARFIE, "daemon", *self.arguments]
+        process = subprocess.Popen(words, stdout=log, stderr=log, process_group=0)
         log.close()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while self.cli("version").returncode:
             assert process.poll() is None, (self.state / "daemon.out").read_text()[-3000:]
-            assert time.monotonic() < deadline, "the daemon did not answer within 30 seconds"
+            assert time.monotonic() < deadline, "the daemon does not answer"
             time.sleep(0.05)
         return process
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """End the daemon alone, and wait until it has gone with all its locks; containers live on."""
+        ended = os.pidfd_open(self.pid)
+        try:
+            signal.pidfd_send_signal(ended, number)
+            assert select.select([ended], [], [], PATIENCE)[0], "the daemon does not end"
+        finally:
+            os.close(ended)
 
     def end(self) -> None:
         """End the daemon that runs by now, whoever started it, and leave nothing of it on the host."""
@@ -70,12 +83,7 @@ class Engine(NamedTuple):
             if names:
                 self.cli("rm", "-f", *names)
             self.cli("network", "prune", "-f")
-            ended = os.pidfd_open(pid)
-            try:
-                signal.pidfd_send_signal(ended, signal.SIGTERM)
-                assert select.select([ended], [], [], 30)[0], "the daemon did not end within 30 seconds"
-            finally:
-                os.close(ended)
+            self.kill(signal.SIGTERM)
         subprocess.run(["ip", "link", "del", self.bridge], capture_output=True, check=False)
         for parent in [f"/sys/fs/cgroup/{self.bridge}", *glob.glob(f"/sys/fs/cgroup/*/{self.bridge}")]:
             with suppress(OSError):  # not made, or a group of a container that another failure left in it
@@ -139,7 +147,7 @@ def engine(state: Path, *, bridge: str = "wht") -> Iterator[Engine]:
         yield ours
     finally:
         ours.end()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 def processes() -> dict[int, str]:
@@ -164,7 +172,33 @@ def alive(pid: int) -> bool:
         return False
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+def parent(pid: int) -> int:
+    """Whose child a process is; 0 when it has gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def descriptors(pid: int) -> set[str]:
+    """What a process that may go on working meanwhile has open."""
+    found = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed since
+            found.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return found
+
+
+def below(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Everything in a tree that others may change meanwhile: what has gone by the look is left out."""
+    for directory, names, files in os.walk(top):
+        for name in (*names, *files):
+            path = Path(directory, name)
+            with suppress(FileNotFoundError):
+                yield path, path.lstat()
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     """Wait until ``condition()`` is true; ``what`` is wrong if that takes too long."""
     deadline = time.monotonic() + seconds
     while not condition():
