@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.conformance.registry.registries import free_port
+from tests.ports import free_port
 
 CONTENT = "from afar\n"
 

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import resource
-import socket
 import stat
 import subprocess
 import time
@@ -16,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests import ours
+from tests.ports import free_port
 from tests.security import attacks
 
 HEAD = "HTTP/1.1\r\nHost: docker\r\n"
 
 
-def responsive(engine: ours.Engine, within: float = 2.0) -> bool:
+def responsive(engine: ours.Engine, within: float = 10.0) -> bool:
     began = time.monotonic()
     status, body = attacks.request(engine, "GET", "/_ping")
     return status == 200 and body == b"OK" and time.monotonic() - began < within
@@ -353,12 +353,6 @@ def test_clients_that_do_not_read_do_not_fill_the_daemon(engine: ours.Engine) ->
 
 
 # -- TCP --------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def test_tcp_without_client_certificates_is_refused(tmp_path: Path) -> None:

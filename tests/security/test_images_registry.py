@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.conformance.registry.registries import digest, free_port, layer
+from tests.conformance.registry.registries import digest, layer
+from tests.ports import free_port
 from wharfie.errors import InvalidArgument, NotSupported, Unauthorized
 from wharfie.images.distribution import Distribution
 from wharfie.images.image import RegistryAuth

@@ -20,7 +20,7 @@ from schemathesis.generation import GenerationMode
 
 from tests import ours
 from tests.conformance.api import spec
-from tests.conformance.registry.registries import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(300)
 STREAMS = {

@@ -17,8 +17,8 @@ import pytest
 import wharfie
 from tests import ours
 from tests.conformance.api.test_ways_in import certificates, running
-from tests.conformance.registry.registries import free_port
 from tests.peers import docker
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)
 PLENTY = os.urandom(2 << 20)

@@ -18,7 +18,7 @@ import docker
 import pytest
 
 from tests import ours
-from tests.conformance.registry.registries import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)
 # what systemd does, sd_listen_fds(3): descriptors from 3 on, for the process of this id

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import io
 import json
-import os
 import shutil
 import signal
 import socket
@@ -20,13 +19,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests import ours
+from tests.ports import free_port
+
 PROGRAM = "docker-registry"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @contextmanager
@@ -50,14 +46,14 @@ def registry(directory: Path, extra: str = "") -> Iterator[str]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + ours.PATIENCE
     while time.monotonic() < deadline:
         assert process.poll() is None, "the registry ended"
         try:
             socket.create_connection(("127.0.0.1", port), timeout=2).close()
             return
         except OSError:
-            os.sched_yield()
+            time.sleep(0.02)
     raise AssertionError("the registry does not answer")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.registry import registries
+from tests.ports import free_port
 from wharfie.errors import NotFound, Unavailable
 from wharfie.images import tarsplit
 from wharfie.images.distribution import Distribution
@@ -163,7 +164,7 @@ async def test_an_unknown_tag_is_told(store: ImageStore, server: str) -> None:
 
 
 async def test_a_dead_registry_is_named_with_the_way_out(store: ImageStore) -> None:
-    address = f"127.0.0.1:{registries.free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     with pytest.raises(Unavailable, match=rf"{address} cannot be reached.*wharfie image bootstrap debian"):
         await pull(store, f"{address}/debian", progress=lambda _: None)
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.conformance.registry.registries import digest, free_port, layer
+from tests.conformance.registry.registries import digest, layer
+from tests.ports import free_port
 from wharfie.errors import NotSupported, Unavailable
 from wharfie.images.distribution import Distribution
 from wharfie.images.registry import transport
