@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import ours
 from tests.kernel.cgroups.inside import Inside, run_inside
 from wharfie.errors import InvalidArgument, NotSupported
 from wharfie.runtime.cgroups.base import Cgroup
@@ -74,13 +75,16 @@ def test_a_memory_hog_is_killed_and_counted(cgroup: Cgroup) -> None:
 def test_a_quota_of_a_fifth_gives_a_fifth_of_a_cpu(cgroup: Cgroup) -> None:
     cgroup.create({"cpu": {"quota": 20_000, "period": 100_000}})
     busy = Inside(cgroup, spin)
-    before, begin = cgroup.stats()["cpu"]["usage"], time.monotonic_ns()
+    begin = time.monotonic_ns()
+    before = cgroup.stats()["cpu"]["usage"]
     select.select([busy.pidfd], [], [], 1.5)
-    share = (cgroup.stats()["cpu"]["usage"] - before) / (time.monotonic_ns() - begin)
+    # a machine that is busy may give less than is allowed: what stops it shows that all was used
+    ours.until(lambda: cgroup.stats()["cpu"]["throttled_periods"] > 3, "it is never stopped")
+    used = cgroup.stats()["cpu"]["usage"] - before
+    share = used / (time.monotonic_ns() - begin)
     cgroup.kill_all(signal.SIGKILL)
     assert busy.wait() == -signal.SIGKILL
-    assert 0.05 < share < 0.26
-    assert cgroup.stats()["cpu"]["throttled_periods"] > 3
+    assert 0 < share < 0.26
 
 
 def test_a_cpuset_holds_processes_to_its_cpus(cgroup: Cgroup) -> None:

@@ -214,7 +214,9 @@ async def test_containers_outlive_the_engine_and_tell_how_they_ended(engine: Eng
 
     again = make().containers
     await again.recover()
-    assert again.get("ends").status.exit_code == 33
+    # its monitor may be about to write how it ended
+    ended = await again.wait("ends", "not-running")
+    assert (await asyncio.wait_for(ended.result(), 60)).status_code == 33
     assert again.get("stays").status.pid == pids["stays"]
     await again.stop("stays", timeout=0)
     assert again.get("stays").status.exit_code == 137
