@@ -82,12 +82,12 @@ class Containers(Protocol):
     async def resize(self, ref: str, height: int, width: int) -> None:
         """Set the size of its terminal."""
 
-    def list(
+    async def list(
         self, *, all: bool, limit: int | None, size: bool, filters: Filters
     ) -> Sequence[containers.ContainerSummary]:
         """As ``ps``."""
 
-    def inspect(self, ref: str, size: bool = False) -> containers.ContainerInspect:
+    async def inspect(self, ref: str, size: bool = False) -> containers.ContainerInspect:
         """Everything about one."""
 
     async def prune(self, filters: Filters) -> containers.ContainerPrune:

@@ -19,7 +19,7 @@ from wharfie.engine import copy, writable
 from wharfie.engine.container import Container
 from wharfie.engine.containers import Containers
 from wharfie.engine.users import owner_in
-from wharfie.errors import WharfieError
+from wharfie.errors import Conflict, NotFound, WharfieError
 from wharfie.images import snapshots, written
 from wharfie.images.config import RunConfig
 from wharfie.images.image import Image
@@ -141,11 +141,18 @@ class ContainerFiles:
                 )
         finally:
             if held:
-                await self._containers.unpause(container.id)
+                await self._go_on(container)
         if image.repo_tags:
             self._containers.emit_for("image", "tag", image.id, {"name": image.repo_tags[0]})
         self._containers.emit(container, "commit", comment=message, imageID=image.id, imageRef=reference)
         return image.id
+
+    async def _go_on(self, container: Container) -> None:
+        try:
+            await self._containers.unpause(container.id)
+        except (Conflict, NotFound):
+            # somebody killed or removed it, or unpaused it himself: its image is made all the same
+            return
 
 
 def _read_only(container: Container, lower: Sequence[str]) -> int:

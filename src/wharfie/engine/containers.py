@@ -133,7 +133,7 @@ class Containers:
         """Every container, newest first."""
         return self._context.registry.all()
 
-    def list(
+    async def list(
         self,
         *,
         all: bool = False,
@@ -142,11 +142,11 @@ class Containers:
         filters: Mapping[str, Sequence[str]] | None = None,
     ) -> builtins.list[ContainerSummary]:
         """``docker ps``; raises InvalidArgument for a filter that is none."""
-        return self._listing.list(all=all, limit=limit, size=size, filters=filters or {})
+        return await self._listing.list(all=all, limit=limit, size=size, filters=filters or {})
 
-    def inspect(self, ref: str, size: bool = False) -> ContainerInspect:
+    async def inspect(self, ref: str, size: bool = False) -> ContainerInspect:
         """``docker inspect``."""
-        return self._inspection.inspect(self.get(ref), size)
+        return await self._inspection.inspect(self.get(ref), size)
 
     # -- life ---------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import platform as machine
 import socket
@@ -27,7 +28,8 @@ from wharfie.engine.context import Context
 from wharfie.engine.oci import namespaces
 from wharfie.engine.oci.host import Host, this_host
 from wharfie.engine.registry import NameInUse
-from wharfie.errors import InternalError, InvalidArgument, NotFound
+from wharfie.engine.removal import uses_volume
+from wharfie.errors import InternalError, InvalidArgument, NotFound, WharfieError
 from wharfie.images import snapshots
 from wharfie.images.image import Image, ImageNotFound
 from wharfie.linux.path import open_in_root
@@ -41,6 +43,7 @@ from wharfie.volumes.model import MountPoint
 from wharfie.wire.config import Config, EndpointSettings, HostConfig
 from wharfie.wire.containers import CreateContainer
 
+_log = logging.getLogger(__name__)
 _GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
@@ -267,7 +270,12 @@ class Creation:
 
     def _undo(self, directory: str, volumes: list[str]) -> None:
         for name in volumes:
-            self._context.volumes.remove(name, force=True)
+            # another container may have been made with it meanwhile
+            users = [other.id for other in self._context.registry.all() if uses_volume(other, name)]
+            try:
+                self._context.volumes.remove(name, users=users, force=True)
+            except WharfieError as error:
+                _log.warning("volume %s of a container that could not be made stays: %s", name, error)
         remove_tree(directory)
 
 

@@ -93,15 +93,20 @@ def read(config: Config) -> Check | None:
         words = [*(config.shell or ["/bin/sh", "-c"]), *words]
     elif kind != "CMD":
         return None
+    # an image's are not validated: what makes no sense is as good as nothing
     return Check(
         command=words,
-        interval=asked.interval or 30 * _SECOND,
-        timeout=asked.timeout or 30 * _SECOND,
+        interval=_sensible(asked.interval, 30),
+        timeout=_sensible(asked.timeout, 30),
         start_period=asked.start_period,
-        start_interval=asked.start_interval or 5 * _SECOND,
-        retries=asked.retries or 3,
+        start_interval=_sensible(asked.start_interval, 5),
+        retries=asked.retries if asked.retries > 0 else 3,
         on_failure=asked.on_failure,
     )
+
+
+def _sensible(asked: int, default: int) -> int:
+    return asked if asked >= _SHORTEST else default * _SECOND
 
 
 def begun(health: Health | None) -> Health:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from wharfie.engine import endpoints, writable
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context
@@ -16,9 +18,9 @@ class Inspection:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def inspect(self, container: Container, size: bool) -> ContainerInspect:
+    async def inspect(self, container: Container, size: bool) -> ContainerInspect:
         """Everything about one container; ``size`` walks its files."""
-        own = writable.written_size(container) if size else None
+        own = await asyncio.to_thread(writable.written_size, container) if size else None
         try:
             image = self._context.images.by_id(container.image_id)
         except NotFound:

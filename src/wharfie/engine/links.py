@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from wharfie.engine.container import Container
 from wharfie.engine.context import Context
+from wharfie.engine.publishing import number_of
 from wharfie.errors import InvalidArgument, NotFound
 from wharfie.network.model import Mode, ModeKind
 
@@ -85,7 +86,7 @@ def environment(context: Context, container: Container) -> list[str]:
         prefix = alias.upper().replace("-", "_")
         address = _address(context, other)
         found.append(f"{prefix}_NAME=/{container.name}/{alias}")
-        exposed = sorted(_split(name) for name in other.config.exposed_ports or ())
+        exposed = sorted(filter(None, map(number_of, other.config.exposed_ports or ())))
         for place, (number, protocol) in enumerate(exposed):
             url = f"{protocol}://{address}:{number}"
             if place == 0:
@@ -112,8 +113,3 @@ def _on_bridge(context: Context, container: Container) -> list[tuple[Container, 
 
 def _address(context: Context, other: Container) -> str:
     return next((s.address for s in context.networks.endpoints(other.id) if s.network == "bridge"), "")
-
-
-def _split(name: str) -> tuple[int, str]:
-    number, _, protocol = name.partition("/")
-    return int(number), protocol or "tcp"

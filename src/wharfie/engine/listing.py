@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -29,17 +31,20 @@ class Listing:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def list(
+    async def list(
         self, *, all: bool, limit: int | None, size: bool, filters: Mapping[str, Sequence[str]]
     ) -> builtins.list[ContainerSummary]:
         """Newest first; the running ones unless ``all``, a limit or a filter on the state say otherwise."""
-        found = []
+        most = limit if limit is not None and limit > 0 else None
+        chosen = [*islice(self._chosen(all or most is not None, filters), most)]
+        sizes: dict[str, int] = {}
+        if size:
+            for container in chosen:
+                # a container may have written millions of files
+                sizes[container.id] = await asyncio.to_thread(writable.written_size, container)
+            chosen = [container for container in chosen if self._context.registry.knows(container.id)]
         names = _ImageNames(self._context.images)
-        for container in self._chosen(all or bool(limit and limit > 0), filters):
-            found.append(self._summary(container, names, size))
-            if limit is not None and 0 < limit <= len(found):
-                break
-        return found
+        return [self._summary(container, names, sizes.get(container.id)) for container in chosen]
 
     def _chosen(self, all: bool, given: Mapping[str, Sequence[str]]) -> Iterator[Container]:
         filters.check(given, filters.LISTED)
@@ -47,6 +52,9 @@ class Listing:
         for value in given.get("health", ()):
             if value not in ("none", "starting", "healthy", "unhealthy"):
                 raise InvalidArgument(f"unrecognized filter value for health: {value}")
+        for kind in ("publish", "expose"):
+            for value in given.get(kind, ()):
+                _check_ports(kind, value)
         tasks = given.get("is-task", ())
         if tasks and all_true(tasks):
             return
@@ -138,10 +146,9 @@ class Listing:
     def _moment(self, refs: Sequence[str]) -> int | None:
         return self._context.registry.get(refs[0]).created if refs else None
 
-    def _summary(self, container: Container, names: _ImageNames, size: bool) -> ContainerSummary:
+    def _summary(self, container: Container, names: _ImageNames, own: int | None) -> ContainerSummary:
         status, config = container.status, container.config
         seats = endpoints.of_container(self._context, container)
-        own = writable.written_size(container) if size else 0
         return ContainerSummary(
             id=container.id,
             names=[f"/{container.name}"],
@@ -150,8 +157,8 @@ class Listing:
             command=command_text(container),
             created=container.created // 1_000_000_000,
             ports=self._ports(container) if status.running else [],
-            size_rw=own,
-            size_root_fs=own + self._context.images.by_id(container.image_id).size if size else 0,
+            size_rw=own or 0,
+            size_root_fs=0 if own is None else own + self._context.images.by_id(container.image_id).size,
             labels=config.labels or {},
             state=status.state.value,
             status=status_words(status, health=container.health),
@@ -209,12 +216,18 @@ def command_text(container: Container) -> str:
     return " ".join(words)
 
 
+def _check_ports(kind: str, value: str) -> None:
+    for part in value.partition("/")[0].split("-"):
+        if not (part.isascii() and part.isdigit()):
+            problem = f'strconv.ParseUint: parsing "{part}": invalid syntax'
+            raise InvalidArgument(f"error while looking up for {kind} {value}: {problem}")
+
+
 def _is_port(wanted: str, port: str) -> bool:
-    number, _, protocol = port.partition("/")
+    found = publishing.number_of(port)
     span, _, kind = wanted.partition("/")
     first, _, last = span.partition("-")
-    if kind and kind != (protocol or "tcp"):
+    low, high = publishing.number_of(first), publishing.number_of(last or first)
+    if found is None or low is None or high is None or (kind and kind != found[1]):
         return False
-    if not (first.isdigit() and number.isdigit() and (last or first).isdigit()):
-        return False
-    return int(first) <= int(number) <= int(last or first)
+    return low[0] <= found[0] <= high[0]

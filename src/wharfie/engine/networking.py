@@ -159,7 +159,7 @@ class Networking:
             _remove_hosts(container, seat)
         networks.leave(seat)
         point("a seat is given up")
-        if pid:
+        if pid and container.status.pid == pid:
             await self._settle(container, pid)
 
     def _check(self, network: Network, container: Container) -> None:

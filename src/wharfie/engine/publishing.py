@@ -17,6 +17,14 @@ def bindings(asked: HostConfig) -> Mapping[str, list[tuple[str, str, str]]]:
     }
 
 
+def number_of(exposed: str) -> tuple[int, str] | None:
+    """Number and protocol of an exposed port; None for what is none: images may say anything."""
+    number, _, protocol = exposed.partition("/")
+    if not (number.isascii() and number.isdigit() and len(number) <= 5):
+        return None
+    return int(number), protocol or "tcp"
+
+
 def port_map(exposed: Iterable[str], published: Iterable[Published]) -> dict[str, list[PortBinding] | None]:
     """``NetworkSettings.Ports``."""
     found: dict[str, list[PortBinding] | None] = dict.fromkeys(exposed)
@@ -34,7 +42,7 @@ def listed(exposed: Iterable[str], published: Iterable[Published]) -> list[Port]
     ]
     known = {(port.private_port, port.type) for port in found}
     for name in exposed:
-        number, _, protocol = name.partition("/")
-        if number.isdigit() and (int(number), protocol or "tcp") not in known:
-            found.append(Port(private_port=int(number), type=protocol or "tcp"))
+        port = number_of(name)
+        if port is not None and port not in known:
+            found.append(Port(private_port=port[0], type=port[1]))
     return sorted(found, key=lambda port: (port.private_port, port.type, port.ip, port.public_port))

@@ -77,7 +77,8 @@ def parse_published(text: str) -> Taken:
     """``[address:]port[/protocol]`` of the host; raises InvalidArgument."""
     rest, _, protocol = text.partition("/")
     address, _, port = rest.rpartition(":")
-    if not port.isdigit() or not 0 < int(port) < 65536 or (protocol or "tcp") not in ("tcp", "udp", "sctp"):
+    valid = port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536
+    if not valid or (protocol or "tcp") not in ("tcp", "udp", "sctp"):
         raise InvalidArgument(f"invalid published port {text}: it is [address:]port[/protocol]")
     return address.strip("[]"), int(port), protocol or "tcp"
 
@@ -124,7 +125,11 @@ def apply(context: Context, container: Container, body: UpdateContainer, changed
     except BaseException:
         present = [one for seat in networks.endpoints(container.id) for one in seat.published]
         networks.publishing.remove(container.id, [one for one in present if one not in before])
-        back = [ports.PortRequest(o.port, o.protocol, o.host_ip, o.host_port, o.host_port) for o in gone]
+        back = [
+            # one that the host's rules apply to must not come back past them
+            ports.PortRequest(one.port, one.protocol, one.host_ip, one.host_port, one.host_port, one.proxied)
+            for one in gone
+        ]
         networks.publishing.add(container.id, back)
         raise
 

@@ -40,7 +40,7 @@ class Stopping:
 
     async def stop(self, container: Container, timeout: int | None, signal: str) -> None:  # noqa: ASYNC109
         """Ask it to end, then kill it; raises NotModified when it does not run."""
-        number = self._stop_signal(container, signal)
+        number = _stop_signal(container, signal)
         async with container.lock:
             if not container.status.active:
                 raise NotModified(f"container {container.id} is already stopped")
@@ -53,7 +53,7 @@ class Stopping:
         signal: str,
     ) -> None:
         """The first half of a restart by hand: auto-remove does not see this exit."""
-        number = self._stop_signal(container, signal)
+        number = _stop_signal(container, signal)
         async with container.lock:
             if not container.status.active:
                 return
@@ -78,9 +78,8 @@ class Stopping:
         link = container.link
         if not container.status.running or link is None:
             raise NotRunning(f"cannot kill container: {ref}: container {container.id} is not running")
-        own = container.config.stop_signal
         # any other signal is a message, not an end
-        if number == SIGKILL or not own or parse_signal(own) == number:
+        if number == SIGKILL or not container.config.stop_signal or _own_signal(container) == number:
             self._supervisor.apply(container, lifecycle.StopRequested())
         await self._signal(container, link, number)
         if number == SIGKILL:
@@ -96,7 +95,7 @@ class Stopping:
         """Stop it with its own signal and patience, if it runs."""
         async with container.lock:
             if container.status.active:
-                await self._stop(container, None, self._stop_signal(container, ""))
+                await self._stop(container, None, _own_signal(container))
 
     async def end(self, container: Container) -> None:
         """Kill it if it runs and wait until it is gone; for a removal by force."""
@@ -132,12 +131,6 @@ class Stopping:
 
     # -- inside -------------------------------------------------------------------------------------
 
-    def _stop_signal(self, container: Container, signal: str) -> int:
-        try:
-            return parse_signal(signal or container.config.stop_signal or str(int(SIGTERM)))
-        except InvalidArgument as error:
-            raise InvalidArgument(f"cannot stop container: {container.name}: {error}") from None
-
     async def _stop(self, container: Container, timeout: int | None, number: int) -> None:  # noqa: ASYNC109
         if timeout is None:
             timeout = container.config.stop_timeout
@@ -161,7 +154,7 @@ class Stopping:
                 raise Unavailable(f"cannot kill container: {container.id}: {error}") from error
             return
         self._context.registry.emit(container, "kill", {"signal": str(int(number))})
-        if container.status.paused and number in (SIGKILL, SIGTERM, self._stop_signal(container, "")):
+        if container.status.paused and number in (SIGKILL, SIGTERM, _own_signal(container)):
             # a frozen process meets its signal when it is thawed
             await self._thaw(container, link)
 
@@ -182,3 +175,18 @@ class Stopping:
                 f"container {container.id} did not end within {seconds:.0f} seconds of SIGKILL: "
                 "a process of it hangs in the kernel"
             )
+
+
+def _stop_signal(container: Container, signal: str) -> int:
+    try:
+        return parse_signal(signal) if signal else _own_signal(container)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"cannot stop container: {container.name}: {error}") from None
+
+
+def _own_signal(container: Container) -> int:
+    """What it asks to be stopped with; an image may say what is no signal, and is stopped all the same."""
+    try:
+        return parse_signal(container.config.stop_signal or "TERM")
+    except InvalidArgument:
+        return SIGTERM

@@ -247,7 +247,7 @@ class System:
         ]
         listed: list[ContainerSummary] = []
         if "container" in wanted:
-            listed = self._containers.list(all=True, size=True)
+            listed = await self._containers.list(all=True, size=True)
         return DiskUsage(
             layers_size=usage.layers if "image" in wanted else 0,
             images=images if "image" in wanted else [],
@@ -283,10 +283,7 @@ class System:
     def events(
         self, *, since_ns: int | None, until_ns: int | None, filters: Mapping[str, Sequence[str]]
     ) -> AsyncIterator[Event]:
-        """Past events from ``since_ns``, then those that come, until ``until_ns``.
-
-        Raises InvalidArgument at once for a filter that is none.
-        """
+        """Past events from ``since_ns``, then those that come, until ``until_ns``."""
         return self._events_from(filtering.events(filters), since_ns, until_ns)
 
     async def _events_from(

@@ -23,15 +23,14 @@ class NoSuchUser(InvalidArgument):
 def owner_in(root: int, user: str) -> tuple[int, int]:
     """``name|uid[:group|gid]`` as numbers, by the files below ``root``; raises NoSuchUser."""
     name, _, group = user.partition(":")
-    uid, gid = -1, 0
-    if name.isdecimal():
-        uid = int(name)
+    uid, gid = _number(name), 0
     for line in _lines(root, "/etc/passwd"):
         fields = line.split(":")
-        if len(fields) < 4 or not (fields[2].isdecimal() and fields[3].isdecimal()):
+        numbers = [_number(field) for field in fields[2:4]]
+        if len(numbers) < 2 or min(numbers) < 0:
             continue
-        if fields[0] == name or (uid >= 0 and int(fields[2]) == uid):
-            uid, gid = int(fields[2]), int(fields[3])
+        if fields[0] == name or (uid >= 0 and numbers[0] == uid):
+            uid, gid = numbers
             break
     if group:
         gid = _group(root, group)
@@ -43,13 +42,20 @@ def owner_in(root: int, user: str) -> tuple[int, int]:
 
 
 def _group(root: int, group: str) -> int:
-    if group.isdecimal():
-        return int(group)
+    if _number(group) >= 0:
+        return _number(group)
     for line in _lines(root, "/etc/group"):
         fields = line.split(":")
-        if len(fields) >= 3 and fields[0] == group and fields[2].isdecimal():
-            return int(fields[2])
+        if len(fields) >= 3 and fields[0] == group and _number(fields[2]) >= 0:
+            return _number(fields[2])
     raise NoSuchUser(f"unable to find group {group}: no matching entries in group file")
+
+
+def _number(text: str) -> int:
+    """An id, however long; -1 for what is none."""
+    if not (text.isascii() and text.isdigit()):
+        return -1
+    return int(text) if len(text) <= 20 else _HIGHEST + 1
 
 
 def _lines(root: int, path: str) -> list[str]:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Sequence
 from ipaddress import IPv4Interface, IPv4Network, ip_network
 from typing import TypeVar
 
-from wharfie.errors import InvalidArgument, NotFound
+from wharfie.errors import Conflict, InvalidArgument
 from wharfie.network import configuration, creating, defaultbridge, files, parents, traffic
 from wharfie.network.addresses import USER_POOLS, local_pool, parse_bip
 from wharfie.network.bridge import REMARK, Bridge, View
@@ -384,20 +384,24 @@ class NetworkManager:
         return endpoint
 
     def mark(self, endpoint: Endpoint, phase: str) -> Endpoint:
-        """Note that a seat of a running container is being taken or given up, or ("") is taken."""
-        present = self.store.endpoints[endpoint.container][endpoint.network_id]
+        """Note that a seat of a running container is being taken or given up, or ("") is taken; Conflict if
+        the container has ended, and its seats with it."""
+        present = self.store.endpoints.get(endpoint.container, {}).get(endpoint.network_id)
+        if present is None:
+            raise Conflict(f"container {endpoint.container} is not running")
         changed = dataclasses.replace(present, phase=phase)
         self.store.replace_endpoint(changed)
         return changed
 
     def leave(self, endpoint: Endpoint) -> None:
-        """Give up one seat."""
-        endpoint = self.store.endpoints.get(endpoint.container, {}).get(endpoint.network_id, endpoint)
-        self.publishing.release(endpoint)
-        self.restrictions.release(endpoint)
+        """Give up one seat; of one that went with its container's end, what was made since goes."""
+        present = self.store.endpoints.get(endpoint.container, {}).get(endpoint.network_id)
         self.departures.begin(endpoint)
-        self.porter.unseat(endpoint)
-        self._seating.give_up(endpoint)
+        if present is not None and present.id == endpoint.id:
+            self.publishing.release(present)
+            self.restrictions.release(present)
+            self.porter.unseat(present)
+            self._seating.give_up(present)
 
     def disconnect(self, container: str) -> None:
         """Give up all seats of a container; nothing happens when it has none."""
@@ -447,17 +451,17 @@ class NetworkManager:
             self._seating.forget(changed)
 
     def _find(self, ref: str) -> Network:
-        mode = Mode.parse(ref)
-        if mode.kind is ModeKind.CONTAINER:
+        if Mode.parse(ref).kind is ModeKind.CONTAINER:
             raise InvalidArgument(f"{ref} is not a network: the container joins another one's")
-        if mode.name in self.store.networks:
-            return self.store.networks[mode.name]
+        if ref in self.store.networks:
+            return self.store.networks[ref]
         known = self.store.networks.values()
-        matches = [network for network in known if len(ref) >= 3 and network.id.startswith(ref)]
+        matches = [network for network in known if ref and network.id.startswith(ref)]
         if not matches:
             raise NetworkNotFound(ref)
         if len(matches) > 1:
-            raise NotFound(f"network {ref} is ambiguous ({len(matches)} matches found based on ID prefix)")
+            problem = f"{len(matches)} matches found based on ID prefix"
+            raise InvalidArgument(f"network {ref} is ambiguous ({problem})")
         return matches[0]
 
     def _described(self, network: Network) -> Network:

@@ -16,6 +16,7 @@ from wharfie.network.addresses import Pool, mac_for, mac_of
 from wharfie.network.driveroptions import EGRESS, RATE, DriverOptions
 from wharfie.network.model import AddressUnavailable, Endpoint, Network
 from wharfie.network.store import Store
+from wharfie.state.db import StateUnwritable
 from wharfie.support.ids import new_id
 
 INTERFACE_NAME = "com.docker.network.endpoint.ifname"
@@ -117,7 +118,7 @@ class Seating:
         self._pools.pop(network.id, None)
 
     def take(self, network: Network, wish: SeatWish, device: str) -> Endpoint:
-        """Seat a container; raises InvalidArgument, AddressUnavailable."""
+        """Seat a container; raises InvalidArgument, AddressUnavailable, StateUnwritable."""
         check(network, wish)
         last: sqlite3.IntegrityError
         for _attempt in (1, 2):
@@ -125,6 +126,9 @@ class Seating:
             try:
                 self._store.write_endpoint(endpoint)
                 return endpoint
+            except StateUnwritable:
+                self._release(endpoint)
+                raise
             except sqlite3.IntegrityError as error:
                 # a rolled back transaction left memory ahead of the database: look again, once
                 last = error
@@ -135,11 +139,14 @@ class Seating:
 
     def give_up(self, endpoint: Endpoint) -> None:
         """The addresses are free again."""
+        self._release(endpoint)
+        self._store.delete_endpoint(endpoint.container, endpoint.network_id)
+
+    def _release(self, endpoint: Endpoint) -> None:
         for pool in self._pools.get(endpoint.network_id, ()):
             for address in (endpoint.address, endpoint.address6):
                 if address and ipaddress.ip_address(address) in pool.network:
                     pool.release(address, endpoint.container)
-        self._store.delete_endpoint(endpoint.container, endpoint.network_id)
 
     def _made(self, network: Network, wish: SeatWish, device: str) -> Endpoint:
         identifier = new_id()

@@ -8,13 +8,16 @@ import os
 import select
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests import ours
 from tests.kernel.engine.conftest import Engine, Make
-from wharfie.engine.container import State
+from wharfie.engine.commit import ContainerFiles
+from wharfie.engine.container import Container, State
+from wharfie.engine.creation import Creation
 from wharfie.engine.failures import StartFailed
-from wharfie.errors import Conflict, NotFound, NotModified
+from wharfie.errors import Conflict, InternalError, NotFound, NotModified
 from wharfie.wire.config import HostConfig, Mount, RestartPolicy
 from wharfie.wire.containers import CreateContainer, UpdateContainer
 
@@ -160,7 +163,7 @@ async def test_update_reaches_the_control_group(engine: Engine) -> None:
     directory = engine.cgroup_root / engine.containers.get("update").id
     found = [directory / name for name in ("memory.limit_in_bytes", "memory.max")]
     assert [int(path.read_text()) for path in found if path.exists()] == [32 << 20]
-    assert engine.containers.inspect("update").host_config.memory == 32 << 20
+    assert (await engine.containers.inspect("update")).host_config.memory == 32 << 20
 
 
 async def test_an_empty_volume_takes_what_the_image_has(engine: Engine) -> None:
@@ -170,6 +173,64 @@ async def test_an_empty_volume_takes_what_the_image_has(engine: Engine) -> None:
     await engine.containers.remove("filled", volumes=True)
     assert [volume.name for volume in engine.volumes.list()] == ["filled"]
     engine.volumes.remove("filled")
+
+
+async def test_a_volume_that_another_container_took_meanwhile_outlives_a_creation_that_fails(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = Mount(type="volume", source="both", target="/data")
+    made = body("true", host=HostConfig(mounts=[mount]))
+    populate = Creation._populate
+
+    async def fails(creation: Creation, container: Container, image: object) -> None:
+        monkeypatch.setattr(Creation, "_populate", populate)
+        await engine.containers.create("second", made)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Creation, "_populate", fails)
+    with pytest.raises(InternalError, match="No space left"):
+        await engine.containers.create("first", made)
+    assert [container.name for container in engine.containers.all()] == ["second"]
+    assert [volume.name for volume in engine.volumes.list()] == ["both"]
+    await engine.containers.remove("second")
+    engine.volumes.remove("both")
+    assert engine.leftovers() == []
+
+
+async def test_what_an_image_says_without_sense_stops_nobody(engine: Engine) -> None:
+    calls = engine.containers
+    await calls.create("odd", body("sleep", "100"))
+    container = calls.get("odd")
+    ports, signal = {"\u00b2/tcp": {}, "9" * 5000: {}}, "NOSUCH"
+    config = msgspec.structs.replace(container.config, exposed_ports=ports, stop_signal=signal)
+    container.record = msgspec.structs.replace(container.record, config=config)
+    await calls.start("odd")
+    assert [one.ports for one in await calls.list(size=True)] == [[]]
+    await calls.stop("odd", timeout=0)
+    await calls.start("odd")
+    await calls.pause("odd")
+    await calls.remove("odd", force=True)
+    assert engine.leftovers() == []
+
+
+async def test_a_container_that_is_killed_while_it_is_committed_has_its_image(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.containers.create("short", body("sleep", "100"))
+    await engine.containers.start("short")
+    images = engine.images  # type: ignore[attr-defined]
+    commit = images.commit
+
+    async def and_kill(*arguments: object, **options: object) -> object:
+        await engine.containers.kill("short")
+        return await commit(*arguments, **options)
+
+    monkeypatch.setattr(images, "commit", and_kill)
+    files = ContainerFiles(engine.containers, images)
+    identifier = await files.commit(
+        "short", reference="made", author="", message="", changes=[], config=None, pause=True
+    )
+    assert images.get("made").id == identifier
 
 
 async def test_namespaces_are_shared_when_asked_for(engine: Engine) -> None:

@@ -117,7 +117,7 @@ class FakeContainers:
     async def resize(self, ref: str, height: int, width: int) -> None:
         self._note("resize", ref, height, width)
 
-    def list(
+    async def list(
         self, *, all: bool, limit: int | None, size: bool, filters: Any
     ) -> Sequence[wire.ContainerSummary]:
         self._note("list", {"all": all, "limit": limit, "size": size, "filters": filters})
@@ -128,7 +128,7 @@ class FakeContainers:
             )
         ]  # fmt: skip
 
-    def inspect(self, ref: str, size: bool = False) -> wire.ContainerInspect:
+    async def inspect(self, ref: str, size: bool = False) -> wire.ContainerInspect:
         self._note("inspect", ref, size)
         return wire.ContainerInspect(
             id=ID, created="2024-01-01T00:00:00Z", path="sh", args=[], state=wire.State(status="running"),

@@ -91,3 +91,10 @@ def test_which_configurations_are_checks() -> None:
 def test_what_cannot_be(asked: HealthConfig, reason: str) -> None:
     with pytest.raises(InvalidArgument, match=re.escape(reason)):
         health.validate(asked)
+
+
+def test_what_an_image_says_without_sense_is_as_good_as_nothing() -> None:
+    config = Config(healthcheck=HealthConfig(test=["CMD", "true"], interval=-1, timeout=5, retries=-2))
+    found = health.read(config)
+    assert found is not None
+    assert (found.interval, found.timeout, found.retries) == (30 * SECOND, 30 * SECOND, 3)

@@ -84,6 +84,25 @@ async def test_events_are_replayed_from_history_and_filtered() -> None:
         assert [item async for item in chosen] == []
 
 
+async def test_names_are_matched_by_their_beginnings_and_unknown_filters_have_no_effect() -> None:
+    bus = EventBus()
+    for kind, name in (("container", "foobar"), ("network", "foonet"), ("volume", "other")):
+        bus.emit(kind, "create", f"{kind}-id", {"name": name})
+
+    async def found(**given: str) -> list[str]:
+        accepts = filters.events({name: [value] for name, value in given.items()})
+        with bus.subscribe(accepts=accepts, since_ns=0) as chosen:
+            chosen.close()
+            return [event.type async for event in chosen]
+
+    assert await found(container="foo") == await found(volume="foo") == ["container", "network"]
+    assert await found(volume="volume-i") == ["volume"]
+    assert await found(service="nosuch") == []
+    assert await found(nosuch="x") == ["container", "network", "volume"]
+    assert await found(event="cre") == []
+    assert await found(event="create", type="volume") == ["volume"]
+
+
 async def test_a_filter_by_image_knows_names_with_and_without_tag() -> None:
     bus = EventBus()
     with bus.subscribe(accepts=filters.events({"image": ["busybox"]})) as chosen:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from wharfie.errors import Forbidden, InvalidArgument, NotFound
+from wharfie.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from wharfie.network import configuration, creating
 from wharfie.network import manager as manager_module
 from wharfie.network.creating import Wish
@@ -17,7 +18,7 @@ from wharfie.network.firewall import NetworkRules
 from wharfie.network.manager import NetworkManager, NetworkSettings
 from wharfie.network.model import Endpoint, Mode, ModeKind, NetworkInUse, NetworkNotFound, Subnet
 from wharfie.network.seating import SeatWish
-from wharfie.state.db import Database
+from wharfie.state.db import Database, StateUnwritable
 
 
 class FakeBridge:
@@ -129,7 +130,7 @@ def networks(db: Database, monkeypatch: pytest.MonkeyPatch) -> NetworkManager:
 
 
 def test_a_seat_says_all_that_the_interface_needs(networks: NetworkManager) -> None:
-    endpoint = seat(networks, "c1", "default", hostname="web")
+    endpoint = seat(networks, "c1", "bridge", hostname="web")
     assert endpoint.interface() == {
         "host": f"veth{endpoint.id[:7]}",
         "name": "eth0",
@@ -178,9 +179,46 @@ def test_networks_are_found_by_name_and_id(networks: NetworkManager) -> None:
     assert networks.get(bridge.id) == networks.get(bridge.id[:12]) == bridge
     assert bridge.options["com.docker.network.bridge.name"] == "wharfie0"
     assert (bridge.subnet, bridge.gateway) == ("172.18.0.0/16", "172.18.0.1")
-    for unknown in ("mynet", bridge.id[:2]):
+    for unknown in ("mynet", "default", ""):
         with pytest.raises(NetworkNotFound, match=f"network {unknown} not found"):
             seat(networks, "c", unknown)
+
+
+def test_a_prefix_of_an_id_is_enough_as_long_as_it_is_one_networks(networks: NetworkManager) -> None:
+    ids = {"bridge": "ab" * 32, "host": "ac" * 32, "none": "d" * 64}
+    known = networks.store.networks
+    known.update({name: replace(known[name], id=identifier) for name, identifier in ids.items()})
+    assert networks.get("d").name == "none"
+    assert networks.get("ac").name == "host"
+    with pytest.raises(
+        InvalidArgument, match=r"network a is ambiguous \(2 matches found based on ID prefix\)"
+    ):
+        networks.get("a")
+
+
+def test_a_seat_that_cannot_be_written_costs_no_address(
+    networks: NetworkManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_seat: Endpoint) -> None:
+        raise StateUnwritable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(networks.store, "write_endpoint", full)
+        for number in range(3):
+            with pytest.raises(StateUnwritable):
+                seat(networks, f"c{number}", "bridge")
+    addresses = [seat(networks, f"c{number}", "bridge").address for number in range(3)]
+    assert addresses == ["172.18.0.2", "172.18.0.3", "172.18.0.4"]
+
+
+def test_a_seat_that_went_with_its_container_is_no_error(networks: NetworkManager) -> None:
+    given = seat(networks, "c", "bridge")
+    networks.disconnect("c")
+    other = seat(networks, "other", "bridge", ip="")
+    networks.leave(given)
+    assert networks.endpoints("other") == [other]
+    with pytest.raises(Conflict, match="container c is not running"):
+        networks.mark(given, "")
 
 
 def test_what_only_named_networks_can_do_is_refused(networks: NetworkManager) -> None:
@@ -228,7 +266,7 @@ def test_teardown_tries_everything_and_tells(networks: NetworkManager) -> None:
 def test_without_a_bridge_the_default_network_has_no_interface(db: Database) -> None:
     alone = _make(db, bridge="none")
     assert not alone.has_bridge
-    assert seat(alone, "c", "default").interface() is None
+    assert seat(alone, "c", "bridge").interface() is None
     assert not alone.repair()
 
 

@@ -26,7 +26,7 @@ class ContainerRoutes:
 
     async def listing(self, call: Call) -> Answer:
         """``ps``."""
-        found = self._containers.list(
+        found = await self._containers.list(
             all=call.flag("all"),
             limit=call.number("limit"),
             size=call.flag("size"),
@@ -104,7 +104,7 @@ class ContainerRoutes:
 
     async def inspect(self, call: Call) -> Answer:
         """``inspect``."""
-        found = self._containers.inspect(call.argument, call.flag("size"))
+        found = await self._containers.inspect(call.argument, call.flag("size"))
         return json_answer(versions.older(call, found, versions.CONTAINER))
 
     async def prune(self, call: Call) -> Answer:
