@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests import ours
 
-FAILS = ("--health-cmd", "test -e /ok", "--health-interval", "100ms", "--health-retries", "1")
+FAILS = ("--health-cmd", "test ! -e /bad", "--health-interval", "100ms", "--health-retries", "1")
 
 
 @pytest.fixture
@@ -21,13 +20,15 @@ def state(engine: ours.Engine) -> Iterator[Callable[[str], str]]:
 
 
 def start(engine: ours.Engine, *options: str) -> None:
-    script = "trap 'exit 7' TERM; touch /ok; while :; do sleep 0.05; done"
+    script = "trap 'exit 7' TERM; rm -f /bad; touch /ready; while :; do sleep 0.05; done"
     done = engine.cli("run", "-d", "--name", "checked", *options, "busybox", "sh", "-c", script)
     assert done.returncode == 0, done.stderr
+    look = ("exec", "checked", "test", "-e", "/ready")
+    ours.until(lambda: engine.cli(*look).returncode == 0, "its script does not begin")
 
 
 def fail(engine: ours.Engine) -> None:
-    engine.cli("exec", "checked", "rm", "/ok")
+    engine.cli("exec", "checked", "touch", "/bad")
 
 
 def test_an_unhealthy_container_is_killed_and_its_policy_starts_it_again(
@@ -36,7 +37,8 @@ def test_an_unhealthy_container_is_killed_and_its_policy_starts_it_again(
     start(engine, *FAILS, "--health-on-failure", "kill", "--restart", "always")
     ours.until(lambda: state("{{.State.Health.Status}}") == "healthy", "it never became healthy")
     fail(engine)
-    ours.until(lambda: state("{{.RestartCount}}") == "1", "it was not started again")
+    # a check of its next life may come before the life has begun well
+    ours.until(lambda: int(state("{{.RestartCount}}")) >= 1, "it was not started again")
     ours.until(lambda: state("{{.State.Health.Status}}") == "healthy", "it was not checked again")
 
 
@@ -77,7 +79,8 @@ def test_checks_that_hang_are_killed_and_leave_no_process_and_no_descriptor(
     start(engine, "--health-cmd", "echo stuck; exec sleep 4321", "--health-interval", "50ms",
           "--health-timeout", "100ms")  # fmt: skip
     ours.until(lambda: state("{{len .State.Health.Log}}") == "5", "it is not checked")
-    assert engine.cli("top", "checked").stdout.count("sleep 4321") <= 1
+    top = ("top", "checked")
+    ours.until(lambda: engine.cli(*top).stdout.count("sleep 4321") <= 1, "checks that hang live on")
     engine.cli("rm", "-f", "checked")
     ours.until(lambda: len(os.listdir(f"/proc/{engine.pid}/fd")) <= before, "descriptors are left")
 
@@ -85,13 +88,10 @@ def test_checks_that_hang_are_killed_and_leave_no_process_and_no_descriptor(
 def test_a_daemon_that_was_killed_goes_on_with_the_checks(tmp_path: Path) -> None:
     with ours.engine(tmp_path, bridge="whh") as engine:
         start(engine, *FAILS)
-        fd = os.pidfd_open(engine.pid)
-        signal.pidfd_send_signal(fd, signal.SIGKILL)
-        os.close(fd)
-        ours.until(lambda: not ours.alive(engine.pid), "the daemon does not end")
+        engine.kill()
         process = engine.start()
         look = ("inspect", "-f", "{{.State.Health.Status}}", "checked")
         ours.until(lambda: engine.cli(*look).stdout == "healthy\n", "it is not checked any more")
         engine.cli("rm", "-f", "checked")
         process.terminate()
-        process.wait(30)
+        process.wait(60)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -84,12 +82,11 @@ def test_what_was_rotated_while_no_daemon_was_there_is_compressed_by_the_next(
         log = start(engine, "alone", "json-file", *LIMITS, "compress=true")
         pid = int(engine.cli("inspect", "-f", "{{.State.Pid}}", "alone").stdout)
         ours.until(Path(f"/proc/{pid}/root/f").exists, "it does not come so far")
-        daemon = os.pidfd_open(engine.pid)
-        signal.pidfd_send_signal(daemon, signal.SIGKILL)
-        ours.until(lambda: not ours.alive(engine.pid), "the daemon does not end")
-        os.close(daemon)
+        engine.kill()
         Path(f"/proc/{pid}/root/f").write_bytes(b"go\n")
         ours.until(lambda: not ours.alive(pid), "the container does not end")
+        record = engine.state / "exec/containers" / log.parent.name / "exit.json"
+        ours.until(record.exists, "its monitor does not close the log")
         assert not list(log.parent.glob("*.gz"))
         assert Path(f"{log}.3").exists()
         # as one leaves it that is killed at the worst time
@@ -100,7 +97,7 @@ def test_what_was_rotated_while_no_daemon_was_there_is_compressed_by_the_next(
         assert engine.cli("logs", "alone").stdout.splitlines() == LINES
         engine.cli("rm", "-f", "alone")
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 FAILED = "failed to create task for container: failed to initialize logging driver: "

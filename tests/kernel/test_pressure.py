@@ -18,7 +18,7 @@ import pytest
 
 from tests import ours
 
-RESPONSIVE = 2.0
+RESPONSIVE = 10.0
 """Seconds that a question may take while the daemon is under pressure."""
 
 
@@ -60,7 +60,7 @@ def fill(path: Path) -> None:
                     raise
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(300)
 def test_a_full_disk_stops_neither_monitor_nor_daemon(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "96m") as disk, ours.engine(disk, bridge="whf") as engine:
         script = (
@@ -98,7 +98,7 @@ def test_a_full_disk_stops_neither_monitor_nor_daemon(tmp_path: Path) -> None:
         assert engine.cli("ps", "-aq").stdout == ""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_thousand_execs_leave_nothing_and_the_daemon_answers(engine: ours.Engine) -> None:
     engine.cli("run", "-d", "--name", "busy", "busybox", "sleep", "1000")
     try:
@@ -109,13 +109,12 @@ def test_a_thousand_execs_leave_nothing_and_the_daemon_answers(engine: ours.Engi
         codes = run_execs(engine, "busy", 1000)
         assert codes == {7: 1000}
         answers(engine)
-        deadline = time.monotonic() + 10
-        while (after := (descriptors(engine.pid), descriptors(monitor))) > before:
-            assert time.monotonic() < deadline, (before, after)
-            time.sleep(0.05)
-        assert int(engine.cli("inspect", "-f", "{{len .ExecIDs}}", "busy").stdout or 0) == 0
-        children = Path(f"/proc/{monitor}/task/{monitor}/children").read_text().split()
-        assert len(children) <= 2, "zombies, or helpers that stay"
+        ours.until(lambda: descriptors(engine.pid) <= before[0], "the daemon keeps descriptors")
+        ours.until(lambda: descriptors(monitor) <= before[1], "the monitor keeps descriptors")
+        known = ("inspect", "-f", "{{len .ExecIDs}}", "busy")
+        ours.until(lambda: int(engine.cli(*known).stdout or 0) == 0, "execs that ended are known")
+        children = Path(f"/proc/{monitor}/task/{monitor}/children")
+        ours.until(lambda: len(children.read_text().split()) <= 2, "zombies, or helpers that stay")
     finally:
         engine.cli("rm", "-f", "busy")
 
@@ -125,7 +124,7 @@ def run_execs(engine: ours.Engine, name: str, count: int) -> dict[int, int]:
 
     def ask(method: str, path: str, body: object = None) -> bytes:
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(30)
+        sock.settimeout(60)
         with sock:
             sock.connect(engine.host.removeprefix("unix://"))
             data = json.dumps(body).encode() if body is not None else b""
@@ -150,7 +149,7 @@ def run_execs(engine: ours.Engine, name: str, count: int) -> dict[int, int]:
     return found
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(300)
 def test_a_hundred_clients_that_do_not_read_hold_up_nobody_else(engine: ours.Engine) -> None:
     engine.cli("run", "-d", "--name", "loud", "busybox", "sh", "-c", "yes")
     engine.cli("run", "-d", "--name", "other", "busybox", "sleep", "1000")
@@ -170,17 +169,14 @@ def test_a_hundred_clients_that_do_not_read_hold_up_nobody_else(engine: ours.Eng
         answers(engine)
         assert engine.cli("exec", "other", "echo", "alive").stdout == "alive\n"
         # the streams are the monitor's, not the daemon's
-        assert descriptors(engine.pid) <= before + 5
+        ours.until(lambda: descriptors(engine.pid) <= before + 5, "the daemon has the streams")
         assert descriptors(monitor) <= 130
         held = resident(monitor)
         assert held < 100 * 2 << 20, held
         for sock in clients:
             sock.close()
         clients = []
-        deadline = time.monotonic() + 20
-        while descriptors(monitor) > 30:
-            assert time.monotonic() < deadline, "streams of clients that are gone stay open"
-            time.sleep(0.05)
+        ours.until(lambda: descriptors(monitor) <= 30, "streams of clients that are gone stay open")
         answers(engine)
     finally:
         for sock in clients:

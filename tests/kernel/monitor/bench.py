@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests import ours
 from wharfie.monitor.client import Attachment, LaunchRequest, MonitorLink, Spawner
 from wharfie.support.ids import new_id
 
@@ -216,7 +217,7 @@ async def gone(pid: int) -> None:
     ended = loop.create_future()
     loop.add_reader(pidfd, lambda: ended.done() or ended.set_result(None))
     try:
-        await asyncio.wait_for(ended, 20)
+        await asyncio.wait_for(ended, ours.PATIENCE)
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)

@@ -21,7 +21,7 @@ async def test_twenty_monitors_take_little_memory_each_after_a_thousand_lines(be
     script = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done; sleep 1000"
     links = [await bench.run("sh", "-c", script) for _ in range(MONITORS)]
     await all_logged(bench, links, LINES)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     # what a burst of output took is given back when it is over
     while (size := statistics.mean(pss_kib(link.monitor_pid) for link in links)) > LIMIT_KIB:
         assert time.monotonic() < deadline, f"{size} KiB each"

@@ -7,6 +7,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from tests.kernel.network.namespaces import enter
@@ -60,13 +61,18 @@ class Answers:
             for key, _ in self._selector.select():
                 server = key.fileobj
                 assert isinstance(server, socket.socket)
-                if server.type == socket.SOCK_STREAM:
-                    client, peer = server.accept()
-                    client.sendall(peer[0].encode())
-                    client.close()
-                else:
-                    _, peer = server.recvfrom(100)
-                    server.sendto(peer[0].encode(), peer)
+                with suppress(OSError):  # who asked has gone away, or its network has: others will ask
+                    self._answer(server)
+
+    @staticmethod
+    def _answer(server: socket.socket) -> None:
+        if server.type == socket.SOCK_STREAM:
+            client, peer = server.accept()
+            with client:
+                client.sendall(peer[0].encode())
+        else:
+            _, peer = server.recvfrom(100)
+            server.sendto(peer[0].encode(), peer)
 
 
 def ask(protocol: str, address: str, port: int, patience: float) -> str | None:

@@ -83,7 +83,7 @@ def listen(address: str, port: int = 0) -> socket.socket:
     return server
 
 
-def reaches(address: str, port: int, timeout: float = 5.0) -> bool:
+def reaches(address: str, port: int, timeout: float = 20.0) -> bool:
     """Whether a TCP connection from the present namespace succeeds."""
     try:
         with socket.create_connection((address, port), timeout=timeout):
@@ -135,9 +135,7 @@ class Laboratory:
 
     def kill_daemon(self, number: int = signal.SIGKILL) -> None:
         """Containers live on."""
-        daemon = self.engine.pid
-        os.kill(daemon, number)
-        ours.until(lambda: not ours.alive(daemon), "the daemon does not end")
+        self.engine.kill(number)
 
     def end(self) -> None:
         """Remove the containers, end the daemon: nothing of ours stays, not even the porter."""

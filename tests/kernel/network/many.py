@@ -82,7 +82,7 @@ def _known(name: str) -> str:
     """The address that the embedded DNS gives for a name; empty without one."""
     query = b"\1\2\1\0\0\1\0\0\0\0\0\0" + bytes((len(name),)) + name.encode() + b"\0\0\1\0\1"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(10)
+        sock.settimeout(30)
         sock.sendto(query, ("127.0.0.11", 53))
         answer = sock.recv(512)
     return socket.inet_ntoa(answer[-4:]) if answer[7] else ""

@@ -48,7 +48,7 @@ def test_a_container_reaches_the_outside_with_the_hosts_address(tmp_path: Path) 
             uplink(outside)
             server = outside.run(lambda: listen(SERVER))
             assert inside.run(lambda: reaches(SERVER, server.getsockname()[1]))
-            server.settimeout(5)
+            server.settimeout(20)
             _connection, source = server.accept()
             assert source[0] == HOST_OUTSIDE
 

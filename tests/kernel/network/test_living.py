@@ -31,7 +31,7 @@ from wharfie.errors import NotSupported
 from wharfie.linux import conntrack, nft
 from wharfie.network import ports
 
-LONG = 3.0
+LONG = 20.0
 SHORT = 0.3
 MEGABIT = 125_000
 BURST = 1 << 16
@@ -154,10 +154,10 @@ def test_the_daemons_death_disturbs_nobody(tmp_path: Path) -> None:
         ours.until(lambda: _held(8080) == "porter", "the porter never got the socket")
         lab.run("network", "create", "further")
         lab.run("network", "connect", "further", "two")
+        two = lab.place("two")
         lab.kill_daemon()
         assert _from_outside(lab, 8080) == SERVER
-        two = Path(f"/proc/{_pid_of('sleep 600')}/ns/net")
-        answers = Place(str(two)).run(lambda: _question("second"))
+        answers = two.run(lambda: _question("second"))
         assert answers[3] & 15 == 0, "names are not found while no daemon runs"
         lab.engine.start()
         assert _from_outside(lab, 8080) == SERVER
@@ -167,6 +167,7 @@ def test_the_daemons_death_disturbs_nobody(tmp_path: Path) -> None:
         assert not lab.resolves("one", "second")
         lab.kill_daemon(signal.SIGTERM)
         lab.engine.start()
+        two.close()
         lab.run("rm", "-f", "one", "two")
         assert _from_outside(lab, 8080, SHORT) is None
 
@@ -182,7 +183,9 @@ def test_an_interface_ends_with_its_container_whoever_holds_its_namespace(tmp_pa
         lab.container("second", *options)
         assert first.run(devices) == {"lo"}, "two interfaces have one address"
         lab.run("restart", "-t", "0", "second")
-        (veth, shaper) = sorted(devices() - {"lo", "uplink", lab.engine.bridge, lab.bridge("narrow")})[::-1]
+        others = {"lo", "uplink", lab.engine.bridge, lab.bridge("narrow")}
+        ours.until(lambda: len(devices() - others) == 2, "the devices of the first life stay")
+        (veth, shaper) = sorted(devices() - others)[::-1]
         assert veth.replace("veth", "ifb") == shaper
         held = lab.place("second")
         main = int(lab.run("inspect", "-f", "{{.State.Pid}}", "second"))
@@ -207,7 +210,7 @@ def test_another_porter_learns_everything(tmp_path: Path) -> None:
         os.kill(first, signal.SIGKILL)
         ours.until(lambda: porter() not in (0, first), "no other porter came")
         ours.until(lambda: lab.resolves("one", "one"), "the other porter does not answer")
-        assert ask("tcp", "::1", 8080, LONG)
+        ours.until(lambda: ask("tcp", "::1", 8080, LONG), "the other porter carries nothing")
 
     with_laboratory(tmp_path, work)
 
@@ -216,7 +219,7 @@ def test_a_flushed_rule_set_is_put_back_at_once(tmp_path: Path) -> None:
     def work(lab: Laboratory) -> None:
         lab.container("web", "-p", "8080:80")
         nft.run("flush ruleset")
-        ours.until(lambda: "anywhere4" in nft.run("list ruleset"), "the rules were not put back", 5)
+        ours.until(lambda: "anywhere4" in nft.run("list ruleset"), "the rules were not put back")
         assert _from_outside(lab, 8080) == SERVER
 
     with_laboratory(tmp_path, work)
@@ -259,7 +262,7 @@ def _names(lab: Laboratory, **names: str) -> None:
 
 def _gets_out(lab: Laboratory, container: str) -> bool:
     """Whether a process of the container is answered; this process keeps nothing of its namespace alive."""
-    return lab.engine.cli("exec", container, "nc", "-w", "3", SERVER, "80").stdout == HOST_OUTSIDE
+    return lab.engine.cli("exec", container, "nc", "-w", "20", SERVER, "80").stdout == HOST_OUTSIDE
 
 
 def test_a_name_on_the_list_lets_out_to_what_it_stands_for(tmp_path: Path) -> None:
@@ -284,7 +287,7 @@ def test_a_name_on_the_list_lets_out_to_what_it_stands_for(tmp_path: Path) -> No
         lab.engine.start()
         assert _gets_out(lab, "by-itself"), "the next daemon closed what a name had opened"
         nft.run("flush ruleset")
-        ours.until(lambda: SERVER in _openings(), "the rules came back without what names had opened", 5)
+        ours.until(lambda: SERVER in _openings(), "the rules came back without what names had opened")
         assert _gets_out(lab, "by-network")
 
     with_laboratory(tmp_path, work)
@@ -403,10 +406,6 @@ def _question(name: str) -> bytes:
 def _events(lab: Laboratory, action: str) -> str:
     text = lab.run("events", "--since", "5m", "--until", "0s", "--format", "{{json .}}")
     return "\n".join(line for line in text.splitlines() if json.loads(line)["Action"] == action)
-
-
-def _pid_of(command: str) -> int:
-    return next(pid for pid, line in ours.processes().items() if line.strip() == command)
 
 
 def _held(port: int) -> str:

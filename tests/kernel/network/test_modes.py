@@ -21,7 +21,7 @@ from tests.kernel.network.laboratory import (
 from tests.kernel.network.namespaces import Peer, in_new_netns
 from wharfie.linux.rtnetlink import Netlink
 
-LONG, SHORT = 5.0, 0.2
+LONG, SHORT = 20.0, 0.2
 
 
 def test_modes_that_are_asked_for_by_options(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def macvlan_private_and_passthru(lab: Laboratory) -> None:
         addresses = [f"203.0.113.{70 + 2 * number + place}" for place in (0, 1)]
         for name, address in zip(("one", "two"), addresses, strict=True):
             lab.run("run", "-d", "--name", name, "--network", "mac", "--ip", address, *server)
-        done = lab.engine.cli("exec", "two", "nc", "-w", "5", SERVER, "80")
+        done = lab.engine.cli("exec", "two", "nc", "-w", "20", SERVER, "80")
         assert done.stdout == addresses[1], (mode, done)
         # the server listens anew after each who asked
         ours.until(lambda: _heard(lab, "one", "127.0.0.1"), "one does not answer itself")

@@ -200,7 +200,7 @@ def play(program: Sequence[str], server: Peer) -> dict[Case, str | None]:
     found = {}
     for case in dict.fromkeys(cases()):
         asker, protocol, target, port, seen = case
-        patience = PATIENCE if seen is None else 3.0
+        patience = PATIENCE if seen is None else 20.0
         got = places[asker].run(_asking(protocol, addresses.get(target, target), port, patience))
         found[case] = names.get(got, got)
     return found

@@ -39,7 +39,7 @@ class Runtime:
         with open(self.box.directory / "output", "w+") as output:
             done = subprocess.run(
                 [*head, *words], cwd=self.box.directory, stdout=output, stderr=output if fails else None,
-                stdin=subprocess.DEVNULL, timeout=30,
+                stdin=subprocess.DEVNULL, timeout=60,
             )  # fmt: skip
             output.seek(0)
             said = output.read()
@@ -77,7 +77,7 @@ def test_a_life_from_create_to_delete(runtime: Runtime, tmp_path: Path) -> None:
 def _gone(pidfd: int) -> bool:
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
-    ready = bool(poller.poll(10000))
+    ready = bool(poller.poll(60_000))
     os.close(pidfd)
     return ready
 

@@ -39,7 +39,7 @@ def listen(path: Path) -> socket.socket:
     made = socket.socket(socket.AF_UNIX)
     made.bind(str(path))
     made.listen()
-    made.settimeout(10)
+    made.settimeout(60)
     return made
 
 

@@ -86,7 +86,7 @@ def test_a_file_system_that_cannot_says_so_and_leaves_nothing(engine: ours.Engin
     done = engine.cli("run", "--rm", "-v", "/sys/kernel:/x:uid=1234", "busybox", "true")
     assert done.returncode == 125
     assert 'the ids of "/sys/kernel" cannot be mapped: its file system' in done.stderr
-    assert engine.cli("ps", "-aq").stdout == ""
+    ours.until(lambda: engine.cli("ps", "-aq").stdout == "", "a container is left")
 
 
 @pytest.mark.parametrize("word", ["uid=x", "uid=1,uid=2", "idmap=uids=1", "uid=-5"])
