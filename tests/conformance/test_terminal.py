@@ -36,7 +36,7 @@ class Terminal:
         for key in keys or ("Enter",):
             self._tmux("send-keys", key)
 
-    def see(self, wanted: str | Callable[[str], bool], seconds: float = 20) -> str:
+    def see(self, wanted: str | Callable[[str], bool], seconds: float = ours.PATIENCE) -> str:
         """Wait until the screen shows ``wanted``; the screen then."""
         deadline = time.monotonic() + seconds
         while True:
@@ -75,6 +75,17 @@ def prompt(screen: str) -> bool:
     return screen.rstrip().endswith("\nin#") or screen.strip() == "in#"
 
 
+def in_front(engine: ours.Engine, command: str) -> bool:
+    """Whether the shell's child of this command line has the terminal and is not stopped: keys go to it."""
+    shell = int(engine.cli("inspect", "-f", "{{.State.Pid}}", "tty").stdout)
+    for pid, line in ours.processes().items():
+        if line.strip() == command and ours.parent(pid) == shell:
+            # proc(5): state, parent, group, session, terminal, the terminal's group in front
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return fields[0] != "T" and fields[2] == fields[5]
+    return False
+
+
 def test_a_shell_in_a_terminal(terminal: Terminal, command: str, engine: ours.Engine) -> None:
     try:
         terminal.type(f"{command} run -ti --rm --name tty -e PS1='in# ' busybox sh; echo code=$?")
@@ -89,17 +100,20 @@ def test_a_shell_in_a_terminal(terminal: Terminal, command: str, engine: ours.En
         # Ctrl-C ends the command in front, not the shell
         terminal.type("clear; echo sleep-$((1+2)); sleep 1000; echo after")
         terminal.see("sleep-3")
+        ours.until(lambda: in_front(engine, "sleep 1000"), "it does not run")
         terminal.type("", "C-c")
         terminal.see(prompt)
         # job control: a process that is stopped and brought back
         terminal.type("clear; echo sleep-$((1+3)); sleep 999")
         terminal.see("sleep-4")
+        ours.until(lambda: in_front(engine, "sleep 999"), "it does not run")
         terminal.type("", "C-z")
         terminal.see("Stopped")
         terminal.type("clear; jobs; echo jobs-$((20+2))")
         assert "Stopped" in terminal.see("jobs-22")
         terminal.type("clear; fg")
         terminal.see("sleep 999")
+        ours.until(lambda: in_front(engine, "sleep 999"), "it is not brought back")
         terminal.type("", "C-c")
         terminal.see(prompt)
         outside = int(engine.cli("inspect", "-f", "{{.State.Pid}}", "tty").stdout)

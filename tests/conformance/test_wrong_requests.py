@@ -46,6 +46,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ours.Engine]:
 def test_each_is_answered_as_docker_answers_it_and_leaves_nothing(engine: ours.Engine) -> None:
     client = Client(engine.host.removeprefix("unix://"))
     wrongs.prepare(client)
+    temporary = engine.state / "data/tmp"
+    ours.until(lambda: not os.listdir(temporary), "what preparing left is not removed")
     before = state(engine)
     table = dict(wrongs.table())
     assert list(table) == list(RECORDED), "the cases changed: run ./check peers"
@@ -56,6 +58,7 @@ def test_each_is_answered_as_docker_answers_it_and_leaves_nothing(engine: ours.E
             wrong.append(f"{name}\n  docker  {RECORDED[name]}\n  wharfie {answer}")
     assert not wrong, "\n".join(wrong)
     # volumes that a mount named were made, as Docker makes them, though the container came to nothing
+    ours.until(lambda: not os.listdir(temporary), "something temporary is left")
     after = state(engine)
     made = set(after.pop("volumes")) - set(before.pop("volumes"))  # type: ignore[call-overload]
     assert made <= {"x", "A_b"}, made

@@ -27,6 +27,8 @@ async def box(docker: Any) -> AsyncIterator[Any]:
         config={"Image": "busybox", "Cmd": ["sh", "-c", "echo up; exec cat"], "OpenStdin": True},
         name="aio-box",
     )
+    async for _line in made.log(stdout=True, follow=True):
+        break  # who attaches later does not hear it
     yield made
     await made.delete(force=True)
 

@@ -19,7 +19,7 @@ import pytest
 from tests import ours
 from wharfie.wire import stdcopy
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 FOLLOWERS, WATCHERS, ATTACHED = 100, 100, 50
 LINES = 20_000
 SAMPLES = 3
@@ -27,7 +27,7 @@ TALK = (
     f"until [ -e /go ]; do sleep 0.05; done; i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done"
 )
 EXPECTED = "".join(f"line {number}\n" for number in range(LINES)).encode()
-PATIENCE = 90
+PATIENCE = 300
 
 
 @pytest.fixture(scope="module")

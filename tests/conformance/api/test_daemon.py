@@ -50,12 +50,12 @@ def test_containers_live_on_when_the_daemon_ends(tmp_path: Path, way: str) -> No
             assert engine.cli("rm", "-f", "lives").returncode == 0
         finally:
             again.terminate()
-            again.wait(30)
+            again.wait(60)
 
 
 def test_a_second_daemon_on_the_same_roots_is_refused(engine: ours.Engine) -> None:
     done = subprocess.run(
-        [ours.WHARFIE, "daemon", *engine.arguments], capture_output=True, text=True, timeout=30, check=False
+        [ours.WHARFIE, "daemon", *engine.arguments], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, "another daemon" in done.stderr) == (1, True)
     assert engine.cli("version").returncode == 0

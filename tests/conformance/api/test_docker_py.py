@@ -172,7 +172,7 @@ def test_events_arrive_while_things_happen(client: Any) -> None:
     listener.start()
     assert listening.wait(5)
     client.containers.run("busybox", ["true"], labels=["watched"], remove=True)
-    listener.join(20)
+    listener.join(60)
     events.close()
     assert [action for action in seen if action in ("create", "start", "die", "destroy")] == [
         "create",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,7 +59,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ours.Engi
         yield described, f"http://127.0.0.1:{port}"
     finally:
         described.end()
-        process.wait(30)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +112,13 @@ def test_no_request_is_a_fault(things: str, described: dict[str, Any], operation
         case = data.draw(api.as_strategy(generation_mode=mode))
         if data.draw(st.booleans()):
             case.path_parameters = dict.fromkeys(case.path_parameters or (), known)
-        answer = case.call(base_url=f"{things}/v1.51", session=session, timeout=30)
+        answer = case.call(base_url=f"{things}/v1.51", session=session, timeout=60)
         assert answer.status_code < 500 or answer.status_code in allowed(operation), answer.text[:500]
         if answer.status_code >= 400 and case.method.upper() != "HEAD":
             assert answer.json()["message"]
 
     ask()
-    assert session.get(f"{things}/_ping", timeout=30).text == "OK"
+    assert session.get(f"{things}/_ping", timeout=60).text == "OK"
 
 
 def allowed(operation: str) -> set[int]:
@@ -132,5 +131,5 @@ def test_nothing_is_left_of_them(engine: tuple[ours.Engine, str]) -> None:
     found, _ = engine
     log = (found.state / "daemon.out").read_text()
     assert "Traceback" not in log, log[-3000:]
-    assert not list(Path(found.state / "exec" / "containers").iterdir())
-    assert len(os.listdir(f"/proc/{found.pid}/fd")) < 100
+    ours.until(lambda: not os.listdir(found.state / "exec" / "containers"), "a monitor's things are left")
+    ours.until(lambda: len(os.listdir(f"/proc/{found.pid}/fd")) < 100, "descriptors are left")

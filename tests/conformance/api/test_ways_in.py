@@ -139,24 +139,15 @@ def test_systemd_s_sockets_are_served_whatever_their_number(tmp_path: Path) -> N
                 assert found.ping() is True
         # nobody whom the daemon starts has them
         listening = {os.readlink(f"/proc/self/fd/{sock.fileno()}") for sock in sockets}
-        children = [pid for pid in ours.processes() if pid != process.pid and _parent(pid) == process.pid]
+        children = [pid for pid in ours.processes() if pid != process.pid and ours.parent(pid) == process.pid]
         assert children
         for pid in children:
-            assert not listening & {
-                os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
-            }
+            assert not listening & ours.descriptors(pid)
     finally:
         described.end()
         process.wait(30)
         for sock in sockets:
             sock.close()
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except FileNotFoundError:
-        return 0
 
 
 def test_the_unit_files_name_what_there_is() -> None:

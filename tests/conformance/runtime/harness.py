@@ -14,7 +14,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -23,7 +23,7 @@ from tests.conformance.runtime.base import APPLETS, base_configuration
 from tests.conformance.runtime.case import Case, Step
 
 PARENT = "/wharfie-conformance"
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 class Done(NamedTuple):
@@ -291,13 +291,19 @@ def _in_terminal(runtime: Runtime, words: list[str], directory: Path, size: tupl
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     root = ["--root", str(directory / "state"), "--log", str(directory / "log")]
     try:
-        done = runtime([*root, *words], directory, terminal=slave)
+        try:
+            done = runtime([*root, *words], directory, terminal=slave)
+        finally:
+            os.close(slave)
+        # what was written last may still be on its way through the kernel
         found = b""
-        while select.select([master], [], [], 0)[0]:
-            found += os.read(master, 65536)
+        while select.select([master], [], [], PATIENCE)[0]:
+            try:
+                found += os.read(master, 65536)
+            except OSError:  # EIO: the last writer is gone
+                break
     finally:
         os.close(master)
-        os.close(slave)
     return Done(done.code, found.decode(errors="replace").replace("\r\n", "\n"), "")
 
 
@@ -311,7 +317,8 @@ def _sweep(runtime: Runtime, bundle: Bundle) -> None:
 
 def _empty(group: Path) -> None:
     for pid in (group / "cgroup.procs").read_text().split():
-        os.kill(int(pid), signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -337,5 +344,5 @@ def parent_group() -> Iterator[None]:
     """The group above all the suite's containers goes with it, unless somebody else is in it."""
     yield
     for group in groups(PARENT):
-        if not any(entry.is_dir() for entry in group.iterdir()):
+        with suppress(OSError):
             group.rmdir()

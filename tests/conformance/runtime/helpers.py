@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-_LONG = 15.0
+_LONG = 60.0
 
 
 def _receive(listener: socket.socket) -> tuple[bytes, list[int]]:
