@@ -37,7 +37,7 @@ def ask(program: list[str], step: Step, directory: Path) -> dict[str, Any]:
         input=step.stdin,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         errors="backslashreplace",
         cwd=directory,
         env={**os.environ, "DOCKER": shlex.join(program)},

@@ -56,7 +56,7 @@ OPTIONS = (
     exact("run --rm -u nobody busybox sh -c", "echo $HOME $PATH $HOSTNAME $TERM | wc -w; echo $HOME"),
     exact("run --rm --stop-signal INT --stop-timeout 1 --name o4 -d busybox sh -c", "trap 'exit 33' INT; while :; do sleep 0.05; done"),
     exact("inspect --format", "{{.Config.StopSignal}} {{.Config.StopTimeout}}", "o4"),
-    shell("docker wait o4 & sleep 0.3; docker stop o4 >/dev/null; wait"),
+    shell("docker wait o4 & sleep 2; docker stop o4 >/dev/null; wait"),
     exact("run --rm --log-driver none busybox echo shown"),
     exact("run -d --log-driver none --name o5 busybox echo lost"),
     exact("logs o5"),
@@ -69,11 +69,11 @@ OPTIONS = (
     exact("start -a -i o6", stdin="typed\n"),
     exact("inspect o6"),
     exact("run --name o7 --restart on-failure:2 busybox sh -c", "echo x; exit 4"),
-    shell("i=0; while [ $(docker inspect --format '{{.RestartCount}}' o7) != 2 ] && [ $i -lt 50 ]; do sleep 0.1; i=$((i+1)); done; docker wait o7; docker logs o7; "
+    shell("i=0; while [ $(docker inspect --format '{{.RestartCount}}' o7) != 2 ] && [ $i -lt 500 ]; do sleep 0.1; i=$((i+1)); done; docker wait o7; docker logs o7; "
           "docker inspect --format '{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}} {{json .HostConfig.RestartPolicy}}' o7"),
     exact("rm o7"),
     exact("run -d --name o8 --restart always busybox sleep 1000"),
-    shell("docker kill o8; i=0; while [ $(docker inspect --format '{{.State.Running}}' o8) != false ] && [ $i -lt 20 ]; do sleep 0.1; i=$((i+1)); done; docker inspect --format '{{.State.Status}}' o8"),
+    shell("docker kill o8; i=0; while [ $(docker inspect --format '{{.State.Running}}' o8) != false ] && [ $i -lt 500 ]; do sleep 0.1; i=$((i+1)); done; docker inspect --format '{{.State.Status}}' o8"),
     exact("update --restart unless-stopped o8"),
     exact("inspect --format", "{{json .HostConfig.RestartPolicy}}", "o8"),
     exact("rm -f o8"),
@@ -135,9 +135,9 @@ JOINED = (
     exact("container prune -f --filter label=none"),
     shell("docker create --label prune=1 --name p1 busybox; docker run --label prune=1 --name p2 busybox echo x; docker container prune -f --filter label=prune=1", "numbers"),
     shell("docker run -d --name at busybox sh -c 'while ! test -e /go; do sleep 0.05; done; echo out; echo err >&2; exit 9'; "
-          "(sleep 0.5; docker exec at touch /go) & docker attach at; echo $?; wait; docker attach at; docker rm at"),
+          "(sleep 3; docker exec at touch /go) & docker attach at; echo $?; wait; docker attach at; docker rm at"),
     shell("docker run -di --name at2 busybox sh -c 'read x; echo got $x'; echo fed | docker attach at2 >/dev/null; docker wait at2; docker logs at2; docker rm at2"),
     shell("docker run -d --name sig busybox sh -c \"trap 'echo caught; exit 12' TERM; echo ready; while :; do sleep 0.05; done\"; "
-          "$DOCKER attach sig & sleep 0.5; kill -TERM $!; wait $!; echo $?; docker rm -f sig"),
-    shell("docker create --name w1 busybox sh -c 'exit 3'; (sleep 0.3; docker start w1) & docker wait w1; wait; docker wait w1; docker rm w1"),
+          "$DOCKER attach sig & sleep 3; kill -TERM $!; wait $!; echo $?; docker rm -f sig"),
+    shell("docker create --name w1 busybox sh -c 'exit 3'; (sleep 2; docker start w1) & docker wait w1; wait; docker wait w1; docker rm w1"),
 )  # fmt: skip
