@@ -210,5 +210,5 @@ LOGGED = (
     exact("run -d --name l5 busybox sh -c", "for i in 1 2 3; do echo $i; sleep 0.3; done"),
     exact("logs -f l5"),
     exact("rm l5"),
-    shell("docker run -d --name l6 busybox sh -c 'echo first; sleep 1000'; timeout 5 $DOCKER logs -f l6; echo $?; docker logs --until 0s l6; docker rm -f l6"),
+    shell("docker run -d --name l6 busybox sh -c 'echo first; sleep 1000'; timeout 2 $DOCKER logs -f l6; echo $?; docker logs --until 0s l6; docker rm -f l6"),
 )  # fmt: skip

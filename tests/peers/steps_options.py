@@ -56,7 +56,7 @@ OPTIONS = (
     exact("run --rm -u nobody busybox sh -c", "echo $HOME $PATH $HOSTNAME $TERM | wc -w; echo $HOME"),
     exact("run --rm --stop-signal INT --stop-timeout 1 --name o4 -d busybox sh -c", "trap 'exit 33' INT; while :; do sleep 0.05; done"),
     exact("inspect --format", "{{.Config.StopSignal}} {{.Config.StopTimeout}}", "o4"),
-    shell("docker wait o4 & sleep 2; docker stop o4 >/dev/null; wait"),
+    shell("docker wait o4 & sleep 1; docker stop o4 >/dev/null; wait"),
     exact("run --rm --log-driver none busybox echo shown"),
     exact("run -d --log-driver none --name o5 busybox echo lost"),
     exact("logs o5"),
@@ -135,9 +135,9 @@ JOINED = (
     exact("container prune -f --filter label=none"),
     shell("docker create --label prune=1 --name p1 busybox; docker run --label prune=1 --name p2 busybox echo x; docker container prune -f --filter label=prune=1", "numbers"),
     shell("docker run -d --name at busybox sh -c 'while ! test -e /go; do sleep 0.05; done; echo out; echo err >&2; exit 9'; "
-          "(sleep 3; docker exec at touch /go) & docker attach at; echo $?; wait; docker attach at; docker rm at"),
+          "(sleep 1.5; docker exec at touch /go) & docker attach at; echo $?; wait; docker attach at; docker rm at"),
     shell("docker run -di --name at2 busybox sh -c 'read x; echo got $x'; echo fed | docker attach at2 >/dev/null; docker wait at2; docker logs at2; docker rm at2"),
     shell("docker run -d --name sig busybox sh -c \"trap 'echo caught; exit 12' TERM; echo ready; while :; do sleep 0.05; done\"; "
-          "$DOCKER attach sig & sleep 3; kill -TERM $!; wait $!; echo $?; docker rm -f sig"),
-    shell("docker create --name w1 busybox sh -c 'exit 3'; (sleep 2; docker start w1) & docker wait w1; wait; docker wait w1; docker rm w1"),
+          "$DOCKER attach sig & sleep 1.5; kill -TERM $!; wait $!; echo $?; docker rm -f sig"),
+    shell("docker create --name w1 busybox sh -c 'exit 3'; (sleep 1; docker start w1) & docker wait w1; wait; docker wait w1; docker rm w1"),
 )  # fmt: skip
