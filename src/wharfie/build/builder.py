@@ -227,6 +227,8 @@ class Builder:
         for one in records:
             if left <= 0:
                 break
+            if one.in_use:
+                continue
             gone.append(one)
             left -= 0 if one.shared else one.size
         if gone:

@@ -27,6 +27,8 @@ from wharfie.images.reference import is_digest
 CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 INLINE = "moby.buildkit.cache.v0"
 LIMIT = 16 << 20
+_LATEST = 1 << 62
+"""Nanoseconds: what comes later fits into no row."""
 _T = TypeVar("_T")
 _SHA = "sha256:"
 _KINDS = frozenset(("run", "copy", "config", "local"))
@@ -153,6 +155,8 @@ def _steps(records: Iterable[_Record], layers: Sequence[tuple[str, Descriptor] |
     for record in records:
         own, key = record.wharfie, record.digest.removeprefix(_SHA)
         if own is None or own.kind not in _KINDS or not is_digest(_SHA + key):
+            continue
+        if not 0 <= own.created < _LATEST:
             continue
         diff, blob = "", None
         if record.results:

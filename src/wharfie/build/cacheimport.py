@@ -106,7 +106,7 @@ class Layout:
     def _open(self, path: str) -> int:
         root = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return paths.open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
+            return paths.open_regular(root, path)
         except FileNotFoundError:
             raise BadCache(f"it has no {path}") from None
         finally:
@@ -223,7 +223,10 @@ async def _steps(place: Place, tag_or_digest: str, platform: Platform) -> dict[s
     else:
         config = None
     if config is None:
-        config, *layers = manifests.blobs_of(body)
+        blobs = manifests.blobs_of(body)
+        if not blobs:
+            raise BadCache("its manifest names nothing")
+        config, *layers = blobs
         if config.media_type != CONFIG:
             return await _inline(place, config, layers)
     return cacheformat.decode(await place.small_blob(config, cacheformat.LIMIT))

@@ -65,12 +65,12 @@ class CacheMounts:
                 found[row.directory] = (tree_size(path) if os.path.isdir(path) else 0, row.used)
             return found
 
+        sizes = dict(self._sizes)
         if stale:
-            new = await asyncio.to_thread(look)
-            kept = {row.directory for row in rows}
-            self._sizes = {key: value for key, value in {**self._sizes, **new}.items() if key in kept}
+            sizes |= await asyncio.to_thread(look)
+            self._sizes = {row.directory: sizes[row.directory] for row in rows}
         return [
-            CacheMount(row.id, row.directory, row.created, row.used, row.uses, self._sizes[row.directory][0])
+            CacheMount(row.id, row.directory, row.created, row.used, row.uses, sizes[row.directory][0])
             for row in rows
         ]
 

@@ -138,17 +138,26 @@ def _workdir(state: Configuration, item: ins.Workdir, scope: Scope) -> str:
 
 
 def _expose(state: Configuration, item: ins.Expose, scope: Scope) -> str:
-    ports = dict(state.run.exposed_ports or {})
     words = [word for text in item.ports for word in scope.split(text, item.line.first)]
+    wanted: dict[str, int] = {}
     for word in words:
-        for port in exposed(word, item.line.first):
-            ports[port] = {}
-    state.run.exposed_ports = ports
-    return "EXPOSE " + _go_map(sorted(port for word in words for port in exposed(word, item.line.first)))
+        protocol, ports = exposed(word, item.line.first)
+        wanted[protocol] = wanted.get(protocol, 0) | ports
+    found = sorted(
+        f"{port}/{protocol}"
+        for protocol, ports in wanted.items()
+        for port in range(65536)
+        if ports >> port & 1
+    )
+    state.run.exposed_ports = {**(state.run.exposed_ports or {}), **{port: {} for port in found}}
+    return "EXPOSE " + _go_map(found)
 
 
-def exposed(word: str, line: int) -> list[str]:
-    """``80``, ``80/udp`` or ``80-82`` as the configuration has them; raises DockerfileError."""
+def exposed(word: str, line: int) -> tuple[str, int]:
+    """Protocol and ports (a bit for each, as ranges may be many) of ``80``, ``80/udp`` or ``80-82``.
+
+    Raises DockerfileError.
+    """
     found = _PORT.match(word.rpartition(_SEVERAL)[2])
     if found is None:
         raise DockerfileError(f"Invalid containerPort: {word}", line)
@@ -159,7 +168,7 @@ def exposed(word: str, line: int) -> list[str]:
         raise DockerfileError(f"Invalid proto: {protocol}", line)
     if not low <= high <= 65535:
         raise DockerfileError(f"Invalid containerPort: {word}", line)
-    return [f"{port}/{protocol}" for port in range(low, high + 1)]
+    return protocol, (1 << high + 1) - (1 << low)
 
 
 def _volume(state: Configuration, item: ins.Volume, scope: Scope) -> str:
@@ -199,7 +208,7 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _go_map(ports: Sequence[str]) -> str:
-    return "map[" + " ".join(f"{port}:{{}}" for port in dict.fromkeys(ports)) + "]"
+    return "map[" + " ".join(f"{port}:{{}}" for port in ports) + "]"
 
 
 # each function takes its own kind of instruction

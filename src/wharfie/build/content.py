@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wharfie.build.arrival import Known
 from wharfie.linux import path as paths
-from wharfie.support.ignore import Matcher, translate
+from wharfie.support.ignore import Matcher, compiled
 from wharfie.support.trees import Descent, names
 
 _WILD = frozenset("*?[\\")
@@ -40,15 +39,13 @@ def match(root: int, pattern: str) -> list[Found]:
         return [found] if found else []
     here = [""]
     for part in cleaned.split("/"):
-        rule = re.compile(translate(part)) if set(part) & _WILD else None
+        rule = compiled(part) if set(part) & _WILD else None
         following = []
         for above in here:
             if rule is None:
                 following.append(f"{above}/{part}" if above else part)
                 continue
-            following += [
-                f"{above}/{name}" if above else name for name in _listed(root, above) if rule.match(name)
-            ]
+            following += [f"{above}/{name}" if above else name for name in _listed(root, above) if rule(name)]
         here = following
     found_all = [_look(root, path) for path in here]
     return [found for found in found_all if found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import posixpath
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from wharfie.build.content import entries
 from wharfie.build.copystep import unpack_into
 from wharfie.build.errors import BuildFailed, DockerfileError
 from wharfie.images import decompress
-from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread
+from wharfie.images.pipe import InwardPipe, PipeBroken, ended, in_thread, to_its_end
 from wharfie.images.unpack import Rules
 from wharfie.images.webfile import redacted
 from wharfie.linux import path as paths
@@ -50,7 +51,7 @@ async def receive(
 
     worker = in_thread("unpack a context", work)
     try:
-        await worker
+        await asyncio.shield(worker)
     finally:
         feeder.cancel()
         pipe.close(PipeBroken("the build was given up"))
@@ -84,7 +85,7 @@ async def fetch_remote(remote: str, target: str, dockerfile: str, agent: str = "
                     finally:
                         os.close(fd)
 
-            await in_thread("unpack a context", work)
+            await to_its_end("unpack a context", work)
         else:
             os.rename(place, os.path.join(target, posixpath.basename(dockerfile)))
     finally:

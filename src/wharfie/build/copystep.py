@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import posixpath
 import re
@@ -29,7 +28,7 @@ from wharfie.images import decompress, snapshots, tar
 from wharfie.images.adopting import adopt, is_untouched
 from wharfie.images.layers import Draft, Layer
 from wharfie.images.limits import Budget
-from wharfie.images.pipe import ended, in_thread
+from wharfie.images.pipe import to_its_end
 from wharfie.images.unpack import Rules, Unpacker
 from wharfie.images.webfile import redacted
 from wharfie.linux import path as paths
@@ -115,7 +114,7 @@ async def sources(
             else:
                 known, files = (shop.digests, shop.arrived) if origin == shop.context else ({}, {})
                 look = _looker(root, wanted, text, known, files)
-                source, digest = await in_thread("look at sources", look)
+                source, digest = await to_its_end("look at sources", look)
             found.append(source)
             digests.append(digest)
         yield found, ",".join(digests)
@@ -169,7 +168,7 @@ async def _repository(shop: Shop, stack: AsyncExitStack, wanted: Wanted, text: s
     found = content.match(root, below or "/")
     if not found:
         raise BuildFailed(f"subdirectory {below} not found in the Git repository")
-    digest = await in_thread("look at sources", lambda: content.digest(root, found, wanted.excluded))
+    digest = await to_its_end("look at sources", lambda: content.digest(root, found, wanted.excluded))
     return Source(root, found), digest
 
 
@@ -294,15 +293,6 @@ async def layer_of(shop: Shop, below: list[Layer], work: Callable[[int], None]) 
         return await to_its_end("write a layer", lambda: _layer(shop, draft, below, work))
 
 
-async def to_its_end(name: str, work: Callable[[], Layer | None]) -> Layer | None:
-    """In a thread; a build that is given up meanwhile waits until nobody writes any more."""
-    worker = in_thread(name, work)
-    try:
-        return await asyncio.shield(worker)
-    finally:
-        await ended(worker)
-
-
 def _layer(shop: Shop, draft: Draft, below: list[Layer], work: Callable[[int], None]) -> Layer | None:
     upper, scratch = os.path.join(draft.path, "diff"), os.path.join(draft.path, "work")
     lower = shop.lower(below)
@@ -355,6 +345,6 @@ async def directory_made(shop: Shop, state: StageState, path: str) -> Layer | No
                 return False
             return True
 
-    if await asyncio.to_thread(exists):
+    if await to_its_end("look for a directory", exists):
         return None
     return await layer_of(shop, state.layers, work)

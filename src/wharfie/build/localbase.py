@@ -12,7 +12,7 @@ from wharfie.build.copier import Copier, Manner
 from wharfie.build.copystep import layer_of
 from wharfie.build.shop import Shop
 from wharfie.build.stagestate import StageState
-from wharfie.images.pipe import in_thread
+from wharfie.images.pipe import to_its_end
 from wharfie.images.platform import Platform
 
 NO_STAGE = -1
@@ -24,7 +24,7 @@ async def state_of(shop: Shop, name: str, directory: str, platform: Platform) ->
     state = StageState.scratch(platform)
     shown = f"local source for {name}"
     with shop.origin(directory) as root:
-        found = await in_thread("look at a base", lambda: content.digest(root, _WHOLE, Excluded([])))
+        found = await to_its_end("look at a base", lambda: content.digest(root, _WHOLE, Excluded([])))
         key = digest("local", found, shop.options.epoch)
         async with shop.locks.get(key) or shop.locks.setdefault(key, asyncio.Lock()):
             entry = await shop.known(key, NO_STAGE, fresh=shop.options.no_cache)

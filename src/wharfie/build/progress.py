@@ -1,7 +1,7 @@
 """What a build tells while it goes on, and how the classic protocol says it.
 
 Stages are built beside each other, but each one's text comes whole and in the order of the file: what a later
-stage says is held back until those before it have said everything.
+stage says is held back until those before it have said everything, up to a limit.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from wharfie.build.errors import CommandFailed
 from wharfie.support.ids import short_id
 
 Send = Callable[[dict[str, Any]], None]
+_HELD = 2 << 20
+"""Characters of one stage that wait for their turn."""
+_CLIPPED = {"stream": "\n[output clipped, log limit 2MiB reached]\n"}
 
 
 class Reporter:
@@ -23,6 +26,7 @@ class Reporter:
         self._events = events
         self._quiet = quiet
         self._held: dict[int, list[dict[str, Any]]] = {}
+        self._room: dict[int, int] = {}
         self._order: list[int] = []
         self._ended: set[int] = set()
 
@@ -65,8 +69,12 @@ class Reporter:
         message = {"stream": text}
         if self._order and self._order[0] == stage:
             self._send(message)
-        else:
-            self._held.setdefault(stage, []).append(message)
+            return
+        before = self._room.get(stage, _HELD)
+        self._room[stage] = before - len(text)
+        if before > 0:
+            held = self._held.setdefault(stage, [])
+            held.append(message if before > len(text) else _CLIPPED)
 
     def end(self, stage: int) -> None:
         """A stage has said everything."""

@@ -25,7 +25,7 @@ from wharfie.build.instructions import Mount
 from wharfie.build.running import Bind
 from wharfie.build.shop import Shop, mounted
 from wharfie.build.stagestate import StageState
-from wharfie.images.pipe import in_thread
+from wharfie.images.pipe import to_its_end
 from wharfie.images.written import Below
 from wharfie.linux import path as paths
 from wharfie.support.faults import point
@@ -68,7 +68,7 @@ class Mounts:
                     raise BuildFailed(f'failed to compute cache key: "{item.source}": not found')
                 return content.digest(root, found, Excluded([]))
 
-            return await in_thread("look at a mount", look)
+            return await to_its_end("look at a mount", look)
 
     async def prepare(self, mounts: list[Mount], directory: str) -> None:
         """Make the sources; to be followed by :meth:`close`, whatever happens."""
@@ -147,16 +147,16 @@ class Mounts:
                 target = os.open(temporary, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
                     copier = Copier(target, Manner())
-                    await in_thread(
+                    await to_its_end(
                         "fill a cache mount", lambda: copier.put(root, found, "/", Excluded([]), into=True)
                     )
                 finally:
                     os.close(target)
         os.chown(temporary, item.uid, item.gid)
-        try:
-            os.rename(temporary, directory)
-        except OSError:  # another step was first
-            remove_tree(temporary)
+        if os.path.isdir(directory):  # another step was first: it has it, and it may be empty
+            await to_its_end("drop a cache mount", lambda: remove_tree(temporary))
+            return
+        os.rename(temporary, directory)
         point("a cache mount is made")
 
     async def _secret(self, item: Mount, target: str) -> None:

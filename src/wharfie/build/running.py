@@ -9,6 +9,17 @@ from typing import Protocol
 Output = Callable[[bytes], None]
 
 
+def cut(data: bytes) -> int:
+    """How much of ``data`` can be shown before more comes: no character of UTF-8 is torn."""
+    for back, byte in enumerate(reversed(data[-4:]), 1):
+        if byte >= 0xC0:
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(data) - back if back < length else len(data)
+        if byte < 0x80:
+            break
+    return len(data)
+
+
 @dataclass(frozen=True, slots=True)
 class Bind:
     """A file or directory of the host that the step sees; ``kind`` tmpfs has no source."""

@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass, replace
 
-from wharfie.build.copystep import dress_root, finish, to_its_end
+from wharfie.build.copystep import dress_root, finish
 from wharfie.build.errors import BuildFailed, BuildNotSupported, CommandFailed
 from wharfie.build.instructions import Mount, Run
 from wharfie.build.progress import StepReport
@@ -17,7 +17,7 @@ from wharfie.build.stagestate import StageState
 from wharfie.build.variables import Scope
 from wharfie.images.adopting import remove_stubs
 from wharfie.images.layers import Layer
-from wharfie.images.pipe import in_thread
+from wharfie.images.pipe import to_its_end
 from wharfie.images.platform import Platform
 from wharfie.support.faults import point
 from wharfie.support.files import remove_tree, write_all
@@ -161,7 +161,7 @@ async def done(
 
             return await to_its_end("collect a layer", collect)
     finally:
-        await in_thread("remove a bundle", lambda: remove_tree(bundle))
+        await to_its_end("remove a bundle", lambda: remove_tree(bundle))
 
 
 def _script(wanted: Wanted, bundle: str) -> list[Bind]:

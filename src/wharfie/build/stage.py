@@ -82,6 +82,7 @@ class StageBuilder:
         self, item: ins.Instruction, state: StageState, scope: Scope, report: StepReport | None
     ) -> None:
         report = report or self._begin(item, _shown(item))
+        await asyncio.sleep(0)  # a long file of known steps does not keep the daemon from all else
         try:
             if isinstance(item, ins.Run):
                 await self._run(item, state, scope, report)

@@ -15,7 +15,7 @@ from wharfie.build.cachespec import CacheSpec
 from wharfie.build.errors import BuildFailed
 from wharfie.build.keeping import Contexts, Kept
 from wharfie.build.options import Options
-from wharfie.images.pipe import in_thread
+from wharfie.images.pipe import to_its_end
 from wharfie.images.platform import Platform
 from wharfie.images.webfile import redacted
 
@@ -74,7 +74,7 @@ class Posted:
             )
         elif self._stream is not None:
             size = await contexts.receive(self._stream, shop.context, arrival=arrival)
-        return await in_thread(
+        return await to_its_end(
             "read a context", lambda: read(shop.context, options.dockerfile, size, arrival)
         )
 

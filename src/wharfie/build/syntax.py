@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wharfie.build.errors import DockerfileError
 from wharfie.build.words import Lexer
@@ -73,6 +73,7 @@ def parse(data: bytes, name: str = "Dockerfile") -> Parsed:
     """Read a file; raises DockerfileError."""
     if len(data) > LIMIT:
         raise DockerfileError(f"the Dockerfile ({name}) is longer than {LIMIT} bytes")
+    # what is not UTF-8 stays as it is in the files that a COPY makes, and is told of as Go's JSON has it
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     if "\0" in text:
         raise DockerfileError(f"the Dockerfile ({name}) has a NUL byte in it")
@@ -84,7 +85,7 @@ def parse(data: bytes, name: str = "Dockerfile") -> Parsed:
     lines = list(reader.lines())
     if not lines:
         raise DockerfileError("file with no instructions")
-    return Parsed(lines, escape, directives, source, reader.gaps)
+    return Parsed(lines, escape, directives, [_readable(line) for line in source], reader.gaps)
 
 
 def _directives(source: list[str]) -> tuple[dict[str, str], str]:
@@ -153,7 +154,7 @@ class _Reader:
         return line[: found.start()] + (found.group(1) or ""), True
 
     def _instruction(self, text: str, first: int) -> Line:
-        word, rest = _split(text)
+        word, rest = _split(_readable(text))
         name = word.upper()
         heredocs: list[Heredoc] = []
         inner = name
@@ -161,6 +162,8 @@ class _Reader:
             inner = _split(rest)[0].upper()
         if inner in _WITH_HEREDOC and "<<" in rest:
             heredocs = [self._document(*found) for found in self._heredocs(rest, first)]
+        if name == "RUN" or name != inner:
+            heredocs = [replace(one, content=_readable(one.content)) for one in heredocs]
         return Line(name, rest, first, self._at, heredocs, word)
 
     def _heredocs(self, rest: str, first: int) -> Iterator[tuple[str, bool, bool, int]]:
@@ -182,11 +185,15 @@ class _Reader:
             self._at += 1
             if chomp:
                 line = line.lstrip("\t")
-            if line == name:
+            if _readable(line) == name:
                 body = "".join(part + "\n" for part in content)
                 return Heredoc(name, body, expand, descriptor, chomp)
             content.append(line)
         raise DockerfileError("unterminated heredoc", start)
+
+
+def _readable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def parse_heredoc(word: str, escape: str = "\\") -> tuple[str, bool, bool, int] | None:

@@ -8,12 +8,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from wharfie.build.errors import DockerfileError
+from wharfie.build.globs import Glob
 
 Variables = Mapping[str, str]
+LIMIT = 1 << 20
+"""Characters that variables may add to one text: values made of themselves grow without end."""
 _SPECIAL = frozenset("@*#?-$!0")
+_NESTED = 100
 
 
 class Lexer:
@@ -46,8 +50,10 @@ class _Run:
         self.at = 0
         self.variables = variables
         self.found: list[str] = []
-        self.current = ""
+        self.current: list[str] = []
         self.begun = False
+        self.depth = 0
+        self.added = 0
 
     def all(self) -> tuple[str, list[str]]:
         result = self.until("")
@@ -57,13 +63,13 @@ class _Run:
     # the list of words that is built up beside the single word
 
     def add(self, text: str) -> None:
-        self.current += text
+        self.current.append(text)
         self.begun = True
 
     def end_word(self) -> None:
         if self.begun:
-            self.found.append(self.current)
-        self.current, self.begun = "", False
+            self.found.append("".join(self.current))
+        self.current, self.begun = [], False
 
     def add_split(self, text: str) -> None:
         """The value of an unquoted variable."""
@@ -182,7 +188,7 @@ class _Run:
         if not char:
             raise DockerfileError("syntax error: missing '}'")
         self.at += 1
-        value = self.modified(name, char)
+        value = self.grown(self.modified(name, char))
         if self.lexer.keep_unset and name not in self.variables:
             return self.text[start : self.at]
         return value
@@ -191,6 +197,13 @@ class _Run:
         value = self.look_up(name)
         if value is None:
             return source if self.lexer.keep_unset else ""
+        return self.grown(value)
+
+    def grown(self, value: str) -> str:
+        """A value, which counts."""
+        self.added += len(value)
+        if self.added > LIMIT:
+            raise DockerfileError(f"variables add more than {LIMIT} characters")
         return value
 
     def look_up(self, name: str) -> str | None:
@@ -225,7 +238,8 @@ class _Run:
             greedy = self.peek() == modifier
             self.at += greedy
             pattern = self.argument(pattern=True)
-            return _trimmed(self.look_up(name) or "", pattern, modifier == "%", greedy)
+            glob = Glob(pattern, self.look_up(name) or "")
+            return (glob.without_suffix if modifier == "%" else glob.without_prefix)(greedy=greedy)
         if modifier == "/" and not colon:
             every = self.peek() == "/"
             self.at += every
@@ -236,8 +250,7 @@ class _Run:
             else:
                 self.close()
                 new = ""
-            matcher = re.compile(_glob(pattern, greedy=True), re.DOTALL)
-            return matcher.sub(lambda _: new, self.look_up(name) or "", count=0 if every else 1)
+            return Glob(pattern, self.look_up(name) or "").replaced(new, every=every, limit=LIMIT)
         raise DockerfileError(f"unsupported modifier ({':' if colon else ''}{modifier}) in substitution")
 
     def fallback(self, name: str, modifier: str, colon: bool) -> str:
@@ -257,6 +270,10 @@ class _Run:
     def argument(self, stop: str = "}", *, pattern: bool = False) -> str:
         """What stands behind a modifier; up to the closing brace, which is taken. A pattern keeps escapes."""
         outer = self.found, self.current, self.begun
+        self.found, self.current = [], []
+        self.depth += 1
+        if self.depth > _NESTED:
+            raise DockerfileError(f"substitutions are nested more than {_NESTED} deep")
         if stop == "/":
             parts = []
             while (char := self.peek()) not in ("/", "}"):
@@ -280,42 +297,10 @@ class _Run:
                 self.lexer.raw_escapes = kept
             self.close()
         self.found, self.current, self.begun = outer
+        self.depth -= 1
         return value
 
     def close(self) -> None:
         if self.peek() != "}":
             raise DockerfileError("syntax error: missing '}'")
         self.at += 1
-
-
-def _glob(pattern: str, *, greedy: bool) -> str:
-    """A shell pattern of ``*``, ``?`` and the escape ``\\`` as a regular expression."""
-    parts = []
-    escaped = False
-    for char in pattern:
-        if escaped:
-            parts.append(re.escape(char))
-            escaped = False
-        elif char == "\\":
-            escaped = True
-        elif char == "*":
-            parts.append(".*" if greedy else ".*?")
-        elif char == "?":
-            parts.append(".")
-        else:
-            parts.append(re.escape(char))
-    if escaped:
-        raise DockerfileError("syntax error: a pattern ends in an escape")
-    return "".join(parts)
-
-
-def _trimmed(value: str, pattern: str, suffix: bool, greedy: bool) -> str:
-    if not suffix:
-        found = re.match(_glob(pattern, greedy=greedy), value, re.DOTALL)
-        return value[found.end() :] if found else value
-    whole: Callable[[str], object] = re.compile(_glob(pattern, greedy=True), re.DOTALL).fullmatch
-    starts = range(len(value) + 1) if greedy else range(len(value), -1, -1)
-    for start in starts:
-        if whole(value[start:]):
-            return value[:start]
-    return value

@@ -5,7 +5,6 @@ A tree is told of as FileSync has it, with the sides changed: we list, the clien
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +15,7 @@ from wharfie.buildkit.grpc import UNIMPLEMENTED, Request, RpcError, framed, pars
 from wharfie.buildkit.messages import common
 from wharfie.buildkit.messages import session as messages
 from wharfie.buildkit.session import Session
+from wharfie.images.pipe import in_pool
 from wharfie.linux import path as paths
 from wharfie.support.trees import OPEN, Descent, names
 
@@ -54,7 +54,7 @@ async def send_tree(session: Session, number: int, root: int, prefix: bytes, tol
     """All files below the open directory ``root``, below ``prefix`` there; raises RpcError, StreamLost."""
     async with _request(session, number) as request:
         files: list[bytes] = []
-        listed = list(await asyncio.to_thread(lambda: list(_listed(root, prefix, files))))
+        listed = await in_pool("list files", lambda: list(_listed(root, prefix, files)))
         for at in range(0, len(listed), _BATCH):
             await request.send_framed(b"".join(listed[at : at + _BATCH]))
         await request.send(messages.Packet(type=STAT))
@@ -79,7 +79,7 @@ async def _content(request: Request, root: int, files: list[bytes], number: int)
         root, files[number], os.O_RDONLY | os.O_NOFOLLOW, paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS
     )
     try:
-        while data := await asyncio.to_thread(os.read, fd, _PIECE * 16):
+        while data := await in_pool("read a file", lambda: os.read(fd, _PIECE * 16)):
             packets = [
                 framed(messages.Packet(type=DATA, id=number, data=data[at : at + _PIECE]))
                 for at in range(0, len(data), _PIECE)

@@ -12,16 +12,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from urllib.parse import quote_plus
 
 from wharfie.buildkit.filetree import BadListing, Item, Listing, Reader, Tree
 from wharfie.buildkit.grpc import Request, RpcError, framed, parsed
 from wharfie.buildkit.messages import session as messages
 from wharfie.buildkit.session import Session
+from wharfie.images.pipe import in_pool
+from wharfie.support.files import write_all
 from wharfie.support.tasks import spawn
 
 PATH = "/moby.filesync.v1.FileSync/DiffCopy"
@@ -57,7 +59,7 @@ async def receive(
         try:
             return await transfer.run()
         finally:
-            await asyncio.to_thread(transfer.close)
+            await in_pool("let go of files", transfer.close)
 
 
 def _header(key: str, values: Sequence[str]) -> list[tuple[str, str]]:
@@ -80,7 +82,7 @@ class _Transfer:
 
     async def run(self) -> Listing:
         self._new = await self._list()
-        await asyncio.to_thread(self._tree.arrange, self._new, self._old)
+        await in_pool("arrange files", lambda: self._tree.arrange(self._new, self._old))
         asking = spawn("ask for files", self._ask())
         try:
             await self._content()
@@ -89,7 +91,7 @@ class _Transfer:
         await self._request.send(messages.Packet(type=FIN))
         await self._ended()
         self._told(self._size)
-        await asyncio.to_thread(self._tree.complete, self._new, self._old)
+        await in_pool("complete files", lambda: self._tree.complete(self._new, self._old))
         return self._new
 
     def close(self) -> None:
@@ -142,7 +144,7 @@ class _Transfer:
                 ends += not packet[3]
                 if size > _BATCH or ends >= len(self._numbers) or not self._request.more:
                     break
-            await asyncio.to_thread(self._write, batch)
+            await in_pool("write files", partial(self._write, batch))
             self._told(self._size)
 
     def _write(self, batch: list[tuple[int, bytes]]) -> None:
@@ -156,7 +158,7 @@ class _Transfer:
                 self._open[number] = (self._tree.create(path), 0)
             fd, size = self._open[number]
             if data:
-                _write_all(fd, data)
+                write_all(fd, data)
                 self._open[number] = (fd, size + len(data))
                 continue
             del self._open[number], self._numbers[number]
@@ -171,9 +173,3 @@ class _Transfer:
             if packet[0] == FIN:
                 return
         # a client that ends instead says the same
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]

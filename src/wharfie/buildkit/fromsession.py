@@ -32,7 +32,7 @@ from wharfie.buildkit.session import Session
 from wharfie.buildkit.vertexes import Board, Vertex
 from wharfie.errors import WharfieError
 from wharfie.images.image import RegistryAuth
-from wharfie.images.pipe import in_thread
+from wharfie.images.pipe import to_its_end
 from wharfie.images.platform import Platform
 from wharfie.support.ignore import BadPattern, Matcher, read_patterns
 
@@ -100,11 +100,11 @@ class FromSession:
             else:
                 target = await contexts.fetch_remote(address, target, name, await self.agent("default"))
             if self._wanted.dockerfile_key:
-                rules = await in_thread("read a context", lambda: contexts.ignore_rules(target, name))
-                await in_thread("leave files out", lambda: contexts.leave_out(target, rules))
+                rules = await to_its_end("read a context", lambda: contexts.ignore_rules(target, name))
+                await to_its_end("leave files out", lambda: contexts.leave_out(target, rules))
                 kept = Kept(b"", rules, size, arrived=arrival.known)
             else:
-                kept = await in_thread("read a context", lambda: supply.read(target, name, size, arrival))
+                kept = await to_its_end("read a context", lambda: supply.read(target, name, size, arrival))
         except (WharfieError, OSError) as error:
             vertex.end(str(error))
             raise
@@ -128,7 +128,7 @@ class FromSession:
         directory = self._directory("definition")
         await self._received(vertex, key, directory, "dockerfile", names)
         try:
-            data = await in_thread("read", lambda: contexts.read_dockerfile(directory, name))
+            data = await to_its_end("read", lambda: contexts.read_dockerfile(directory, name))
         except DockerfileError:
             raise DockerfileError(
                 f"failed to read dockerfile: open {name}: no such file or directory"

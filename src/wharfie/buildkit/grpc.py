@@ -25,6 +25,7 @@ _PREFIX = struct.Struct(">BI")
 _LIMIT = 64 << 20
 """Bytes of one message: a peer's word is not taken for more."""
 _DETAILS_LIMIT = 512 << 10
+_PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _log = logging.getLogger(__name__)
 
 OK, CANCELLED, UNKNOWN, INVALID, DEADLINE, NOT_FOUND, EXISTS, DENIED, EXHAUSTED, PRECONDITION = range(10)
@@ -54,7 +55,7 @@ class RpcError(errors.WharfieError):
 
     def status(self) -> Any:
         """As a message."""
-        found = common.Status(code=self.code, message=self.message)
+        found = common.Status(code=self.code, message=self.message.encode("utf-8", "replace").decode())
         for name, value in self.details:
             found.details.add(type_url=name, value=value)
         return found
@@ -294,7 +295,7 @@ def trailers_of(error: RpcError | None) -> list[tuple[str, str]]:
         return [("grpc-status", "0")]
     found = [
         ("grpc-status", str(error.code)),
-        ("grpc-message", quote(error.message[:8192], safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~")),
+        ("grpc-message", quote(error.message[:8192], safe=_PLAIN, errors="replace")),
     ]
     if error.details:
         data = error.status().SerializeToString()

@@ -109,6 +109,12 @@ class Stream:
         self._queue.append((data, cost))
         self.wake()
 
+    def unread(self) -> int:
+        """Bytes that nobody will take any more."""
+        size = sum(cost for _, cost in self._queue)
+        self._queue.clear()
+        return size
+
     def end(self) -> None:
         """No more comes."""
         self._ended = True
@@ -281,14 +287,15 @@ class Connection(asyncio.Protocol):
 
     def reset(self, stream: Stream, code: ErrorCodes) -> None:
         """See :meth:`Stream.reset`."""
-        if self._streams.pop(stream.number, None) is not None:
+        if stream.number in self._streams:
             with suppress(H2Error):
                 self._h2.reset_stream(stream.number, code)
-            self._flush()
+        self.forget(stream)
 
     def forget(self, stream: Stream) -> None:
-        """Both sides have ended it."""
+        """Both sides have ended it; what was not read of it counts for the connection's window no more."""
         self._streams.pop(stream.number, None)
+        self.acknowledge(stream, stream.unread())
 
     def close(self, error: StreamLost | None = None) -> None:
         """End the connection; what is still open is lost."""

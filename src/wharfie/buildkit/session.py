@@ -42,7 +42,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._there: dict[str, Session] = {}
-        self._waited: dict[str, asyncio.Future[Session]] = {}
+        self._waiting: dict[asyncio.Future[Session], str] = {}
 
     def add(self, session: Session) -> None:
         """One that was opened; raises InvalidArgument."""
@@ -52,18 +52,20 @@ class Sessions:
             raise InvalidArgument(f"session {session.key} is there already")
         self._there[session.key] = session
         session.connection.closed.add_done_callback(lambda _: self._there.pop(session.key, None))
-        waited = self._waited.pop(session.key, None)
-        if waited is not None and not waited.done():
-            waited.set_result(session)
+        for future, key in self._waiting.items():
+            if key == session.key and not future.done():
+                future.set_result(session)
 
     async def get(self, key: str) -> Session:
         """The session by its id, which may be on its way; raises NotFound."""
         found = self._there.get(key)
         if found is not None:
             return found
-        future = self._waited.setdefault(key, asyncio.get_running_loop().create_future())
+        future: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
+        self._waiting[future] = key
         try:
-            return await asyncio.wait_for(asyncio.shield(future), _PATIENCE)
+            return await asyncio.wait_for(future, _PATIENCE)
         except TimeoutError:
-            self._waited.pop(key, None)
             raise NotFound(f"no active session for {key}: context deadline exceeded") from None
+        finally:
+            del self._waiting[future]

@@ -15,7 +15,7 @@ import asyncio
 import os
 import socket
 
-from wharfie.build.running import Output, Step
+from wharfie.build.running import Output, Step, cut
 from wharfie.engine import filesets, merging, seating
 from wharfie.engine.container import Container, Record, Status
 from wharfie.engine.context import Context
@@ -181,8 +181,15 @@ def _point(kind: str, source: str, target: str, writable: bool, size: int) -> Mo
 async def _read(sock: socket.socket, output: Output) -> None:
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
+    held = b""
     while data := await loop.sock_recv(sock, _PIECE):
-        output(data)
+        held += data
+        end = cut(held)
+        if end:
+            output(held[:end])
+        held = held[end:]
+    if held:
+        output(held)
 
 
 async def _kill(link: MonitorLink) -> None:

@@ -6,6 +6,7 @@ expanded.
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 
 import msgspec
@@ -130,8 +131,7 @@ def _volume(config: RunConfig, text: str) -> None:
 
 
 def _workdir(config: RunConfig, text: str) -> None:
-    path = text if text.startswith("/") else f"{config.working_dir or ''}/{text}"
-    config.working_dir = path
+    config.working_dir = posixpath.normpath(posixpath.join("/", config.working_dir, text)).replace("//", "/")
 
 
 def _user(config: RunConfig, text: str) -> None:

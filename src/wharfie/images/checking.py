@@ -1,8 +1,7 @@
 """``system check``: whether disk and catalog agree, whether every digest is right, and what can be mended.
 
 Everything is read: each layer's archive is put together and digested, each blob, each configuration. Only
-what was
-found is touched, and only when asked to::
+what was found is touched, and only when asked to::
 
     layer missing or damaged   made again from its compressed blob; without one, its images are removed
     blob missing or damaged    forgotten: the layer can make an archive without it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 
 from wharfie.images import tar
 from wharfie.images.tar import BadArchive
@@ -41,10 +42,16 @@ def clean(name: bytes) -> bytes:
 class DirectoryCache:
     """Directories below ``root``; missing ones are made, for ``owner`` if one is given."""
 
-    def __init__(self, root: int, owner: tuple[int, int] | None, *, real: bool) -> None:
-        """``real``: tell each path with the links on its way resolved (only where nobody else renames)."""
+    def __init__(
+        self, root: int, owner: tuple[int, int] | None, made: Callable[[], None], *, real: bool
+    ) -> None:
+        """``made``: called before each directory that is made.
+
+        ``real``: tell each path with the links on its way resolved (only where nobody else renames).
+        """
         self._root = root
         self._owner = owner
+        self._made = made
         self._wants_real = real
         self._stale = False
         self._prefix: bytes | None = None
@@ -100,17 +107,42 @@ class DirectoryCache:
         return os.readlink(b"/proc/self/fd/%d" % fd)[len(self._prefix) :]
 
     def _make(self, path: bytes) -> tuple[int, bytes]:
+        """What is missing of a path, each name in the directory before it: no way is gone twice."""
         above, _, name = path.rpartition(b"/")
-        parts = above.split(b"/")
-        for depth in range(1, len(parts)):
-            self.open(b"/".join(parts[:depth]))  # one after the other: no recursion however deep
-        parent, real = self.open(above)
         try:
-            os.mkdir(name, 0o755, dir_fd=parent)
-        except FileExistsError:
-            # a link that leads nowhere
-            shown = tar.shown(path)
-            raise BadArchive(f'the archive has an entry below "{shown}", which is no directory') from None
+            fd = paths.openat2(self._root, above or b".", _DIRECTORY, _STRAIGHT)
+            way, real, names = above, above, [name]
+        except OSError:
+            fd, way, real, names = os.dup(self._root), b"", b"", path.split(b"/")
+        try:
+            for name in names:
+                way = way + b"/" + name if way else name
+                child, link = self._step(fd, name, way)
+                os.close(fd)
+                fd = child
+                real = real + b"/" + name if real else name
+                real = self._real(fd) if link and self._wants_real else real
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd, real if self._wants_real else path
+
+    def _step(self, parent: int, name: bytes, way: bytes) -> tuple[int, bool]:
+        """A directory in another, made if it is missing; and whether a link leads to it."""
+        try:
+            return paths.openat2(parent, name, _DIRECTORY, _STRAIGHT), False
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            try:
+                return paths.open_in_root(self._root, way, _DIRECTORY), True
+            except FileNotFoundError:
+                shown = tar.shown(way)
+                raise BadArchive(f'the archive has an entry below "{shown}", which is no directory') from None
+        self._made()
+        os.mkdir(name, 0o755, dir_fd=parent)
         fd = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
             os.chmod(f"/proc/self/fd/{fd}", 0o755)
@@ -119,4 +151,4 @@ class DirectoryCache:
         except BaseException:
             os.close(fd)
             raise
-        return fd, real + b"/" + name if real else name
+        return fd, False

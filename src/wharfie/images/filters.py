@@ -7,7 +7,6 @@ except for labels, of which all must be there.
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from wharfie.errors import InvalidArgument
 from wharfie.images import reference
 from wharfie.images.image import Image
+from wharfie.support.ignore import BadPattern, compiled
 from wharfie.support.units import timestamp
 
 if TYPE_CHECKING:
@@ -72,16 +72,11 @@ def until_seconds(text: str) -> float:
 def matches(familiar: str, pattern: str) -> bool:
     """Docker's ``reference`` filter: a shell pattern on the name, with or without tag."""
     named = reference.parse(familiar)
-    expression = re.compile(_translated(pattern))
-    return any(
-        expression.match(name) for name in (familiar, named.familiar_name, named.canonical, named.name)
-    )
-
-
-def _translated(pattern: str) -> str:
-    """As path.Match of Go: a star does not cross a slash."""
-    parts = [fnmatch.translate(part)[4:-3] for part in pattern.split("/")]
-    return "(?s:" + "/".join(part.replace(".*", "[^/]*") for part in parts) + r")\Z"
+    try:
+        rule = compiled(re.sub(r"\*+", "*", pattern))  # two stars are one star here
+    except BadPattern as error:
+        raise InvalidArgument(f"invalid filter 'reference={pattern}': {error}") from None
+    return any(map(rule, (familiar, named.familiar_name, named.canonical, named.name)))
 
 
 def listed(store: ImageStore, filters: Filters, *, all: bool) -> list[Image]:

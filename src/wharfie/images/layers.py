@@ -5,8 +5,8 @@
     layers/<hex of the diff id>/diff/       the files, as overlayfs wants them
                                 split       what else the archive had (tarsplit)
                                 replaced/   files the archive overwrote itself
-    blobs/sha256/<hex>                      compressed archives, and manifests, as they came tmp/layer-…
-    a layer being made: renamed when it is whole and its digests are right
+    blobs/sha256/<hex>                      compressed archives, and manifests, as they came
+    tmp/layer-…                             a layer being made: renamed when it is whole and proven
 
 A stream passes through two threads: one takes it in (digest and copy of the compressed bytes, decompression,
 digest of the archive), the other unpacks. isal, zlib, zstandard and hashlib let go of the interpreter lock,

@@ -15,6 +15,8 @@ RATIO_FROM = 1 << 30
 RESERVE = 64 << 20
 """Bytes that stay free on the file system, or the sixteenth part of a small one."""
 _CHECK_EVERY = 32 << 20
+_ENTRY = 4096
+"""Bytes that a name takes on the disk, roughly: many of them fill it as well."""
 
 
 class ArchiveTooBig(InvalidArgument):
@@ -31,8 +33,9 @@ class Budget:
         self._unchecked = _CHECK_EVERY
 
     def entry(self, size: int) -> None:
-        """One more entry, whose file will be ``size`` long."""
+        """One more entry, or directory on the way to one; its file will be ``size`` long."""
         self._entries -= 1
+        self.written(_ENTRY)
         self._total -= size
         if self._entries < 0:
             raise ArchiveTooBig(f"the archive has more than {ENTRIES} entries")

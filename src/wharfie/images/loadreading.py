@@ -48,6 +48,7 @@ class ImageArchive:
         self._tell = tell
         self.documents: dict[str, bytes] = {}
         self.layers: dict[str, Arrived] = {}
+        self._drafts: list[Draft] = []
         self._links: dict[str, str] = {}
         self._room = DOCUMENTS_LIMIT
 
@@ -119,7 +120,7 @@ class ImageArchive:
             layer = Layer(known.diff, known.size, known.blob)
         else:
             draft = self._store.draft()
-            self.layers[name] = Arrived(Layer("", 0), draft)
+            self._drafts.append(draft)
             layer = draft.fill(read, keep_blob=True)
             digest = layer.blob or layer.diff_id
         if promised and digest != promised:
@@ -144,7 +145,7 @@ class ImageArchive:
 
     def drafts(self) -> list[Draft]:
         """All that was begun, to be discarded at the end: what was placed is not there any more."""
-        return [arrived.draft for arrived in self.layers.values() if arrived.draft is not None]
+        return self._drafts
 
 
 def _digest(read: decompress.Read) -> str:

@@ -215,6 +215,24 @@ def in_thread(name: str, work: Callable[[], _T]) -> asyncio.Future[_T]:
     return done
 
 
+async def to_its_end(name: str, work: Callable[[], _T]) -> _T:
+    """Run ``work`` in a thread; who is cancelled meanwhile waits until it uses nothing of theirs any more."""
+    worker = in_thread(name, work)
+    try:
+        return await asyncio.shield(worker)
+    finally:
+        await ended(worker)
+
+
+async def in_pool(name: str, work: Callable[[], _T]) -> _T:
+    """The same with a thread of the loop's pool, for what is short and comes often."""
+    worker = spawn(name, asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(worker)
+    finally:
+        await ended(worker)
+
+
 async def ended(*work: asyncio.Future[Any]) -> None:
     """Wait for the end of all, whatever it is."""
     await asyncio.wait(work)

@@ -69,15 +69,22 @@ class _Removal:
         return None
 
     def delete(self, image_id: str, *, force: bool, prune: bool, quiet: bool) -> None:
+        """An image; with ``prune`` also those without a name that it was committed from, one by one."""
+        parent = self._delete(image_id, force=force, quiet=quiet)
+        while prune and parent and self._catalog.image(parent) and not self.names(parent):
+            parent = self._delete(parent, force=False, quiet=True)
+
+    def _delete(self, image_id: str, *, force: bool, quiet: bool) -> str:
+        """The id of its parent, if it is gone and has one."""
         obstacle = self.obstacle(image_id, soft=not force, names=not force)
         if obstacle is not None:
             dangling = not self.names(image_id) and not self._catalog.children(image_id)
             if quiet and (not dangling or obstacle.used):
-                return
+                return ""
             raise obstacle
         row = self._catalog.image(image_id)
         if row is None:
-            return
+            return ""
         for name, _ in self.names(image_id):
             self.untag(name)
         chains = [layer.chain for layer in reversed(self._catalog.layers(image_id))]
@@ -87,8 +94,7 @@ class _Removal:
         for chain in chains:
             if not self._catalog.chain_used(chain):
                 self.records.append({"Deleted": chain})
-        if prune and row.parent and self._catalog.image(row.parent) and not self.names(row.parent):
-            self.delete(row.parent, force=False, prune=True, quiet=True)
+        return row.parent
 
 
 def remove(store: ImageStore, ref: str, *, force: bool, prune: bool, in_use: InUse) -> Records:

@@ -315,7 +315,9 @@ class ImageStore:
     async def drafted(self) -> AsyncIterator[Draft]:
         """A layer to be made; dropped unless it was placed."""
         with self.keeping():
-            draft = await asyncio.to_thread(self.layers.draft)
+            draft = (
+                self.layers.draft()
+            )  # a few directories: whoever is cancelled meanwhile would not know of it
             try:
                 yield draft
             finally:

@@ -18,7 +18,10 @@ from wharfie.images.decompress import Read
 BLOCK = 512
 META_LIMIT = 1 << 20
 """Bytes of one pax header or one long name."""
+GLOBALS_LIMIT = 1 << 16
+"""Bytes of what pax headers say of all entries that follow."""
 NAME_LIMIT = 4096
+_SECONDS_LIMIT = 10**12
 
 REGULAR, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 _REGULAR_TYPES = (b"0", b"\0", b"7", b"S")
@@ -68,6 +71,7 @@ class TarReader:
         self._padding = 0
         self._unpadded = unpadded
         self._globals: dict[bytes, bytes] = {}
+        self._globals_size = 0
 
     def __iter__(self) -> Iterator[Entry]:
         """Each entry in turn; content that was not taken is passed to ``raw``.
@@ -165,7 +169,7 @@ class TarReader:
             if kind == b"x":
                 pax, sparse_map = parse_pax(self._meta(_number(block[124:136])))
             elif kind == b"g":
-                self._globals.update(parse_pax(self._meta(_number(block[124:136])))[0])
+                self._say_of_all(parse_pax(self._meta(_number(block[124:136])))[0])
             elif kind == b"L":
                 name = self._meta(_number(block[124:136])).split(b"\0", 1)[0]
             elif kind == b"K":
@@ -180,6 +184,14 @@ class TarReader:
         elif any(key.startswith(b"GNU.sparse.") for key in pax):
             self._pax_sparse(entry, pax, sparse_map)
         return entry
+
+    def _say_of_all(self, records: dict[bytes, bytes]) -> None:
+        for key, value in records.items():
+            self._globals_size += len(value) - len(self._globals.get(key, b""))
+            self._globals_size += 0 if key in self._globals else len(key)
+            if self._globals_size > GLOBALS_LIMIT:
+                raise BadArchive(f"the archive has global headers of more than {GLOBALS_LIMIT} bytes")
+            self._globals[key] = value
 
     def _old_gnu_sparse(self, block: bytes, entry: Entry) -> None:
         pieces, extended = tarsparse.old_gnu(block)
@@ -293,6 +305,13 @@ def _time(text: bytes) -> int:
     return -nanoseconds if whole.startswith(b"-") else nanoseconds
 
 
+def _seconds(text: bytes) -> int:
+    found = _number(text)
+    if abs(found) >= _SECONDS_LIMIT:
+        raise BadArchive("invalid time in a tar header")
+    return found
+
+
 def parse_pax(data: bytes) -> tuple[dict[bytes, bytes], list[tuple[bytes, bytes]]]:
     """The records of a pax header, and its ``GNU.sparse.*`` ones in order (version 0.0 repeats them)."""
     records: dict[bytes, bytes] = {}
@@ -345,7 +364,7 @@ def _entry(block: bytes, pax: dict[bytes, bytes], name: bytes | None, link: byte
         uid=_decimal(pax[b"uid"]) if pax.get(b"uid") else _number(block[108:116]),
         gid=_decimal(pax[b"gid"]) if pax.get(b"gid") else _number(block[116:124]),
         size=size,
-        mtime_ns=_time(pax[b"mtime"]) if pax.get(b"mtime") else _number(block[136:148]) * 10**9,
+        mtime_ns=_time(pax[b"mtime"]) if pax.get(b"mtime") else _seconds(block[136:148]) * 10**9,
         link=link,
         atime_ns=_time(pax[b"atime"]) if pax.get(b"atime") else None,
         real_size=size,

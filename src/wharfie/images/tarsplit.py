@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -28,6 +30,9 @@ _RAW_LIMIT = 1 << 16
 _LENGTH = struct.Struct(">cI")
 _SIZE = struct.Struct(">Q")
 _COUNT = struct.Struct(">I")
+
+Moved = dict[bytes, list[tuple[int, int]]]
+"""By path: at which records of ``split`` something there was overwritten, and what it is called since."""
 
 
 class SplitWriter:
@@ -100,9 +105,10 @@ def assemble(layer_directory: str) -> Iterator[bytes]:
         InternalError: a file of the layer is not what it was.
     """
     with open(os.path.join(layer_directory, "split"), "rb") as file:
-        moved = [
-            (index, name, number) for index, (kind, name, number) in enumerate(_records(file)) if kind == b"D"
-        ]
+        moved: Moved = {}
+        for index, (kind, name, number) in enumerate(_records(file)):
+            if kind == b"D":
+                moved.setdefault(name, []).append((index, number))
         file.seek(0)
         root = os.open(layer_directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -124,11 +130,16 @@ def archive_size(layer_directory: str) -> int:
         )
 
 
-def _location(name: bytes, index: int, moved: list[tuple[int, bytes, int]]) -> bytes:
-    for position, prefix, number in moved:
-        if position > index and (name == prefix or name.startswith(prefix + b"/")):
-            return b"replaced/%d" % number + name[len(prefix) :]
-    return b"diff/" + name
+def _location(name: bytes, index: int, moved: Moved) -> bytes:
+    first: tuple[int, bytes] | None = None
+    prefix = name
+    while prefix and moved:
+        times = moved.get(prefix, [])
+        at = bisect_right(times, (index, sys.maxsize))
+        if at < len(times) and (first is None or times[at][0] < first[0]):
+            first = times[at][0], b"replaced/%d" % times[at][1] + name[len(prefix) :]
+        prefix = prefix.rpartition(b"/")[0]
+    return first[1] if first else b"diff/" + name
 
 
 def _content(root: int, name: bytes, size: int) -> Iterator[bytes]:

@@ -72,7 +72,7 @@ class Unpacker:
         self._rules = rules
         self._displace = displace
         self._budget = budget
-        self._directories = DirectoryCache(root, rules.owner, real=rules.layer)
+        self._directories = DirectoryCache(root, rules.owner, lambda: budget.entry(0), real=rules.layer)
         self._times: dict[bytes, int] = {}
         self.size = 0
         """Bytes of file content unpacked so far, holes included."""

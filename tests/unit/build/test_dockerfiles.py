@@ -152,6 +152,21 @@ def test_a_command_that_begins_with_a_test_has_its_heredoc() -> None:
     assert [(one.name, one.content) for one in run.documents] == [("EOF", "FOO\n")]
 
 
+def test_what_is_not_utf8_stays_in_a_file_and_is_readable_elsewhere() -> None:
+    text = b'FROM a\nLABEL a="J\xfcrgen"\nCOPY <<EOF /f\n\xfc\nEOF\nRUN <<EOF\n\xfc\nEOF\n'
+    file = dockerfile(text + b"ONBUILD COPY <<E /f\n\xfc\nE\n")
+    label, copy, run, trigger = file.stages[0].steps
+    assert isinstance(label, ins.Labels)
+    assert isinstance(copy, ins.Copy)
+    assert isinstance(run, ins.Run)
+    assert isinstance(trigger, ins.OnBuild)
+    assert label.pairs == [("a", '"J\ufffdrgen"')]
+    assert copy.documents[0].content == "\udcfc\n"
+    assert run.documents[0].content == "\ufffd\n"
+    assert trigger.expression == "COPY <<E /f\n\ufffd\nE"
+    assert file.source[1] == 'LABEL a="J\ufffdrgen"'
+
+
 def test_no_element_of_an_array_begins_a_heredoc() -> None:
     [run] = steps('FROM a\nRUN ["cat", "<<EOF", "a <<EOF"]')
     assert isinstance(run, ins.Run)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from wharfie.build import runstep
+from wharfie.build import cachemounts, mountarchives, runstep
 from wharfie.build.builder import Builder
 from wharfie.build.running import Output, Step
 from wharfie.build.selecting import MOUNT, REGULAR, Record, Selection
@@ -47,6 +49,38 @@ async def test_cache_mounts_count_to_the_budget_and_the_least_recently_used_go(b
     assert (old.exists(), middle.exists(), new.exists()) == (False, True, True)
     await builder.keep_to_budget()
     assert middle.exists()
+
+
+async def test_a_cache_mount_that_is_being_read_is_not_taken_away(builder: Builder) -> None:
+    old = add_mount(builder, "old", 4 * MIB, 1)
+    pieces = mountarchives.export(builder.mounts, "/old")
+    await anext(pieces)
+    await builder.keep_to_budget()
+    assert old.exists()
+    await pieces.aclose()
+    await builder.keep_to_budget()
+    assert not old.exists()
+
+
+async def test_a_cache_mount_that_goes_while_others_are_measured_is_no_error(
+    builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_mount(builder, "known", 1, 1)
+    await builder.mounts.measured()
+    add_mount(builder, "new", 2, 2)
+    begun, going_on = threading.Event(), threading.Event()
+
+    def held(path: str) -> int:
+        begun.set()
+        assert going_on.wait(60)
+        return 2
+
+    monkeypatch.setattr(cachemounts, "tree_size", held)
+    measuring = asyncio.ensure_future(builder.mounts.measured())  # noqa: TID251
+    await asyncio.to_thread(begun.wait, 60)
+    builder.mounts._sizes.clear()
+    going_on.set()
+    assert [one.size for one in await measuring] == [1, 2]
 
 
 async def test_a_cache_mount_is_measured_again_when_it_was_used(builder: Builder) -> None:

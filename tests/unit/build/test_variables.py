@@ -89,6 +89,12 @@ def test_instructions_change_the_configuration() -> None:
     assert 'CMD ["/bin/sh" "-c" "c d"]' in lines
 
 
+def test_ranges_of_ports_are_counted_once() -> None:
+    run, lines, _ = configured("FROM x\nEXPOSE " + "1-65535 2-65535/udp " * 500)
+    assert len(run.exposed_ports or {}) == 65535 + 65534
+    assert lines[0].startswith("EXPOSE map[1/tcp:{} 10/tcp:{} 10/udp:{} ")
+
+
 def test_an_entrypoint_drops_the_command_of_the_base_and_not_of_the_stage() -> None:
     base = RunConfig(cmd=["old"])
     assert configured('FROM x\nENTRYPOINT ["e"]', base=base)[0].cmd is None

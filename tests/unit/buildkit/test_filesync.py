@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.unit.buildkit.clientfiles import DIRECTORY, LINK, Client, entry, failing, file
 from tests.unit.buildkit.pair import client, descriptors
+from wharfie.buildkit import filesync
 from wharfie.buildkit.filesync import receive
-from wharfie.buildkit.filetree import Listing
+from wharfie.buildkit.filetree import Listing, Tree
 from wharfie.buildkit.grpc import RpcError
+from wharfie.support.files import write_all
 
 PIPE, SETUID = 1 << 25, 1 << 23
 
@@ -76,6 +80,31 @@ async def test_a_file_that_grows_meanwhile_is_asked_for_again(tmp_path: Path) ->
     await received(again, tmp_path, listing)
     assert again.asked == [b"log"]
     assert (tmp_path / "log").read_bytes() == b"abcdefgh"
+
+
+async def test_who_gives_up_lets_go_of_files_when_nobody_writes_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, closed, early = threading.Event(), threading.Event(), []
+
+    def held(fd: int, data: bytes) -> None:
+        begun.set()
+        early.append(closed.wait(0.2))
+        write_all(fd, data)
+
+    def close(tree: Tree) -> None:
+        closed.set()
+        real(tree)
+
+    real = Tree.close
+    monkeypatch.setattr(filesync, "write_all", held)
+    monkeypatch.setattr(Tree, "close", close)
+    giving_up = asyncio.ensure_future(received(Client([file("a", b"a")]), tmp_path))  # noqa: TID251
+    await asyncio.to_thread(begun.wait, 60)
+    giving_up.cancel()
+    await asyncio.wait([giving_up])
+    assert (giving_up.cancelled(), closed.is_set(), early) == (True, True, [False])
+    assert (tmp_path / "a").read_bytes() == b"a"
 
 
 async def test_a_further_name_of_what_is_left_out_is_a_file(tmp_path: Path) -> None:

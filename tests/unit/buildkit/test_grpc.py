@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from tests.unit.buildkit.pair import pair
+from wharfie.buildkit import http2
 from wharfie.buildkit.grpc import (
     INVALID,
     UNIMPLEMENTED,
@@ -86,6 +87,29 @@ def test_details_of_an_error_travel_in_a_header() -> None:
     [text] = [value for name, value in trailers_of(error) if name == "grpc-status-details-bin"]
     status = common.Status.FromString(base64.b64decode(text + "=" * (-len(text) % 4)))
     assert RpcError.of(status).details == [("a/b", b"{}")]
+
+
+def test_an_error_about_a_name_that_is_no_text_can_be_sent() -> None:
+    error = RpcError(2, "no \udcff", [("a/b", b"{}")])
+    assert ("grpc-message", "no ?") in trailers_of(error)
+    assert error.status().message == "no ?"
+
+
+async def test_what_is_not_read_of_calls_does_not_use_up_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http2, "_CONNECTION_WINDOW", 1 << 16)
+
+    async def pour(call: Call) -> None:
+        while True:
+            await call.send(BYTES(data=bytes(1 << 14)))
+
+    async with pair({"/a/Pour": pour, "/a/Echo": echo}) as (_, connection):
+        for _ in range(8):
+            async with Request(connection, "/a/Pour") as request:
+                assert await request.next() is not None
+        async with asyncio.timeout(60):  # it would wait for ever
+            await ask(connection, "/a/Echo", BYTES(data=b"x"), BYTES)
 
 
 async def test_a_call_that_is_given_up_ends_its_handler() -> None:

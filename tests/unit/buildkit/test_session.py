@@ -33,6 +33,19 @@ async def test_a_session_that_never_comes_is_not_waited_for_long(monkeypatch: py
         await Sessions().get("id")
 
 
+async def test_one_who_gives_up_does_not_keep_a_session_from_another() -> None:
+    known = Sessions()
+    first = asyncio.ensure_future(known.get("id"))  # noqa: TID251
+    second = asyncio.ensure_future(known.get("id"))  # noqa: TID251
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    async with client({}) as session:
+        known.add(session)
+        assert await second is session
+    assert not known._waiting
+
+
 async def test_an_id_is_taken_until_its_session_ends() -> None:
     known = Sessions()
     async with client({}) as session:

@@ -252,6 +252,20 @@ async def test_an_archive_cut_off_leaves_nothing(store: ImageStore, tmp_path: Pa
     assert leaves_nothing(store, tmp_path)
 
 
+async def test_a_layer_that_comes_twice_under_one_name_leaves_nothing(
+    store: ImageStore, tmp_path: Path
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        for name, content in [("1/layer.tar", TWO), *docker().items()]:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            made.addfile(info, io.BytesIO(content))
+    await store.load(stream(buffer.getvalue()), progress=lambda _: None)
+    assert store.get("x:1").diff_ids == [digest(ONE), digest(TWO)]
+    assert not list((tmp_path / "root/tmp").iterdir())
+
+
 async def test_one_bad_image_of_two_keeps_both_out(store: ImageStore, tmp_path: Path) -> None:
     good = {"Config": "c.json", "RepoTags": ["x:1"], "Layers": ["1/layer.tar", "2/layer.tar"]}
     bad = {"Config": "c.json", "RepoTags": ["y:1"], "Layers": ["2/layer.tar", "1/layer.tar"]}

@@ -7,10 +7,13 @@ import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from wharfie.errors import InvalidArgument
+from wharfie.images import config as configs
 from wharfie.images.image import ContainerUse, Image, ImageInUse, ImageNotFound
+from wharfie.images.layers import Layer
 from wharfie.images.store import ImageStore
 from wharfie.state.db import Database
 
@@ -162,6 +165,23 @@ async def test_a_name_is_taken_by_force_from_an_image_in_use(
     assert store.get(parent.id).repo_tags == []
 
 
+async def test_a_long_line_of_ancestors_goes_with_its_last(store: ImageStore, tmp_path: Path) -> None:
+    image = await made(store, "x:1")
+    store.catalog.drop_name("docker.io/library/x:1")
+    layers = [Layer(row.diff, row.size) for row in store.catalog.layers(image.id)]
+    for number in range(1200):
+        document = msgspec.structs.replace(image.document, comment=str(number))
+        image = store.register(configs.encode(document), layers, parent=image.id)
+    records = store.remove(image.id, in_use=nobody)
+    assert len([record for record in records if record.get("Deleted", "").startswith("sha256:")]) >= 1201
+    assert store.images() == []
+
+
+async def test_a_working_directory_of_a_change_is_cleaned(store: ImageStore) -> None:
+    image = await made(store, changes=["WORKDIR /a/b/", "WORKDIR ../c"])
+    assert image.config.working_dir == "/a/c"
+
+
 async def test_filters(store: ImageStore) -> None:
     first = await made(store, "one/a:1", b"1", changes=["LABEL k=v"])
     second = await made(store, None, b"2")
@@ -170,6 +190,10 @@ async def test_filters(store: ImageStore) -> None:
     assert [image.id for image in store.list({"label": ["k=v"]})] == [first.id]
     assert [image.id for image in store.list({"reference": ["one/*"]})] == [first.id]
     assert [image.repo_tags for image in store.list({"reference": ["*/*:2"]})] == [["two/b:2"]]
+    assert [image.repo_tags for image in store.list({"reference": ["**w*o/*b*:2"]})] == [["two/b:2"]]
+    assert [image.repo_tags for image in store.list({"reference": ["[.*t]wo/b"]})] == [["two/b:2"]]
+    with pytest.raises(InvalidArgument, match=r"invalid filter 'reference=\[a': syntax error in pattern"):
+        store.list({"reference": ["[a"]})
     with pytest.raises(InvalidArgument, match="invalid filter 'colour'"):
         store.list({"colour": ["red"]})
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wharfie.support.ignore import BadPattern, Matcher, read_patterns
+from wharfie.support.ignore import BadPattern, Matcher, compiled, read_patterns
 
 MATCHES = [
     ("a", "a", True),
@@ -33,6 +35,13 @@ MATCHES = [
     ("a/", "a/b", True),
     ("./a", "a", True),
     ("a/../b", "b", True),
+    ("a**b", "ab", True),
+    ("a**b", "axb", False),
+    ("a**b", "ax/y/b", True),
+    ("**/**/a", "x/a", True),
+    ("*a**", "xa/b", True),
+    ("**/*a*/**/b*c", "x/xax/y/z/bxc", True),
+    ("**/*a*/**/b*c", "x/xax/y/z/bxd", False),
 ]
 
 
@@ -69,3 +78,24 @@ def test_any_pattern_matches_or_is_refused(pattern: str, path: str) -> None:
         Matcher(read_patterns(pattern)).matches(path)
     except BadPattern:
         return
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*a" * 30 + "b", "**/a*/" * 12 + "b", "a**" * 12 + "b", "**a" * 12 + "b"]
+)
+@pytest.mark.parametrize("path", ["a" * 4000, "a/" * 2000, "ab/" * 1300])
+def test_no_number_of_stars_keeps_us_busy(pattern: str, path: str) -> None:
+    assert not compiled(pattern)(path + "c")
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "*", "**", "**/", "/", "?"]), max_size=8), st.text("abc/", max_size=9)
+)
+def test_a_pattern_matches_as_a_plain_expression_does(parts: list[str], path: str) -> None:
+    pattern = "".join(parts)
+    text = re.sub(r"\*\*/?\Z", "<rest>", pattern)
+    for one, other in (("**/", "<way>"), ("**", "<way>"), ("*", "[^/]*"), ("?", "[^/]")):
+        text = text.replace(one, other)
+    plain = re.compile(text.replace("<rest>", ".*").replace("<way>", "(?:.*/)?"))
+    if "***" not in pattern:  # which two of them belong together is for the reader to choose
+        assert bool(compiled(pattern)(path)) == bool(plain.fullmatch(path))
