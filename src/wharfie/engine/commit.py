@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from wharfie.engine import copy, writable
+from wharfie.engine import copy, rootfs, writable
 from wharfie.engine.container import Container
 from wharfie.engine.containers import Containers
 from wharfie.engine.users import owner_in
@@ -24,7 +24,7 @@ from wharfie.images import snapshots, written
 from wharfie.images.config import RunConfig
 from wharfie.images.image import Image
 from wharfie.images.pack import pack_root
-from wharfie.images.pipe import Produced
+from wharfie.images.pipe import Produced, to_its_end
 from wharfie.images.store import ImageStore
 from wharfie.wire.base import encode
 from wharfie.wire.config import Config
@@ -75,7 +75,7 @@ class ContainerFiles:
         copy_uid_gid: bool,
     ) -> None:
         """Unpack an archive below a path; with ``copy_uid_gid`` for the user that the container runs as."""
-        container = self._containers.get(ref)
+        container, begun = self._containers.get(ref), rootfs.now()
         with self._containers.rootfs_fd(container) as root, _named(ref):
             owner = None
             if copy_uid_gid and container.config.user:
@@ -83,6 +83,7 @@ class ContainerFiles:
             await copy.put_archive(
                 root, path, stream, no_overwrite_dir_non_dir=no_overwrite_dir_non_dir, owner=owner
             )
+            await to_its_end("sync a copy", lambda: rootfs.settle(container, begun))
         self._containers.emit(container, "extract-to-dir")
 
     @asynccontextmanager
