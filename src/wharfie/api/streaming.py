@@ -20,6 +20,9 @@ from wharfie.api.hijack import Connection
 from wharfie.images.pipe import PipeBroken, Produced
 from wharfie.wire.base import encode
 
+_UNTAKEN = 16 << 20
+"""Characters of output that wait for a client."""
+_CLIPPED: dict[str, Any] = {"stream": "\n[output clipped: it came faster than it was taken]\n"}
 _log = logging.getLogger(__name__)
 
 
@@ -58,25 +61,62 @@ async def send_all(
     return stream
 
 
+class Outbox:
+    """Messages on their way to a client. Of output that it does not take, a limited amount waits for it."""
+
+    def __init__(self) -> None:
+        self._waiting: list[dict[str, Any]] = []
+        self._size = 0
+        self._clipping = False
+        self._changed = asyncio.Event()
+        self._ended = False
+
+    def put(self, message: dict[str, Any]) -> None:
+        """One more."""
+        size = len(_output(message))
+        if size and self._size + size > _UNTAKEN:
+            if not self._clipping:
+                self._clipping = True
+                self._waiting.append(_CLIPPED)
+            return
+        self._clipping = self._clipping and not size
+        self._size += size
+        self._waiting.append(message)
+        self._changed.set()
+
+    def end(self) -> None:
+        """There will be no more."""
+        self._ended = True
+        self._changed.set()
+
+    async def taken(self) -> list[dict[str, Any]]:
+        """All that wait, once some do; none at the end."""
+        while not self._waiting and not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
+        found, self._waiting, self._size = self._waiting, [], 0
+        return found
+
+
+def _output(message: dict[str, Any]) -> str:
+    """What a process has written, of which there may be any amount."""
+    own = message.get("wharfie")
+    found = own.get("output", "") if isinstance(own, dict) else message.get("stream", "")
+    return str(found)
+
+
 async def send_progress(
     call: Call, work: Callable[[Callable[[dict[str, Any]], None]], Awaitable[None]]
 ) -> Stream | Answer:
     """Run ``work`` with a function that sends progress messages."""
     stream = Stream(call.request, JSON)
-    queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    box = Outbox()
     cast(Connection, call.request.protocol).cancel_when_lost()
     async with asyncio.TaskGroup() as group:
-        worker = group.create_task(_guarded(work(queue.put_nowait)), name="progress")
-        worker.add_done_callback(lambda _: queue.put_nowait(None))
-        going = True
-        while going:
-            messages = [await queue.get()]
-            while not queue.empty():
-                messages.append(queue.get_nowait())
-            going = messages[-1] is not None
-            lines = [encode(message) + b"\n" for message in messages if message is not None]
-            if lines:
-                await stream.write(b"".join(lines))
+        worker = group.create_task(_guarded(work(box.put)), name="progress")
+        worker.add_done_callback(lambda _: box.end())
+        while messages := await box.taken():
+            await stream.write(b"".join([encode(message) + b"\n" for message in messages]))
     error = worker.result()
     if error is None:
         return stream

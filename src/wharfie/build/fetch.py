@@ -11,6 +11,7 @@ import hashlib
 import os
 import posixpath
 import re
+import signal
 import time
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,7 @@ from wharfie.support.files import remove_tree
 _GIT = re.compile(r"^(git://|git@|https?://[^#]+\.git(?:[#?]|$)|ssh://)")
 _SUBDIRECTORY = re.compile(r"[^\0]*\Z")
 _REF = re.compile(r"[A-Za-z0-9_./@{}^~+-]*\Z")
+_SAID = 1 << 16
 _SSH = "ssh -F /dev/null " + " ".join(
     f"-o {option}"
     for option in (
@@ -129,18 +131,28 @@ async def _run(command: str, before: list[str], *after: str, agent: str = "") ->
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment,
+        start_new_session=True,
     )
     try:
-        out, complaint = await process.communicate()
-    except BaseException:
+        out, complaint = await asyncio.gather(_last(process.stdout), _last(process.stderr))
+        await process.wait()
+    finally:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # ssh and the like, which it has started, too
             await process.wait()
-        raise
     if process.returncode:
         text = complaint.decode("utf-8", "replace").strip().splitlines()
         raise BuildFailed(f"git {command} failed: {redacted(text[-1]) if text else process.returncode}")
     return out.decode("utf-8", "replace")
+
+
+async def _last(stream: asyncio.StreamReader | None) -> bytes:
+    """The last of what a program writes: a server can have it say any amount."""
+    assert stream is not None
+    held = b""
+    while piece := await stream.read(_SAID):
+        held = (held + piece)[-_SAID:]
+    return held
 
 
 def now() -> int:

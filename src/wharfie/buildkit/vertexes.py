@@ -1,6 +1,7 @@
 """What a build tells while it goes on, as BuildKit's clients show it: vertexes, their statuses and output.
 
-Every change is one message to whoever watches. Who comes late gets all that was said so far, long output cut.
+Every change is one message to whoever watches. Who comes late gets all that was said so far, long output cut;
+for who is slow a limited amount of output waits.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 
 from wharfie.buildkit.messages import common, control
 
+_UNTAKEN = 16 << 20
+"""Bytes of output that wait for one who watches."""
 _REPLAYED = 2 << 20
 """Bytes of output that are kept for those who come late."""
 
@@ -29,7 +32,7 @@ class Board:
         self._ref = ref
         self._said: list[Any] = []
         self._kept = 0
-        self._watchers: set[asyncio.Queue[Any]] = set()
+        self._watchers: set[_Watcher] = set()
         self._over = False
         self._count = 0
 
@@ -45,28 +48,58 @@ class Board:
         if not size or self._kept + size <= _REPLAYED:
             self._kept += size
             self._said.append(message)
-        for queue in self._watchers:
-            queue.put_nowait(message)
+        for watcher in self._watchers:
+            watcher.take(message, size)
 
     def close(self) -> None:
         """The build is over."""
         self._over = True
-        for queue in self._watchers:
-            queue.put_nowait(None)
+        for watcher in self._watchers:
+            watcher.queue.put_nowait((None, 0))
 
     async def watch(self) -> AsyncIterator[Any]:
         """Everything, to the end of the build."""
-        queue: asyncio.Queue[Any] = asyncio.Queue()
+        watcher = _Watcher()
         for message in self._said:
-            queue.put_nowait(message)
+            watcher.take(message, 0)
         if self._over:
-            queue.put_nowait(None)
-        self._watchers.add(queue)
+            watcher.queue.put_nowait((None, 0))
+        self._watchers.add(watcher)
         try:
-            while (message := await queue.get()) is not None:
+            while (message := await watcher.next()) is not None:
                 yield message
         finally:
-            self._watchers.discard(queue)
+            self._watchers.discard(watcher)
+
+
+class _Watcher:
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[tuple[Any, int]] = asyncio.Queue()
+        self._waiting = 0
+        self._clipping = False
+
+    def take(self, message: Any, size: int) -> None:
+        """``size``: bytes of output in it."""
+        if size and self._waiting + size > _UNTAKEN:
+            if not self._clipping:
+                self._clipping = True
+                self.queue.put_nowait((_clipped(message), 0))
+            return
+        self._clipping = self._clipping and not size
+        self._waiting += size
+        self.queue.put_nowait((message, size))
+
+    async def next(self) -> Any:
+        message, size = await self.queue.get()
+        self._waiting -= size
+        return message
+
+
+def _clipped(message: Any) -> Any:
+    log = message.logs[0]
+    text = b"\n[output clipped: it came faster than it was taken]\n"
+    last = control.VertexLog(vertex=log.vertex, timestamp=log.timestamp, stream=log.stream, message=text)
+    return control.StatusResponse(logs=[last])
 
 
 class Vertex:

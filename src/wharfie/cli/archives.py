@@ -68,9 +68,9 @@ def load(context: Context, arguments: list[str]) -> int:
     target = f"/images/load{asked}"
     left = _left(fd)
     if left:
-        response = context.api.upload_file("POST", target, fd, left)
+        response = context.api.upload_file("POST", target, fd, left, beside=not quiet)
     else:
-        response = context.api.upload("POST", target, read_parts(fd))
+        response = context.api.upload("POST", target, read_parts(fd), beside=not quiet)
     for message in response.lines():
         if "error" in message:
             progress.close()

@@ -168,23 +168,40 @@ class Api:
         parts: Iterator[bytes],
         content_type: str = "application/x-tar",
         headers: dict[str, str] | None = None,
+        *,
+        beside: bool = False,
     ) -> Response:
-        """Send a body of unknown length; the answer, to be read by the caller."""
+        """Send a body of unknown length; the answer, to be read by the caller.
+
+        ``beside``: while it is still being sent, as a daemon that tells of its progress answers.
+        """
         return self._uploaded(
-            lambda connection: connection.send_stream(method, target, parts, content_type, headers)
+            lambda connection: connection.send_stream(method, target, parts, content_type, headers), beside
         )
 
     def upload_file(
-        self, method: str, target: str, fd: int, size: int, content_type: str = "application/x-tar"
+        self,
+        method: str,
+        target: str,
+        fd: int,
+        size: int,
+        content_type: str = "application/x-tar",
+        *,
+        beside: bool = False,
     ) -> Response:
         """The same with a regular file's next ``size`` bytes."""
-        return self._uploaded(lambda connection: connection.send_file(method, target, fd, size, content_type))
+        return self._uploaded(
+            lambda connection: connection.send_file(method, target, fd, size, content_type), beside
+        )
 
-    def _uploaded(self, send: Callable[[Connection], None]) -> Response:
+    def _uploaded(self, send: Callable[[Connection], None], beside: bool) -> Response:
         connection = self.connect()
         broken: BrokenAnswer | None = None
         try:
-            send(connection)
+            if beside:
+                connection.beside(send)
+            else:
+                send(connection)
         except BrokenAnswer as error:
             # the daemon may have refused before it read everything: its answer says why
             broken = error

@@ -19,13 +19,14 @@ from wharfie.support import json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 HEAD_LIMIT = 1 << 16
 READ_SIZE = 1 << 20
 _SENDFILE = 1 << 30
 # send(2), MSG_NOSIGNAL
+_SHUT_WR = 1
 _NO_SIGNAL = 0x4000
 LAST_CHUNK = b"0\r\n\r\n"
 _UPGRADE = "Connection: Upgrade\r\nUpgrade: tcp\r\n"
@@ -72,7 +73,7 @@ def _begin(method: str, target: str, headers: dict[str, str] | None) -> str:
 class Connection:
     """One connection to the daemon."""
 
-    __slots__ = ("_headers", "_prefix", "incoming", "reusable", "sock")
+    __slots__ = ("_failed", "_headers", "_prefix", "incoming", "reusable", "sock")
 
     def __init__(self, sock: _socket.socket, headers: dict[str, str] | None = None, prefix: str = "") -> None:
         """``headers`` go with every request, and every path begins with ``prefix``."""
@@ -81,6 +82,7 @@ class Connection:
         self.sock = sock
         self.incoming = Incoming()
         self.reusable = True
+        self._failed: BaseException | None = None
 
     def send(
         self,
@@ -131,6 +133,23 @@ class Connection:
             left -= done
         self._send(b"\r\n" + LAST_CHUNK)
 
+    def beside(self, send: Callable[[Connection], None]) -> None:
+        """Send in a thread, while the answer is read; what goes wrong on our side is raised to who reads."""
+        import threading
+
+        def run() -> None:
+            try:
+                send(self)
+            except BaseException as error:
+                self._failed = error
+                try:
+                    self.sock.shutdown(_SHUT_WR)
+                except OSError:
+                    return  # the daemon has hung up already
+
+        self.reusable = False
+        threading.Thread(target=run, name="upload", daemon=True).start()
+
     def _send(self, data: bytes) -> None:
         try:
             # a daemon that hangs up is an error to be told, and no signal
@@ -161,6 +180,8 @@ class Connection:
         except ConnectionError:
             return False
         self.incoming.feed(data)
+        if not data and self._failed is not None:
+            raise self._failed
         return bool(data)
 
     def hijack(self) -> tuple[_socket.socket, bytes]:

@@ -108,3 +108,21 @@ def test_a_repository_over_ssh_is_fetched_with_the_agent_of_the_build_alone(
     for line in seen.read_text().splitlines():
         assert line.startswith(f"{agent or 'none'} -F /dev/null ")
         assert "git@host.example" in line
+
+
+async def test_who_gives_a_repository_up_ends_what_git_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, program = tmp_path / "pipe", tmp_path / "git"
+    os.mkfifo(pipe)
+    program.write_text(f"#!/bin/sh\n(echo begun; exec sleep 1000) >{pipe} &\nexec sleep 1000\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(fetch, "_program", lambda: str(program))
+    work = fetch.clone("https://example.org/x.git", str(tmp_path / "to"), keep_git=False)
+    cloning = asyncio.ensure_future(work)  # noqa: TID251
+    with await asyncio.to_thread(open, pipe, "rb") as told:
+        assert await asyncio.to_thread(told.readline) == b"begun\n"
+        cloning.cancel()
+        assert await asyncio.wait_for(asyncio.to_thread(told.read), 60) == b""
+    with pytest.raises(asyncio.CancelledError):
+        await cloning

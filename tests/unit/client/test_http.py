@@ -76,3 +76,39 @@ def test_json_lines(pair: tuple[Connection, socket.socket]) -> None:
 def test_queries() -> None:
     assert query(a=1, b=None, c=False, d=True, e="", f="x y", g=["p", "q"]) == "?a=1&d=1&f=x%20y&g=p&g=q"
     assert quote("ä/b", "/") == "%C3%A4/b"
+
+
+def drained(sock: socket.socket, size: int) -> int:
+    taken = 0
+    while taken < size and (data := sock.recv(1 << 16)):
+        taken += len(data)
+    return taken
+
+
+def test_an_answer_is_read_while_the_request_is_still_being_sent(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    connection, theirs = pair
+    size = 16 << 20
+    connection.beside(lambda one: one.send_stream("POST", "/x", iter([bytes(size)]), "application/x-tar"))
+    theirs.sendall(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{"a": 1}\r\n1\r\n\n\r\n')
+    lines = connection.response().lines()
+    assert next(lines) == {"a": 1}
+    assert drained(theirs, size) >= size
+    theirs.sendall(b'9\r\n{"a": 2}\n\r\n0\r\n\r\n')
+    assert list(lines) == [{"a": 2}]
+
+
+def test_what_goes_wrong_with_the_body_is_told_to_who_reads_the_answer(
+    pair: tuple[Connection, socket.socket],
+) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"x"
+        raise ValueError("the disk is gone")
+
+    connection, theirs = pair
+    connection.beside(lambda one: one.send_stream("POST", "/x", parts(), "application/x-tar"))
+    assert drained(theirs, 1 << 20) < 1 << 20
+    theirs.close()
+    with pytest.raises(ValueError, match="the disk is gone"):
+        connection.response()
