@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from wharfie.build import instructions as ins
 from wharfie.build.errors import DockerfileError
 from wharfie.build.variables import Globals, expand
@@ -21,7 +23,9 @@ class Graph:
         self.file = file
         self.bases: list[str] = []
         self._contexts = contexts
+        self._named: dict[str, list[int]] = {}
         for stage in file.stages:
+            self._named.setdefault(stage.name, []).append(stage.index)
             line = stage.head.line
             base = expand(stage.head.base, given.values(), file.escape, line.first)
             if not base:
@@ -35,8 +39,9 @@ class Graph:
         numbered = self._numbered(name)
         if numbered is not None:
             return numbered
-        named = [stage for stage in self.file.stages[:before] if stage.name and stage.name == name.lower()]
-        return named[-1] if named else None
+        named = self._named.get(name.lower(), []) if name else []
+        at = bisect_left(named, before)
+        return self.file.stages[named[at - 1]] if at else None
 
     def _numbered(self, name: str) -> ins.Stage | None:
         """The stage of a number."""

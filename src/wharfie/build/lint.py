@@ -23,6 +23,8 @@ _SECRET = re.compile(
 )
 _PUBLIC = re.compile(r"(^|_)public($|_)", re.IGNORECASE)
 _SITE = "https://docs.docker.com/go/dockerfile/rule/"
+_SUGGESTED = 200
+"""Names that a misspelt one is compared with, and misspelt ones that are compared: it takes its time."""
 _ABSOLUTE = re.compile(r"/|[a-zA-Z]:[\\/]|\$")
 
 
@@ -124,7 +126,8 @@ def _stages(file: ins.Dockerfile) -> Iterator[Finding]:
 
 
 def _froms(file: ins.Dockerfile, given: Globals) -> Iterator[Finding]:
-    values = given.values()
+    values, defaults = given.values(), _defaults(file, given)
+    declared = {arg for item in file.arguments for arg, _ in item.pairs}
     for stage in file.stages:
         head = stage.head
         lexer = Lexer(file.escape)
@@ -133,13 +136,13 @@ def _froms(file: ins.Dockerfile, given: Globals) -> Iterator[Finding]:
                 lexer.word(text, values)
             except DockerfileError as error:
                 raise DockerfileError(error.message, head.line.first, head.line.last) from None
-        for name in sorted(lexer.missing - {arg for item in file.arguments for arg, _ in item.pairs}):
+        for name in sorted(lexer.missing - declared):
             yield _finding(
                 "UndefinedArgInFrom",
                 f"FROM argument '{name}' is not declared" + _near(name, set(values)),
                 head,
             )
-        plain = _by_default(file, given, head) if "$" in head.base else "plain"
+        plain = _by_default(file, defaults, head)
         if not plain or plain.endswith(":") or plain.startswith(":") or ":@" in plain:
             message = f"Default value for ARG {head.base} results in empty or invalid base image name"
             yield _finding("InvalidDefaultArgInFrom", message, head)
@@ -154,12 +157,22 @@ def _froms(file: ins.Dockerfile, given: Globals) -> Iterator[Finding]:
             yield _finding("FromPlatformFlagConstDisallowed", message, head)
 
 
-def _by_default(file: ins.Dockerfile, given: Globals, head: ins.From) -> str:
-    """The base when no build argument is given; ``?`` where one must be, as the file says itself."""
+def _defaults(file: ins.Dockerfile, given: Globals) -> Globals | None:
+    """What holds when no build argument is given; None where one must be, as the file says itself."""
     defaults = Globals({}, given.platform, file.escape)
     try:
         for arg in file.arguments:
             defaults.declare(arg)
+    except DockerfileError:
+        return None
+    return defaults
+
+
+def _by_default(file: ins.Dockerfile, defaults: Globals | None, head: ins.From) -> str:
+    """The base then; ``?`` where it cannot be told."""
+    if defaults is None or "$" not in head.base:
+        return "?"
+    try:
         return expand(head.base, defaults.values(), file.escape, head.line.first)
     except DockerfileError:
         return "?"
@@ -247,6 +260,7 @@ def _undefined(
     file: ins.Dockerfile, given: Globals, base_env: Callable[[str], set[str] | None]
 ) -> Iterator[Finding]:
     known: dict[str, set[str] | None] = {}
+    told = 0
     for stage in file.stages:
         base = expand(stage.head.base, given.values(), file.escape, stage.head.line.first)
         names = known.get(base.lower()) if base.lower() in known else base_env(base)
@@ -256,9 +270,10 @@ def _undefined(
             if env is not None:
                 for name in _variables(item, file.escape):
                     if name not in env and name not in args:
-                        message = f"Usage of undefined variable '${name}'" + _near(
-                            name, env | args - PREDEFINED, "$"
-                        )
+                        message = f"Usage of undefined variable '${name}'"
+                        if told < _SUGGESTED:
+                            message += _near(name, env | args - PREDEFINED, "$")
+                        told += 1
                         yield _finding("UndefinedVar", message, item)
                 if isinstance(item, ins.Env):
                     env |= {name for name, _ in item.pairs}
@@ -296,5 +311,8 @@ def _variables(item: ins.Instruction, escape: str) -> list[str]:
 
 
 def _near(name: str, known: set[str], sign: str = "") -> str:
+    """What may have been meant, if there are not too many to look at."""
+    if len(known) > _SUGGESTED:
+        return ""
     near = difflib.get_close_matches(name, sorted(known), 1, 0.75)
     return f" (did you mean {sign}{near[0]}?)" if near else ""

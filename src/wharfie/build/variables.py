@@ -48,22 +48,29 @@ class Globals:
     platform: Mapping[str, str]
     escape: str
     declared: dict[str, str | None] = field(default_factory=dict)
+    _values: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._values = {name: self.given.get(name, value) for name, value in self.platform.items()}
 
     def declare(self, arg: Arg) -> None:
         """One ``ARG``; raises DockerfileError."""
         for name, default in arg.pairs:
             if name in self.given:
-                self.declared[name] = self.given[name]
+                value: str | None = self.given[name]
             elif default is not None:
-                self.declared[name] = expand(default, self.values(), self.escape, arg.line.first)
+                value = expand(default, self._values, self.escape, arg.line.first)
             else:
-                self.declared[name] = self.platform.get(name)
+                value = self.platform.get(name)
+            self.declared[name] = value
+            if value is None:
+                self._values.pop(name, None)
+            else:
+                self._values[name] = value
 
-    def values(self) -> dict[str, str]:
+    def values(self) -> Mapping[str, str]:
         """All that ``FROM`` can use."""
-        given = {name: self.given[name] for name in self.platform if name in self.given}
-        own = {name: value for name, value in self.declared.items() if value is not None}
-        return {**self.platform, **given, **own}
+        return self._values
 
 
 @dataclass(slots=True)

@@ -220,6 +220,15 @@ def test_names_of_one_file_stay_names_of_one_file(yard: Yard) -> None:
     ]
 
 
+def test_a_file_that_is_not_utf8_builds(yard: Yard) -> None:
+    text = b'FROM busybox\nLABEL a="J\xfcrgen"\nENV b=\xfc\nRUN echo \xfc > /f\nCOPY <<EOF /g\n\xfc\nEOF\n'
+    (yard.context / "Dockerfile").write_bytes(text)
+    done = yard.build("-t", "latin")
+    assert done.code == 0, done.text
+    assert "LABEL a=J\ufffdrgen" in yard.engine.cli("history", "--no-trunc", "latin").stdout
+    assert yard.run("latin", "od", "-An", "-tx1", "/g").split() == ["fc", "0a"]
+
+
 def test_a_working_directory_belongs_to_the_user_of_its_stage(yard: Yard) -> None:
     made = "WORKDIR /before\nUSER 5\nWORKDIR /made/here\nUSER 6:7\nWORKDIR /named\nWORKDIR /made"
     done = yard.build("-t", "owned", dockerfile=f"FROM busybox\n{made}")

@@ -73,6 +73,14 @@ def test_an_argument_that_must_be_given_is_no_finding_when_it_is() -> None:
     assert check(file, given=scope) == []
 
 
+def test_a_long_file_is_looked_at_soon() -> None:
+    arguments = "".join(f"ARG abcdefgh{number}\n" for number in range(4000))
+    uses = "".join(f"ENV x{number}=$abcdefgk{number}\n" for number in range(4000))
+    stages = "".join(f"FROM s{number} AS s{number + 1}\n" for number in range(4000))
+    found = findings(f"FROM a AS s0\n{arguments}{uses}{stages}")
+    assert [rule for rule, _ in found] == ["UndefinedVar"] * 4000
+
+
 def test_a_bad_word_in_from_is_told_with_its_line() -> None:
     with pytest.raises(DockerfileError, match=r"on line 1: syntax error: missing '}'"):
         findings("FROM --platform=${x a")
