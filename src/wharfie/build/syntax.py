@@ -90,6 +90,7 @@ def parse(data: bytes, name: str = "Dockerfile") -> Parsed:
 
 def _directives(source: list[str]) -> tuple[dict[str, str], str]:
     found: dict[str, str] = {}
+    at = 0
     for number, line in enumerate(source, 1):
         match = _DIRECTIVE.match(line.strip())
         key = match.group(1).lower() if match else ""
@@ -98,9 +99,10 @@ def _directives(source: list[str]) -> tuple[dict[str, str], str]:
         if key in found:
             raise DockerfileError(f"only one {key} parser directive can be used", number)
         found[key] = match.group(2)
+        at = number if key == "escape" else at
     escape = found.get("escape", "\\")
     if escape not in ("\\", "`"):
-        raise DockerfileError(f"invalid ESCAPE '{escape}' does not match ` or \\", 1)
+        raise DockerfileError(f"invalid ESCAPE '{escape}' does not match ` or \\", at)
     return found, escape
 
 

@@ -150,6 +150,7 @@ class Tree:
                 self._described(parent, name, item)
             elif item.pipe:
                 os.mkfifo(name, item.permissions, dir_fd=parent)
+                os.chmod(name, item.permissions, dir_fd=parent)  # whatever umask(2) says
                 self._described(parent, name, item)
         self._leave()
 
@@ -162,14 +163,16 @@ class Tree:
 
     def finish(self, fd: int, item: Item) -> None:
         """It is written."""
-        os.fchmod(fd, item.permissions)
-        for name, value in item.attributes:
-            try:
-                os.setxattr(fd, name, value)
-            except OSError:
-                continue  # this file system, or kernel, has no such attribute
-        os.utime(fd, ns=(item.modified, item.modified))
-        os.close(fd)
+        try:
+            os.fchmod(fd, item.permissions)
+            for name, value in item.attributes:
+                try:
+                    os.setxattr(fd, name, value)
+                except OSError:
+                    continue  # this file system, or kernel, has no such attribute
+            os.utime(fd, ns=(item.modified, item.modified))
+        finally:
+            os.close(fd)
 
     def complete(self, new: Listing, old: Listing) -> None:
         """Further names, then modes and times of directories, the deepest first."""

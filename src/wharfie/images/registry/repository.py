@@ -26,6 +26,7 @@ SLOWEST = 1024
 _WINDOW = 60.0
 _PAGES = 1000
 _TAGS_LIMIT = 8 << 20
+_TAGS = 1_000_000
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 
@@ -105,6 +106,8 @@ class Repository:
                 found += msgspec.json.decode(body, type=_Tags).tags or []
             except (msgspec.MsgspecError, RecursionError) as error:
                 raise manifests.BadManifest(f"the list of tags is invalid: {error}") from error
+            if len(found) > _TAGS:
+                break
             if following is None:
                 return found
             path = self._page(following[1])
