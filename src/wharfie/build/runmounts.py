@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 
 from wharfie.build import content
 from wharfie.build.cache import digest
-from wharfie.build.content import Excluded
+from wharfie.build.content import Excluded, Found
 from wharfie.build.copier import Copier, Manner
 from wharfie.build.errors import BuildFailed
 from wharfie.build.instructions import Mount
@@ -63,10 +63,7 @@ class Mounts:
         with self._shop.origin(await self._origin(item.origin)) as root:
 
             def look() -> str:
-                found = content.match(root, item.source or "/")
-                if not found:
-                    raise BuildFailed(f'failed to compute cache key: "{item.source}": not found')
-                return content.digest(root, found, Excluded([]))
+                return content.digest(root, _matched(root, item), Excluded([]))
 
             return await to_its_end("look at a mount", look)
 
@@ -143,7 +140,7 @@ class Mounts:
         os.chmod(temporary, 0o755 if item.mode is None else item.mode)
         if item.origin:
             with self._shop.origin(await self._origin(item.origin)) as root:
-                found = content.match(root, item.source or "/")
+                found = _matched(root, item)
                 target = os.open(temporary, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
                     copier = Copier(target, Manner())
@@ -205,6 +202,13 @@ class Mounts:
             os.chown(socket, item.uid, item.gid)
             os.chmod(socket, 0o600 if item.mode is None else item.mode)
         self.binds.append(Bind(socket, target, True))
+
+
+def _matched(root: int, item: Mount) -> list[Found]:
+    found = content.match(root, item.source or "/")
+    if not found:
+        raise BuildFailed(f'failed to compute cache key: "{item.source}": not found')
+    return found
 
 
 def _target(item: Mount, directory: str) -> str:

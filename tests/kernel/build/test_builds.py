@@ -35,6 +35,7 @@ FAILURES = [
     ("FROM busybox\nCOPY --chown=4294967295 Dockerfile /", 1, "must be in range 0-", 2),
     ("FROM busybox\nCOPY --chmod=77777 Dockerfile /", 1, "invalid chmod parameter: '77777'", 2),
     ("FROM busybox\nCOPY --from=" + "1" * 5000 + " /x /", 1, "invalid stage index", 2),
+    ("FROM busybox\nRUN --mount=type=cache,target=/c,from=busybox,source=/no true", 1, '"/no": not found', 2),
     ("FROM busybox\nRUN --mount=type=bind,target=/ ls", 1, 'invalid mount target "/"', 2),
     ("FROM busybox\nUSER nosuchuser\nRUN id", 1, "unable to find user nosuchuser", 3),
     ("FROM busybox\nRUN --mount=type=secret,id=s,required cat /run/secrets/s", 1, "secret s: not found", 2),
