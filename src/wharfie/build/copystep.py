@@ -331,7 +331,10 @@ async def directory_made(shop: Shop, state: StageState, path: str) -> Layer | No
     """``WORKDIR``: the directory, where it is missing; the stage's user gets it."""
 
     def work(root: int) -> None:
-        owner = _owner(shop, state, state.configuration.run.user)
+        try:
+            owner = _owner(shop, state, state.configuration.run.user)
+        except BuildFailed:
+            owner = None  # nobody's yet, as in Docker: it is RUN that needs the user
         try:
             os.close(paths.make_directories(root, path, owner=owner or (0, 0)))
         except (NotADirectoryError, FileExistsError):

@@ -221,6 +221,11 @@ def test_names_of_one_file_stay_names_of_one_file(yard: Yard) -> None:
     ]
 
 
+def test_a_working_directory_needs_no_user_that_is_known(yard: Yard) -> None:
+    done = yard.build(dockerfile="FROM scratch\nUSER app\nWORKDIR /w\nCOPY Dockerfile /w/")
+    assert done.code == 0, done.text
+
+
 def test_a_file_that_is_not_utf8_builds(yard: Yard) -> None:
     text = b'FROM busybox\nLABEL a="J\xfcrgen"\nENV b=\xfc\nRUN echo \xfc > /f\nCOPY <<EOF /g\n\xfc\nEOF\n'
     (yard.context / "Dockerfile").write_bytes(text)
