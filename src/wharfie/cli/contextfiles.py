@@ -7,6 +7,10 @@ import json
 import os
 import sys
 import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from wharfie.cli.context import Context, say, warn
 from wharfie.cli.errors import CommandError
@@ -106,20 +110,27 @@ def import_context(context: Context, arguments: list[str]) -> int:
 def _members(data: bytes) -> dict[str, bytes]:
     """The files of an archive by name; only names that a context has."""
     found: dict[str, bytes] = {}
-    if data[:4] == b"PK\x03\x04":
-        import zipfile
-
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            pairs = [(one.filename, packed.read(one)) for one in packed.infolist() if one.file_size <= LIMIT]
-    else:
-        try:
-            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-                files = [one for one in archive if one.isreg() and one.size <= LIMIT]
-                pairs = [(one.name, opened.read()) for one in files if (opened := archive.extractfile(one))]
-        except tarfile.TarError as error:
-            raise CommandError(f"invalid context: it is no archive: {error}") from None
-    for name, content in pairs:
-        if name != "meta.json" and name not in {f"tls/docker/{file}" for file in FILES.values()}:
-            raise CommandError(f"{name}: unexpected context file")
-        found[name] = content
+    try:
+        # a name is looked at before its content is unpacked: a few bytes may stand for gigabytes
+        for name, content in _zipped(data) if data[:4] == b"PK\x03\x04" else _tarred(data):
+            if name != "meta.json" and name not in {f"tls/docker/{file}" for file in FILES.values()}:
+                raise CommandError(f"{name}: unexpected context file")
+            found[name] = content()
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise CommandError(f"invalid context: it is no archive: {error}") from None
     return found
+
+
+def _zipped(data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for one in archive.infolist():
+            if not one.is_dir() and one.file_size <= LIMIT:
+                yield one.filename, partial(archive.read, one)
+
+
+def _tarred(data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        for one in archive:
+            opened = archive.extractfile(one) if one.isreg() and one.size <= LIMIT else None
+            if opened is not None:
+                yield one.name, opened.read

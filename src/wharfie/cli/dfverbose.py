@@ -9,7 +9,7 @@ from wharfie.cli.errors import CommandError
 from wharfie.cli.format.syntax import TemplateError
 from wharfie.cli.format.template import Template
 from wharfie.cli.images import image_rows
-from wharfie.cli.listing import show
+from wharfie.cli.listing import show, unescaped
 from wharfie.cli.ps import row as container_row
 from wharfie.cli.volume import row as volume_row
 from wharfie.support import units
@@ -44,7 +44,7 @@ def show_all(found: dict[str, Any], form: str | None) -> None:
         form = "{{json .}}"
     if form and form != "table":
         try:
-            sys.stdout.write(Template(form).render(every))
+            sys.stdout.write(Template(unescaped(form)).render(every))
         except TemplateError as error:
             text = str(error).partition("error: ")[2]
             raise CommandError(f"failed to parse template: {text}") from None

@@ -44,6 +44,7 @@ def rendered(rows: list[dict[str, Any]], columns: list[tuple[str, str]], form: s
     if form == "json":
         return "".join(to_json(dict(sorted(row.items()))) + "\n" for row in rows)
     tabular = form.startswith("table ")
+    form = unescaped(form)
     try:
         template = Template(form[6:].lstrip() if tabular else form)
     except TemplateError as error:
@@ -53,6 +54,11 @@ def rendered(rows: list[dict[str, Any]], columns: list[tuple[str, str]], form: s
         text = [template.render(headings)] + [template.render(row) for row in rows]
         return table([line.split("\t") for line in text])
     return "".join(template.render(row) + "\n" for row in rows)
+
+
+def unescaped(form: str) -> str:
+    """A list's template: in Docker's lists, and nowhere else, ``\\t`` and ``\\n`` are what they stand for."""
+    return form.replace("\\t", "\t").replace("\\n", "\n")
 
 
 class Headings(dict[str, object]):

@@ -117,17 +117,32 @@ def local_time(seconds: int) -> str:
 
 
 def ports(found: list[dict[str, Any]]) -> str:
-    """``0.0.0.0:8080->80/tcp, 90/udp``."""
-    texts = []
+    """``0.0.0.0:80-89->80-89/tcp, 90/udp``: those that have the same number outside are put together."""
+    ended: list[str] = []
+    ranges: dict[tuple[str, str], tuple[int, int]] = {}
+    others: list[str] = []
     for port in sorted(
         found,
         key=lambda port: (port["PrivatePort"], port.get("IP", ""), port.get("PublicPort", 0), port["Type"]),
     ):
-        inside = f"{port['PrivatePort']}/{port['Type']}"
-        if port.get("PublicPort"):
-            address = port.get("IP", "")
-            address = f"[{address}]" if ":" in address else address
-            texts.append(f"{address}:{port['PublicPort']}->{inside}")
-        else:
-            texts.append(inside)
-    return ", ".join(texts)
+        inside, outside, address = port["PrivatePort"], port.get("PublicPort", 0), port.get("IP", "")
+        if address and outside != inside:
+            others.append(f"{_place(address, outside)}->{inside}/{port['Type']}")
+            continue
+        kind = address, port["Type"]
+        low, high = ranges.get(kind, (inside, inside - 1))
+        if inside != high + 1:
+            ended.append(_range(kind, low, high))
+            low = inside
+        ranges[kind] = low, inside
+    return ", ".join([*ended, *(_range(kind, *ends) for kind, ends in ranges.items()), *others])
+
+
+def _range(kind: tuple[str, str], low: int, high: int) -> str:
+    address, protocol = kind
+    text = str(low) if low == high else f"{low}-{high}"
+    return f"{_place(address, text)}->{text}/{protocol}" if address else f"{text}/{protocol}"
+
+
+def _place(address: str, port: object) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

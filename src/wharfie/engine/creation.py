@@ -200,7 +200,7 @@ class Creation:
         except BaseException as error:
             if container is not None and self._context.registry.knows(identifier):
                 self._context.registry.remove(container)
-            self._undo(directory, made)
+            await self._undo(directory, made)
             if isinstance(error, OSError):
                 raise InternalError(f"making a container failed: {error}") from error
             raise
@@ -268,15 +268,15 @@ class Creation:
         if places:
             await asyncio.to_thread(_copy_up, image.lower, container, places)
 
-    def _undo(self, directory: str, volumes: list[str]) -> None:
+    async def _undo(self, directory: str, volumes: list[str]) -> None:
         for name in volumes:
             # another container may have been made with it meanwhile
             users = [other.id for other in self._context.registry.all() if uses_volume(other, name)]
             try:
-                self._context.volumes.remove(name, users=users, force=True)
+                await self._context.volumes.remove(name, users=users, force=True)
             except WharfieError as error:
                 _log.warning("volume %s of a container that could not be made stays: %s", name, error)
-        remove_tree(directory)
+        await asyncio.to_thread(remove_tree, directory)
 
 
 def _any_volume(points: list[MountPoint]) -> bool:

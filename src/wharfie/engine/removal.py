@@ -121,7 +121,7 @@ class Removal:
             raise
         self._give_up_image(container)
         if volumes:
-            self._remove_volumes(container)
+            await self._remove_volumes(container)
         self._context.registry.emit(container, "destroy")
         waiting.wake_removed(container)
         self._clear_later(container, doomed)
@@ -139,13 +139,13 @@ class Removal:
             except WharfieError as error:
                 _log.warning("image %s stays until it is pruned: %s", image_id, error)
 
-    def _remove_volumes(self, container: Container) -> None:
+    async def _remove_volumes(self, container: Container) -> None:
         for point in container.record.mounts:
             if point.type != "volume" or not point.anonymous:
                 continue
             users = [other.id for other in self._context.registry.all() if uses_volume(other, point.name)]
             try:
-                self._context.volumes.remove(point.name, users=users)
+                await self._context.volumes.remove(point.name, users=users)
             except WharfieError as error:
                 _log.info("volume %s stays: %s", point.name, error)
 

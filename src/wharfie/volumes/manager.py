@@ -14,12 +14,13 @@ Who uses a volume is the engine's knowledge: it says so to :meth:`remove` and :m
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import logging
 import os
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from wharfie.errors import InternalError, InvalidArgument
@@ -123,8 +124,10 @@ class VolumeManager:
         rows = self._db.rows("SELECT name, record FROM volumes ORDER BY name")
         return [self._read(name, record) for name, record in rows]
 
-    def remove(self, name: str, *, users: Sequence[str] = (), force: bool = False) -> None:
+    async def remove(self, name: str, *, users: Sequence[str] = (), force: bool = False) -> None:
         """Remove a volume and what it holds (not a directory that its options bind).
+
+        Name and row are gone before anything is awaited; what may be millions of files goes in a thread.
 
         Raises:
             VolumeNotFound: there is none (nothing happens then with ``force``).
@@ -149,7 +152,7 @@ class VolumeManager:
         self._db.execute("DELETE FROM volumes WHERE name = ?", (name,))
         point("a volume's row is gone")
         if doomed:
-            self._clear(name, doomed)
+            await asyncio.to_thread(_clear, name, doomed)
         point("a volume is gone")
 
     def recover(self) -> None:
@@ -200,22 +203,18 @@ class VolumeManager:
             return False
         return True
 
-    @staticmethod
-    def _clear(name: str, directory: str) -> None:
-        try:
-            remove_tree(directory)
-        except OSError as error:
-            raise InternalError(f"remove {name}: {error.strerror}: {error.filename}") from error
+    async def prune(self, candidates: Collection[str], users: Callable[[str], Sequence[str]]) -> Pruned:
+        """Remove those of ``candidates`` that have no ``users`` (ids of containers) when it is their turn.
 
-    def prune(self, candidates: Collection[str]) -> Pruned:
-        """Remove ``candidates`` (the caller knows them unused); one that resists does not stop the rest."""
+        One that resists does not stop the rest.
+        """
         removed = []
         freed = 0
         for name in candidates:
-            size = self.size(name)
+            size = await asyncio.to_thread(self.size, name)
             try:
-                self.remove(name)
-            except (InternalError, VolumeNotFound):
+                await self.remove(name, users=users(name))
+            except (InternalError, VolumeInUse, VolumeNotFound):
                 continue
             removed.append(name)
             freed += size
@@ -262,6 +261,13 @@ class VolumeManager:
             options=options,
             anonymous=_ANONYMOUS_LABEL in data["labels"],
         )
+
+
+def _clear(name: str, directory: str) -> None:
+    try:
+        remove_tree(directory)
+    except OSError as error:
+        raise InternalError(f"remove {name}: {error.strerror}: {error.filename}") from error
 
 
 def _adopted(directory: str) -> dict[str, str]:

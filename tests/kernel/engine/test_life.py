@@ -172,7 +172,7 @@ async def test_an_empty_volume_takes_what_the_image_has(engine: Engine) -> None:
     assert "nobody" in Path(engine.volumes.get("filled").mountpoint, "passwd").read_text()
     await engine.containers.remove("filled", volumes=True)
     assert [volume.name for volume in engine.volumes.list()] == ["filled"]
-    engine.volumes.remove("filled")
+    await engine.volumes.remove("filled")
 
 
 async def test_a_volume_that_another_container_took_meanwhile_outlives_a_creation_that_fails(
@@ -193,7 +193,7 @@ async def test_a_volume_that_another_container_took_meanwhile_outlives_a_creatio
     assert [container.name for container in engine.containers.all()] == ["second"]
     assert [volume.name for volume in engine.volumes.list()] == ["both"]
     await engine.containers.remove("second")
-    engine.volumes.remove("both")
+    await engine.volumes.remove("both")
     assert engine.leftovers() == []
 
 

@@ -9,6 +9,8 @@ import pytest
 from wharfie.cli.errors import CommandError
 from wharfie.cli.format.syntax import TemplateError
 from wharfie.cli.format.template import ExecutionError, Struct, Template
+from wharfie.cli.listing import rendered
+from wharfie.cli.ps import ports
 from wharfie.cli.table import ellipsis, quoted, table
 
 DATA: dict[str, Any] = {
@@ -45,6 +47,8 @@ DATA: dict[str, Any] = {
         ('{{truncate .Name 1}}{{split "a b" " "}}', "/[a b]"),
         ("{{.State.Error}}", "<no value>"),
         ("{{gt .State.Pid 3}}{{println 1 2}}", "true1 2\n"),
+        ('{{range .Args}}{{.}}{{"\\n"}}{{end}}', "a\nb\n"),
+        ("{{.State.Pid}}\\n\\t", "7\\n\\t"),
     ],
 )
 def test_templates(text: str, shown: str) -> None:
@@ -84,3 +88,21 @@ def test_tables_are_aligned_as_docker_s() -> None:
     assert table(rows) == "CONTAINER ID   IMAGE     NAMES\nc0ffee012345   busybox   x\n"
     assert ellipsis("sh -c 'echo out; echo'", 20) == "sh -c 'echo out; ec…"
     assert quoted('a"b\n\x01') == '"a\\"b\\n\\x01"'
+
+
+def test_in_lists_tabs_and_line_ends_are_written_as_in_docker_s() -> None:
+    assert rendered([{"Name": "x"}], [("Name", "NAME")], "a\\t{{.Name}}\\nb") == "a\tx\nb\n"
+    with pytest.raises(CommandError, match="unterminated quoted string"):
+        rendered([{"Name": "x"}], [("Name", "NAME")], '{{"\\n"}}')
+
+
+def test_ports_that_are_the_same_outside_are_told_in_ranges() -> None:
+    def port(inside: int, outside: int = 0, address: str = "", kind: str = "tcp") -> dict[str, Any]:
+        found: dict[str, Any] = {"PrivatePort": inside, "Type": kind}
+        return {**found, "PublicPort": outside, "IP": address} if address else found
+
+    both = [port(number, number, address) for number in (80, 81, 82) for address in ("0.0.0.0", "::")]
+    assert ports(both) == "0.0.0.0:80-82->80-82/tcp, [::]:80-82->80-82/tcp"
+    mixed = [port(80, 8080, "::1"), port(81), port(82), port(84), port(53, 53, "127.0.0.1", "udp")]
+    # as docker 28 shows them
+    assert ports(mixed) == "81-82/tcp, 127.0.0.1:53->53/udp, 84/tcp, [::1]:8080->80/tcp"

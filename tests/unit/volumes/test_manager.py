@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from wharfie.errors import InternalError
 from wharfie.state.db import Database
+from wharfie.volumes import manager
 from wharfie.volumes.manager import VolumeManager
 from wharfie.volumes.model import (
     DriverNotFound,
@@ -105,13 +108,15 @@ def test_options_that_cannot_be(volumes: VolumeManager, options: dict[str, str],
     assert volumes.list() == []
 
 
-def test_a_bound_directory_survives_its_volume(volumes: VolumeManager, root: Path, tmp_path: Path) -> None:
+async def test_a_bound_directory_survives_its_volume(
+    volumes: VolumeManager, root: Path, tmp_path: Path
+) -> None:
     place = tmp_path / "place"
     place.mkdir()
     (place / "kept").write_text("x")
     options = {"type": "none", "device": str(place), "o": "bind"}
     assert volumes.create("data", options=options).mountpoint == str(root / "data" / "_data")
-    volumes.remove("data")
+    await volumes.remove("data")
     assert (place / "kept").exists()
 
 
@@ -120,27 +125,56 @@ def test_other_drivers_are_not_there(volumes: VolumeManager) -> None:
         volumes.create("data", driver="nfs")
 
 
-def test_removing(volumes: VolumeManager, root: Path) -> None:
+async def test_removing(volumes: VolumeManager, root: Path) -> None:
     made = volumes.create("data")
     Path(made.mountpoint, "dir").mkdir()
     with pytest.raises(VolumeInUse, match=re.escape("remove data: volume is in use - [c1, c2]")):
-        volumes.remove("data", users=["c1", "c2"], force=True)
-    volumes.remove("data")
+        await volumes.remove("data", users=["c1", "c2"], force=True)
+    await volumes.remove("data")
     assert os.listdir(root) == []
     with pytest.raises(VolumeNotFound, match="get data: no such volume"):
-        volumes.remove("data")
-    volumes.remove("data", force=True)
+        await volumes.remove("data")
+    await volumes.remove("data", force=True)
     assert volumes.find("data") is None
 
 
-def test_prune_removes_what_it_is_told_and_counts(volumes: VolumeManager) -> None:
+async def test_prune_removes_what_it_is_told_and_counts(volumes: VolumeManager) -> None:
     for name in ("one", "two", "three"):
         Path(volumes.create(name).mountpoint, "file").write_bytes(b"x" * 100)
     os.link(Path(volumes.get("one").mountpoint, "file"), Path(volumes.get("one").mountpoint, "same"))
     assert volumes.size("one") == 100
-    pruned = volumes.prune(["one", "two", "unknown"])
+    pruned = await volumes.prune(["one", "two", "unknown"], lambda _name: ())
     assert (pruned.names, pruned.bytes) == (("one", "two"), 200)
     assert [volume.name for volume in volumes.list()] == ["three"]
+
+
+async def test_prune_leaves_what_somebody_took_meanwhile(volumes: VolumeManager) -> None:
+    asked: list[str] = []
+
+    def users(name: str) -> list[str]:
+        asked.append(name)
+        # while the first is looked at, a container is made with the second
+        return ["c1"] if name == "two" and "one" in asked else []
+
+    for name in ("one", "two"):
+        volumes.create(name)
+    assert (await volumes.prune(["one", "two"], users)).names == ("one",)
+    assert [volume.name for volume in volumes.list()] == ["two"]
+
+
+async def test_the_event_loop_removes_no_files(
+    volumes: VolumeManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(work: Callable[[str], object], path: str) -> object:
+        assert threading.current_thread() is not threading.main_thread()
+        return work(path)
+
+    for name in ("remove_tree", "directory_size"):
+        monkeypatch.setattr(manager, name, partial(elsewhere, getattr(manager, name)))
+    volumes.create("one")
+    volumes.create("two")
+    await volumes.remove("one")
+    assert (await volumes.prune(["two"], lambda _name: ())).names == ("two",)
 
 
 def test_recovery_sweeps_what_a_crash_left(volumes: VolumeManager, root: Path) -> None:

@@ -54,7 +54,7 @@ class VolumeService:
             try:
                 await asyncio.to_thread(trees.prepare_disk, made)
             except BaseException:
-                self._manager.remove(made.name, force=True)
+                await self._manager.remove(made.name, force=True)
                 raise
         self._events.emit("volume", "create", made.name, {"driver": made.driver})
         return _wire(made)
@@ -73,7 +73,7 @@ class VolumeService:
 
     async def remove(self, name: str, *, force: bool) -> None:
         """``docker volume rm``."""
-        self._manager.remove(name, users=self._system.volume_users(name), force=force)
+        await self._manager.remove(name, users=self._system.volume_users(name), force=force)
         self._events.emit("volume", "destroy", name, {"driver": "local"})
 
     async def prune(self, filters: Filters) -> VolumePrune:
@@ -86,10 +86,8 @@ class VolumeService:
             if (everything or volume.anonymous)
             and options.kind(volume.options) in (options.Kind.PLAIN, options.Kind.DISK)
             and _labelled(volume, filters)
-            and not self._system.volume_users(volume.name)
         ]
-        await asyncio.sleep(0)
-        done = self._manager.prune(candidates)
+        done = await self._manager.prune(candidates, self._system.volume_users)
         for name in done.names:
             self._events.emit("volume", "destroy", name, {"driver": "local"})
         self._events.emit("volume", "prune", "", {"reclaimed": str(done.bytes)})

@@ -29,7 +29,7 @@ class Template:
 
     def __init__(self, text: str, *, lenient: bool = False) -> None:
         """``lenient``: a missing key is ``<no value>`` and no error. Raises TemplateError."""
-        self._nodes = parse(text.replace("\\t", "\t").replace("\\n", "\n") if "`" not in text else text)
+        self._nodes = parse(text)
         self._lenient = lenient
         _check_names(self._nodes)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import tempfile
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import IO, Any, cast
 
 from wharfie.client.api import quote
@@ -287,8 +289,15 @@ class Container(Bound[T]):
     @operation
     async def copy_out(self, path: str, directory: str | os.PathLike[str]) -> None:
         """Copy a file or directory of the container into a directory of this machine."""
-        data = io.BytesIO(await self._archive(path))
-        await self._engine.transport.apart(lambda: _extract(data, os.fspath(directory)))
+        with tempfile.TemporaryFile() as data:
+            source = self._engine.parts("GET", f"{self._path}/archive", {"path": path})
+            try:
+                async for part in source:
+                    await self._engine.transport.apart(partial(data.write, part))
+            finally:
+                await source.aclose()
+            data.seek(0)
+            await self._engine.transport.apart(lambda: _extract(data, os.fspath(directory)))
 
     @operation
     async def commit(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wharfie.client import credentials, references
+from wharfie.client.api import quote
 from wharfie.client.library.engine import Engine
 
 Told = Callable[[dict[str, Any]], object]
@@ -42,4 +43,6 @@ async def push(
     """Send an image; raises TransferFailed."""
     name, tag, _ = references.split(reference)
     headers = await authorization(engine, name, auth) or {"X-Registry-Auth": "e30="}
-    await engine.progress(f"/images/{name}/push", {"tag": tag or "latest"}, headers=headers, told=told)
+    await engine.progress(
+        f"/images/{quote(name, '/:')}/push", {"tag": tag or "latest"}, headers=headers, told=told
+    )
