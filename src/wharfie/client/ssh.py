@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import shlex
 
 from wharfie.client.errors import DaemonUnreachable, InvalidHost
 
@@ -34,7 +35,8 @@ def command(text: str) -> list[str]:
     words += ["-l", user] if user else []
     words += ["-p", port] if port else []
     remote = [REMOTE, *(["-H", f"unix:///{path}"] if slash and path else []), "system", "dial-stdio"]
-    return [*words, "--", host, *remote]
+    # ssh(1) hands the other side one line for its shell: a socket's name is no part of that
+    return [*words, "--", host, *map(shlex.quote, remote)]
 
 
 def connect(text: str) -> _socket.socket:

@@ -219,11 +219,9 @@ class PorterProcess(Porter):
             pass  # the first one
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         try:
-            before = os.umask(0o177)
-            try:
-                listener.bind(self.path)
-            finally:
-                os.umask(before)
+            # bind(2) makes the file with the socket's own mode: the umask is all threads'
+            os.fchmod(listener.fileno(), 0o600)
+            listener.bind(self.path)
             listener.listen(_BACKLOG)
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
             sock.connect(self.path)
@@ -252,7 +250,11 @@ class PorterProcess(Porter):
                 if answer is not None and not answer.done():
                     answer.set_result(None)
             elif "error" in message:
-                _log.warning("the porter: %s", message["error"])
+                answer = self._waiting.get(message["container"])
+                if answer is not None and not answer.done():
+                    answer.set_exception(Unavailable(f"the porter: {message['error']}"))
+                else:
+                    _log.warning("the porter: %s", message["error"])
             else:
                 self.on_event(message)
 

@@ -20,7 +20,6 @@ _ROUNDS = 32
 """Pipes full of one direction's bytes, before others have their turn."""
 _CONNECT = 10.0
 _SILENCE = 60.0
-_PAUSE = 0.5
 _MOST = 4096
 Target = tuple[str, int]
 
@@ -55,18 +54,12 @@ class Door:
         self.target = target
         self._streams: set[Stream] = set()
         self._senders: dict[tuple[object, ...], _Sender] = {}
-        self._pause: Timer | None = None
+        stream = sock.type == socket.SOCK_STREAM
         sock.setblocking(False)
-        self._listen()
-
-    def _listen(self) -> None:
-        stream = self._sock.type == socket.SOCK_STREAM
-        self._loop.watch(self._sock.fileno(), READ, self._accept if stream else self._datagrams)
+        loop.watch(sock.fileno(), READ, self._accept if stream else self._datagrams)
 
     def close(self) -> None:
         """Let go of the port, and of all that came through it."""
-        if self._pause is not None:
-            self._pause.cancel()
         self._loop.forget(self._sock.fileno())
         self._sock.close()
         for stream in list(self._streams):
@@ -77,25 +70,17 @@ class Door:
     def _accept(self, _events: int) -> None:
         for _ in range(32):
             if not self._room.take(Room.STREAM):
-                self._wait()
+                self._loop.pause(self._sock.fileno())
                 return
-            try:
-                client, _ = self._sock.accept()
-            except OSError as error:
+            client = self._loop.accept(self._sock)
+            if client is None:
                 self._room.give(Room.STREAM)
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._wait()
                 return
             self._streams.add(Stream(self._loop, client, self.target, self._over))
 
     def _over(self, stream: Stream) -> None:
         self._streams.discard(stream)
         self._room.give(Room.STREAM)
-
-    def _wait(self) -> None:
-        """Who stands outside would be told of at once, again and again."""
-        self._loop.forget(self._sock.fileno())
-        self._pause = self._loop.after(_PAUSE, self._listen)
 
     def _datagrams(self, _events: int) -> None:
         for _ in range(64):

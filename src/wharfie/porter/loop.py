@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
 import itertools
 import logging
 import select
+import socket
 import time
 from collections.abc import Callable
 
+_PAUSE = 0.5
+_NONE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _log = logging.getLogger(__name__)
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 FAILED, HUNG_UP = select.EPOLLERR, select.EPOLLHUP
@@ -39,6 +43,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, tuple[Callable[[int], None], bool]] = {}
+        self._paused: dict[int, Timer] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
         self.running = True
@@ -53,8 +58,31 @@ class Loop:
 
     def forget(self, fd: int) -> None:
         """Watch it no more."""
+        paused = self._paused.pop(fd, None)
+        if paused is not None:
+            paused.cancel()
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
+
+    def pause(self, fd: int) -> None:
+        """Leave for a moment alone what cannot be served now, and would be told of again and again."""
+        callback, first = self._callbacks[fd]
+        self.forget(fd)
+
+        def resume() -> None:
+            del self._paused[fd]
+            self.watch(fd, READ, callback, first=first)
+
+        self._paused[fd] = self.after(_PAUSE, resume)
+
+    def accept(self, listener: socket.socket) -> socket.socket | None:
+        """Who stands outside, if anybody does and there is a descriptor for him."""
+        try:
+            return listener.accept()[0]
+        except OSError as error:
+            if error.errno in _NONE_LEFT:
+                self.pause(listener.fileno())
+            return None
 
     def after(self, seconds: float, work: Callable[[], None]) -> Timer:
         """Do ``work`` in so many seconds."""

@@ -8,7 +8,8 @@ A SOCK_SEQPACKET socket below the exec root; one JSON object per packet, descrip
     {"op": "seat", container, network, network_name, names, addresses}
     {"op": "unseat", container, network}
     {"op": "client", container, servers, forward, allowed, addresses, table, links}
-    {"op": "open", container} + netns       → {"opened": container} or {"error": …}     (monitors ask too)
+    {"op": "open", container} + netns       → {"opened": container} or {"error": …, container}
+                                              (monitors ask for that, too)
     {"op": "shut", container}
     {"op": "ports", "items": [[key, host, port]…]} + a socket each         {"op": "retarget", "items": […]}
     {"op": "drop", "keys": [key…]}
@@ -62,9 +63,8 @@ class Service:
         self.loop.watch(listener.fileno(), READ, self._accept, first=True)
 
     def _accept(self, _events: int) -> None:
-        try:
-            sock, _ = self._listener.accept()
-        except OSError:
+        sock = self.loop.accept(self._listener)
+        if sock is None:
             return
         sock.setblocking(False)
         self._connections.add(sock)
@@ -82,10 +82,13 @@ class Service:
                 close_all(fds)
                 self._gone(sock)
                 return
+            message: dict[str, Any] = {}
             try:
-                answers = self._do(sock, json.loads(data), fds)
-            except (OSError, ValueError, KeyError) as error:
-                answers = [{"error": str(error)}]
+                message = json.loads(data)
+                answers = self._do(sock, message, fds)
+            except (OSError, ValueError, LookupError) as error:
+                waits = message.get("container", "") if message.get("op") == "open" else ""
+                answers = [{"error": str(error), "container": waits}]
                 _log.warning("a request of the daemon failed: %s", error)
             finally:
                 close_all(fds)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
 
 from wharfie.linux.nfsets import Changes
@@ -25,13 +26,15 @@ from wharfie.porter.wire import Malformed, Question
 
 _STREAMS = 64
 _SILENCE = 10.0
+_TELLINGS = 20
+"""Refusals of a container's that are told in a second, as of packets: it could fill everybody's events."""
 Reply = Callable[[bytes], None]
 
 
 class Client:
     """A container that asks: its sockets, whom to ask for it, and what it may reach."""
 
-    __slots__ = ("allowed", "forward", "namespace", "openings", "servers", "sockets", "streams")
+    __slots__ = ("allowed", "forward", "namespace", "openings", "servers", "sockets", "streams", "tellings")
 
     def __init__(self, changes: Changes) -> None:
         self.sockets: tuple[socket.socket, ...] = ()
@@ -42,6 +45,8 @@ class Client:
         self.allowed: list[str] | None = None
         self.openings = Openings(changes)
         self.streams = 0
+        self.tellings = (0.0, 0)
+        """When the second began that is counted, and how many refusals were told in it."""
 
 
 class Questions:
@@ -122,9 +127,8 @@ class Questions:
             self._ask(container, client, message, reply, stream=False)
 
     def _accept(self, container: str, client: Client, listener: socket.socket) -> None:
-        try:
-            sock, _ = listener.accept()
-        except OSError:
+        sock = self._loop.accept(listener)
+        if sock is None:
             return
         if client.streams >= _STREAMS:
             sock.close()
@@ -189,10 +193,19 @@ class Questions:
             # a network without a way out has none for questions either (CVE-2024-29018)
             reply(question.answer(wire.SERVFAIL))
         elif client.allowed is not None and not openings.allowed(question.name, client.allowed):
-            self._tell({"event": "refused", "container": container, "name": question.name})
+            self._tell_refusal(container, client, question.name)
             reply(question.answer(wire.REFUSED))
         else:
             self._forward(container, client, question, reply, stream=stream)
+
+    def _tell_refusal(self, container: str, client: Client, name: str) -> None:
+        began, count = client.tellings
+        now = time.monotonic()
+        if now - began >= 1:
+            began, count = now, 0
+        client.tellings = began, count + 1
+        if count < _TELLINGS:
+            self._tell({"event": "refused", "container": container, "name": name})
 
     def _forward(
         self, container: str, client: Client, question: Question, reply: Reply, *, stream: bool

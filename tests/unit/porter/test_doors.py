@@ -199,3 +199,27 @@ def test_a_sender_of_datagrams_costs_one_timer_however_much_it_is_told() -> None
             assert client.recv(100) == b"answer"
         assert len(passage.loop._timers) == 1
     passage.close()
+
+
+def test_a_listener_without_descriptors_is_left_alone_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    passage = Passage()
+    refused: list[int] = []
+
+    class Poor:
+        """A listener of a process that may open no more files."""
+
+        fileno = passage.outer.fileno
+
+        def accept(self) -> None:
+            refused.append(1)
+            raise OSError(errno.EMFILE, "none left")
+
+    with socket.create_connection(passage.address) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(passage.door, "_sock", Poor())
+            passage.until(lambda: refused)
+            assert quiet(passage.loop)
+        passage.until(lambda: passage.door._streams)
+        client.close()
+    passage.close()
+    assert passage.loop._paused == {}

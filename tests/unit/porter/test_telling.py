@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from wharfie.errors import Unavailable
+from wharfie.network.porter import PorterProcess
 from wharfie.porter.main import Service
+from wharfie.support.tasks import spawn
 
 
 class Daemon:
@@ -30,6 +35,9 @@ class Daemon:
 
     def heard(self) -> None:
         self._service._readable(self.theirs)
+
+    def hears(self) -> object:
+        return json.loads(self._own.recv(1 << 16))
 
     def close(self) -> None:
         self._own.close()
@@ -80,3 +88,24 @@ def test_what_a_dead_daemon_said_comes_before_what_the_next_one_says(service: Se
     second.heard()
     first.heard()
     assert _knows(service, "one"), "an old message undid a new one"
+
+
+def test_who_asks_in_vain_is_told_at_once(service: Service) -> None:
+    daemon = Daemon(service)
+    daemon.say("open", container="one")  # without a namespace
+    daemon.heard()
+    assert daemon.hears() == {"error": "list index out of range", "container": "one"}
+
+
+async def test_the_daemon_waits_no_longer_for_what_the_porter_cannot_do(tmp_path: Path) -> None:
+    porter = PorterProcess(str(tmp_path))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    porter._use(ours, None)
+    asked = spawn("open", porter.open("one", os.getpid()))
+    await asyncio.sleep(0)
+    assert json.loads(theirs.recv(1 << 16)) == {"op": "open", "container": "one"}
+    theirs.send(json.dumps({"error": "no such thing", "container": "one"}).encode())
+    with pytest.raises(Unavailable, match="the porter: no such thing"):
+        await asked
+    porter.close()
+    theirs.close()
