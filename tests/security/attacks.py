@@ -87,28 +87,24 @@ def python(engine: ours.Engine, script: str, *options: str, timeout: float = 60)
 
 class _Connection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("docker", timeout=30)
+        super().__init__("docker", timeout=60)
         self._path = path
 
     def connect(self) -> None:
         self.sock = connect(self._path)
 
 
-def connect(path: str, timeout: float = 30) -> socket.socket:
-    """A raw connection to a Unix socket."""
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(timeout)
-    sock.connect(path)
-    return sock
-
-
-def connect_patiently(path: str) -> socket.socket:
-    """The same, where we are faster than the daemon takes connections (EAGAIN: its queue is full)."""
-    deadline = time.monotonic() + 20
+def connect(path: str, timeout: float = 60) -> socket.socket:
+    """A raw connection to a Unix socket; we may be faster than the daemon takes them (EAGAIN)."""
+    deadline = time.monotonic() + ours.PATIENCE
     while True:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(timeout)
         try:
-            return connect(path)
+            sock.connect(path)
+            return sock
         except BlockingIOError:
+            sock.close()
             assert time.monotonic() < deadline, "no connection is taken any more"
             time.sleep(0.005)
 

@@ -34,11 +34,12 @@ def untouched(secret: Path) -> bool:
 def swapper(engine: ours.Engine, name: str, secret: Path) -> None:
     """A container that makes /data a directory and a link to the host's secret in turn."""
     script = (
-        "mkdir /data; echo inside > /data/key; while true; do"
+        "mkdir /data; echo inside > /data/key; touch /begun; while true; do"
         f" ln -s {secret} /evil; mv /data /spare; mv /evil /data; rm /data; mv /spare /data; done"
     )
     done = engine.cli("run", "-d", "--name", name, "busybox", "sh", "-c", script)
     assert done.returncode == 0, done.stderr
+    ours.until(lambda: not engine.cli("exec", name, "test", "-e", "/begun").returncode, "it does not begin")
 
 
 def test_a_copy_in_never_leaves_the_container(engine: ours.Engine, secret: Path) -> None:

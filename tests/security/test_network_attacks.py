@@ -35,6 +35,7 @@ from tests.security.test_network_spoofing import (
     _LIE,
     _credulous,
     _datagram,
+    _heard,
     _listener,
     _mac,
     _receive,
@@ -92,7 +93,7 @@ def test_no_packet_leads_from_one_network_into_another(tmp_path: Path, source: s
             target = network.endpoints("victim")[0].address
             _credulous()
 
-            def attack() -> list[bytes]:
+            def attack(arrives: bool = False) -> list[bytes]:
                 server, port = victim.run(lambda: _listener(target))
                 truth, truth_port = _listener("10.61.0.1")
                 honest = _datagram("10.61.0.2", "10.61.0.1", truth_port, _HONEST)
@@ -100,11 +101,7 @@ def test_no_packet_leads_from_one_network_into_another(tmp_path: Path, source: s
                     lie = _datagram(sources[source], target, port, _LIE)
                     attacker.run(_send_raw("eth0", _bridge_mac(network, "mine"), lie, honest))
                     assert _receive(truth, 1) == [_HONEST]
-                    server.setblocking(False)
-                    try:
-                        return [server.recv(100)]
-                    except BlockingIOError:
-                        return []
+                    return _heard(server, arrives)
 
             assert attack() == []
             # the source is looked at first, the way between the networks then
@@ -112,7 +109,8 @@ def test_no_packet_leads_from_one_network_into_another(tmp_path: Path, source: s
             assert attack() == []
             nft.run("flush chain inet wharfie forward")
             # a container itself takes nothing that comes from its own address, or from 127.0.0.0/8
-            assert attack() == ([] if source == "loopback" else [_LIE])
+            arrives = source != "loopback"
+            assert attack(arrives) == [_LIE] * arrives
 
     in_new_netns(work)
 
@@ -156,7 +154,7 @@ def test_ipv6_is_no_wider_than_ipv4(tmp_path: Path) -> None:
                     addresses = (SERVER, "2001:db8:113::2")
                 else:
                     addresses = (inside[target].address, inside[target].address6)
-                patience = 5.0 if wanted else REFUSAL_WAIT / 2
+                patience = 20.0 if wanted else REFUSAL_WAIT / 2
                 answered = [peer.run(partial(reaches, one, 80, patience)) for one in addresses]
                 assert answered == [wanted, wanted], f"{asker} to {target}"
             for server in servers:
@@ -201,7 +199,7 @@ def test_a_port_on_localhost_is_not_reached_by_who_routes_localhost_to_us(tmp_pa
             target = network.endpoints("one")[0].address
             closed, opened = one.run(lambda: (_at(target, 80), _at(target, 81)))
 
-            def attack(peer: Peer, device: str, mac: str, source: str) -> list[bytes]:
+            def attack(peer: Peer, device: str, mac: str, source: str, arrives: bool = False) -> list[bytes]:
                 lies = [
                     _datagram(source, address, 8080, _LIE)
                     for address in ("127.0.0.1", "127.0.0.9", HOST_OUTSIDE)
@@ -209,11 +207,7 @@ def test_a_port_on_localhost_is_not_reached_by_who_routes_localhost_to_us(tmp_pa
                 honest = _datagram(source, HOST_OUTSIDE, 8081, _HONEST)
                 peer.run(_send_raw(device, mac, *lies, honest))
                 assert _receive(opened, 1) == [_HONEST], "the port that is for everybody is not reached"
-                closed.setblocking(False)
-                try:
-                    return [closed.recv(100)]
-                except BlockingIOError:
-                    return []
+                return _heard(closed, arrives)
 
             def routed() -> bool:
                 """By a kernel that really has a route for 127.0.0.0/8, through us."""
@@ -233,7 +227,7 @@ def test_a_port_on_localhost_is_not_reached_by_who_routes_localhost_to_us(tmp_pa
             nft.run(f"add rule inet wharfie prerouting udp dport 8081 dnat ip to {target}:81")
             with conntrack.Memory() as memory:
                 memory.forget(memory.flows(socket.AF_INET, socket.IPPROTO_UDP, [8080]))
-            assert attack(outside, "eth0", _mac("uplink"), SERVER) == [_LIE]
+            assert attack(outside, "eth0", _mac("uplink"), SERVER, arrives=True) == [_LIE]
             closed.close()
             opened.close()
 
@@ -243,7 +237,7 @@ def test_a_port_on_localhost_is_not_reached_by_who_routes_localhost_to_us(tmp_pa
 def _at(address: str, port: int) -> socket.socket:
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((address, port))
-    server.settimeout(5)
+    server.settimeout(20)
     return server
 
 
@@ -254,7 +248,7 @@ def _frames(kind: bytes, peer: Peer) -> socket.socket:
     def work() -> socket.socket:
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(int.from_bytes(kind, "big")))
         wire.bind(("eth0", int.from_bytes(kind, "big")))
-        wire.settimeout(5)
+        wire.settimeout(20)
         return wire
 
     found: socket.socket = peer.run(work)
@@ -409,19 +403,21 @@ def _ask_everywhere(engine: ours.Engine, outside: Peer, heard: list[bytes]) -> N
     target = run("inspect", "-f", "{{.NetworkSettings.Networks.open.IPAddress}}", "asked")
     question = _question("elsewhere.example.com")
     assert places["asked"].run(_asks("127.0.0.11", question))[3] & 15 == 3
-    assert len(heard) == 1, "the question was not forwarded at all"
+    assert heard, "the question was not forwarded at all"
     ways = [
         *((places["asker"].run, address) for address in (target, "10.61.0.1")),
         *((_here, address) for address in (target, "127.0.0.11", "10.61.0.1")),
         *((outside.run, address) for address in (target, HOST_OUTSIDE)),
     ]
+    question = _question("strangers.example.com")
     for way, address in ways:
         assert way(_asks(address, question)) == b"", f"{address} answers strangers"
     # where there is no way out, questions have none either; names of one's own are found all the same
-    assert places["shut"].run(_asks("127.0.0.11", question))[3] & 15 == 2
+    assert places["shut"].run(_asks("127.0.0.11", _question("shut.example.com")))[3] & 15 == 2
     assert places["shut"].run(_asks("127.0.0.11", _question("shut")))[3] & 15 == 0
     assert places["shut"].run(_asks("127.0.0.11", _question("asked")))[3] & 15 == 2, "names of other networks"
-    assert len(heard) == 1, "a question got out"
+    # where the answer is late, the same is asked twice
+    assert all(b"elsewhere" in one for one in heard), "a question got out"
 
 
 def _here(work: Callable[[], bytes]) -> bytes:
@@ -436,7 +432,7 @@ def _question(name: str) -> bytes:
 def _asks(address: str, question: bytes) -> Callable[[], bytes]:
     def work() -> bytes:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(5.0 if address == "127.0.0.11" else REFUSAL_WAIT)
+            sock.settimeout(30.0 if address == "127.0.0.11" else REFUSAL_WAIT)
             try:
                 sock.connect((address, 53))
                 sock.send(question)
