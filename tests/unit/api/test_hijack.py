@@ -25,11 +25,11 @@ def _target(fd: str) -> str:
 
 
 async def head(reader: asyncio.StreamReader) -> bytes:
-    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    return await asyncio.wait_for(reader.read(), 5)
+    return await asyncio.wait_for(reader.read(), 60)
 
 
 @pytest.mark.parametrize("length", ["Content-Length: 0\r\n", ""])
@@ -150,7 +150,7 @@ async def test_no_descriptor_is_left_of_an_attached_client(api: Api) -> None:
         await rest(reader)
         writer.close()
         await writer.wait_closed()
-    for _ in range(100):
+    for _ in range(3000):
         if sockets() <= before:
             break
         await asyncio.sleep(0.01)
@@ -183,7 +183,7 @@ async def test_a_stream_over_tls_is_relayed(api: Api, certificate: tuple[Path, P
     assert (await head(reader)).startswith(b"HTTP/1.1 101 ")
     data = b"y" * 500_000
     writer.write(data)
-    assert await asyncio.wait_for(reader.readexactly(6 + len(data)), 10) == b"first " + data
+    assert await asyncio.wait_for(reader.readexactly(6 + len(data)), 60) == b"first " + data
     writer.close()
 
 
@@ -191,7 +191,7 @@ async def half_closed(api: Api, data: bytes) -> bytes:
     reader, writer = await api.connect()
     writer.write(data)
     writer.write_eof()
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return answer
 
@@ -216,6 +216,6 @@ async def test_a_stream_ends_with_the_half_close_of_its_client(api: Api) -> None
     writer.write(b"GET /containers/x/logs?stdout=1&follow=1 HTTP/1.1\r\nHost: d\r\n\r\n")
     await api.streams.followed.wait()
     writer.write_eof()
-    await asyncio.wait_for(api.streams.cancelled.wait(), 10)
+    await asyncio.wait_for(api.streams.cancelled.wait(), 60)
     await reader.read()
     writer.close()

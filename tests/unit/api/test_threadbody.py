@@ -71,5 +71,5 @@ async def test_a_client_that_goes_away_ends_the_work(api: Api) -> None:
     await writer.drain()
     writer.close()
     await writer.wait_closed()
-    await asyncio.wait_for(api.store.begun.wait(), 10)
+    await asyncio.wait_for(api.store.begun.wait(), 60)
     assert api.store.loaded == b""

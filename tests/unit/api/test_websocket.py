@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -47,6 +48,10 @@ async def test_nothing_is_left_of_a_client_that_said_goodbye(
         async with session.ws_connect("/containers/x/attach/ws?stream=1&stdin=1&stdout=1") as ws:
             await ws.send_bytes(b"x")
             await ws.receive_bytes()
+    for _ in range(3000):
+        if len(os.listdir("/proc/self/fd")) <= before + 2:
+            break
+        await asyncio.sleep(0.01)
     assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 

@@ -124,10 +124,10 @@ async def test_a_follower_goes_on_behind_the_part_it_has_open(tmp_path: Path) ->
         if number % 60 == 0:
             while b"".join(found).count(b"\n") <= number:
                 read.clear()
-                await asyncio.wait_for(read.wait(), 10)
+                await asyncio.wait_for(read.wait(), 60)
     writer.close()
     stopped.set_result(None)
-    await asyncio.wait_for(following, 10)
+    await asyncio.wait_for(following, 60)
     assert [int(one) for one in b"".join(found).split()] == list(range(300))
 
 

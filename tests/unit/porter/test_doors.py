@@ -30,7 +30,7 @@ class Passage:
     def __init__(self, kind: int = socket.SOCK_STREAM, room: int = 1000) -> None:
         self.loop = Loop()
         self.inner = bound(kind)
-        self.inner.settimeout(10)
+        self.inner.settimeout(60)
         self.outer = bound(kind)
         self.address = self.outer.getsockname()
         self.room = Room(room)
