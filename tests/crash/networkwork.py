@@ -235,7 +235,7 @@ def _resolves(pid: int) -> list[bool]:
     """Whether a name of each of its networks is known inside."""
     words = ["nsenter", "-t", str(pid), "-n", "/bin/busybox", "nslookup"]
     return [
-        subprocess.run([*words, name, "127.0.0.11"], capture_output=True, timeout=20).returncode == 0
+        subprocess.run([*words, name, "127.0.0.11"], capture_output=True, timeout=60).returncode == 0
         for name in ("mover", "nine")
     ]
 

@@ -98,7 +98,7 @@ async def test_a_killed_monitor_is_noticed_and_its_container_killed(tmp_path: Pa
         if stopped:
             os.kill(link.pid, signal.SIGSTOP)
         os.kill(link.monitor_pid, signal.SIGKILL)
-        record = await asyncio.wait_for(link.exited, 15)
+        record = await asyncio.wait_for(link.exited, 60)
         assert record.exit_code == 137
         assert "monitor was killed" in record.error
         assert await handle.closed == "lost"

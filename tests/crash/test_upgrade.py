@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import ours
 from tests.kernel.monitor.bench import Bench, Client
 from tests.kernel.runtime.conftest import Box, box, make_spec
 from wharfie.monitor import interpreter
@@ -41,6 +43,10 @@ async def test_monitors_need_none_of_their_files(tmp_path: Path, monkeypatch: py
     try:
         script = "trap 'echo ending; exit 9' TERM; echo up; sleep 1000 & wait"
         link = await bench.run("sh", "-c", script)
+        log = bench.log(link.id)
+        await asyncio.to_thread(
+            ours.until, lambda: log.exists() and "up" in log.read_text(), "it says nothing"
+        )
         os.rename(tmp_path / "venv", tmp_path / "replaced")
         client = Client()
         handle = await link.exec(

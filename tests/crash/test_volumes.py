@@ -16,13 +16,16 @@ from tests.crash.test_recovery import crashing, kill
 
 
 def drop_all(engine: ours.Engine) -> None:
-    names = engine.cli("ps", "-aq").stdout.split()
-    if names:
-        assert engine.cli("rm", "-f", "-v", *names).returncode == 0
-    volumes = engine.cli("volume", "ls", "-q").stdout.split()
-    if volumes:
-        done = engine.cli("volume", "rm", *volumes)
-        assert done.returncode == 0, done.stderr
+    """Containers, and volumes then; the daemon may be removing some of them itself."""
+    for listing, removal in ((("ps", "-aq"), ("rm", "-f", "-v")), (("volume", "ls", "-q"), ("volume", "rm"))):
+
+        def gone(listing: tuple[str, ...] = listing, removal: tuple[str, ...] = removal) -> bool:
+            names = engine.cli(*listing).stdout.split()
+            if names:
+                engine.cli(*removal, *names)
+            return not names
+
+        ours.until(gone, f"{listing} shows some that cannot be removed")
 
 
 def left(engine: ours.Engine) -> list[str]:
@@ -33,7 +36,6 @@ def left(engine: ours.Engine) -> list[str]:
     return [str(path) for path in (*names, *drafts, *rest)]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_kill_amid_volumes_leaves_what_is_whole_and_nothing_else(tmp_path: Path, seed: int) -> None:
     with crashing(tmp_path, f"wv{seed}") as engine:
@@ -73,10 +75,10 @@ def test_a_kill_amid_volumes_leaves_what_is_whole_and_nothing_else(tmp_path: Pat
         drop_all(engine)
         ours.until(lambda: left(engine) == [], str(left(engine)))
         ours.until(lambda: engine.loops() == [], str(engine.loops()))
-        assert str(engine.state) not in Path("/proc/self/mounts").read_text()
+        mounts = Path("/proc/self/mounts")
+        ours.until(lambda: str(engine.state) not in mounts.read_text(), "something stays mounted")
 
 
-@pytest.mark.timeout(120)
 def test_volumes_in_use_are_found_again_by_the_next_daemon(tmp_path: Path) -> None:
     with crashing(tmp_path, "wvu") as engine:
         engine.cli("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "mem")
@@ -102,7 +104,6 @@ def test_volumes_in_use_are_found_again_by_the_next_daemon(tmp_path: Path) -> No
         ours.until(lambda: engine.loops() == [], str(engine.loops()))
 
 
-@pytest.mark.timeout(120)
 def test_disks_go_with_their_users_when_daemon_and_monitor_are_both_killed(tmp_path: Path) -> None:
     with crashing(tmp_path, "wvm") as engine:
         engine.cli("volume", "create", "-o", "size=8m", "disk")
