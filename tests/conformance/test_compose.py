@@ -15,7 +15,6 @@ import pytest
 from tests import ours
 from tests.peers import docker
 
-pytestmark = pytest.mark.timeout(120)
 PROJECT = Path(__file__).with_name("compose")
 Compose = Callable[..., str]
 

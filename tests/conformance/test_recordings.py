@@ -25,7 +25,6 @@ def commands(engine: ours.Engine) -> dict[str, list[str]]:
     return {"wharfie": [ours.WHARFIE, "-H", engine.host], "docker": [docker.docker_cli(), "-H", engine.host]}
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("group", cases.GROUPS)
 @pytest.mark.parametrize("program", ["docker", "wharfie"])
 def test_answers_are_docker_s(engine: ours.Engine, program: str, group: str) -> None:

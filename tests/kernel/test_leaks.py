@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
 from tests import ours
 
 # how a life goes wrong, or right, and docker's exit code for it
@@ -101,7 +99,6 @@ def settled(engine: ours.Engine) -> dict[str, object]:
     return found
 
 
-@pytest.mark.timeout(300)
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
     with ours.engine(tmp_path, bridge="whl") as engine:
         with ThreadPoolExecutor(4) as pool:

@@ -14,8 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests import ours
 
 RESPONSIVE = 10.0
@@ -60,7 +58,6 @@ def fill(path: Path) -> None:
                     raise
 
 
-@pytest.mark.timeout(300)
 def test_a_full_disk_stops_neither_monitor_nor_daemon(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "96m") as disk, ours.engine(disk, bridge="whf") as engine:
         script = (
@@ -98,7 +95,6 @@ def test_a_full_disk_stops_neither_monitor_nor_daemon(tmp_path: Path) -> None:
         assert engine.cli("ps", "-aq").stdout == ""
 
 
-@pytest.mark.timeout(300)
 def test_a_thousand_execs_leave_nothing_and_the_daemon_answers(engine: ours.Engine) -> None:
     engine.cli("run", "-d", "--name", "busy", "busybox", "sleep", "1000")
     try:
@@ -149,7 +145,6 @@ def run_execs(engine: ours.Engine, name: str, count: int) -> dict[int, int]:
     return found
 
 
-@pytest.mark.timeout(300)
 def test_a_hundred_clients_that_do_not_read_hold_up_nobody_else(engine: ours.Engine) -> None:
     engine.cli("run", "-d", "--name", "loud", "busybox", "sh", "-c", "yes")
     engine.cli("run", "-d", "--name", "other", "busybox", "sleep", "1000")

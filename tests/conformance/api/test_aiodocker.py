@@ -12,8 +12,6 @@ import pytest
 
 from tests import ours
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 async def docker(engine: ours.Engine) -> AsyncIterator[Any]:

@@ -19,7 +19,6 @@ import pytest
 from tests import ours
 from wharfie.wire import stdcopy
 
-pytestmark = pytest.mark.timeout(400)
 FOLLOWERS, WATCHERS, ATTACHED = 100, 100, 50
 LINES = 20_000
 SAMPLES = 3

@@ -14,8 +14,6 @@ import pytest
 
 from tests import ours
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def asked(engine: ours.Engine, method: str, path: str) -> int:
     connection = http.client.HTTPConnection("localhost", timeout=20)

@@ -13,8 +13,6 @@ import pytest
 
 from tests import ours
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def client(engine: ours.Engine) -> Iterator[Any]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests import ours
 
-pytestmark = pytest.mark.timeout(120)
 SESSION = Path(__file__).parent / "node" / "session.js"
 MODULES = ours.ROOT / ".cache" / "node" / "node_modules"
 

@@ -12,7 +12,6 @@ from tests.conformance.api import deviations, scenario_containers, scenario_imag
 from tests.conformance.api.recorder import Recorder
 from tests.conformance.registry import registries
 
-pytestmark = pytest.mark.timeout(300)
 EXPECTED = sorted(set(spec.operations()) - set(deviations.UNCALLED))
 PROVOKED = sorted(
     (one.id, status)

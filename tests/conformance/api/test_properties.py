@@ -21,7 +21,6 @@ from tests import ours
 from tests.conformance.api import spec
 from tests.ports import free_port
 
-pytestmark = pytest.mark.timeout(300)
 STREAMS = {
     "ContainerAttach",
     "ContainerAttachWebsocket",

@@ -16,8 +16,6 @@ import wharfie
 from tests import ours
 from wharfie.wire.networks import IPAMPool
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def client(engine: ours.Engine) -> Iterator[wharfie.Client]:

@@ -20,7 +20,6 @@ import pytest
 from tests import ours
 from tests.kernel.build import hosttree
 
-pytestmark = pytest.mark.timeout(120)
 REAPER = """
 import http.client, json, socket, urllib.parse
 

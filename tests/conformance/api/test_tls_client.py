@@ -20,7 +20,6 @@ from tests.conformance.api.test_ways_in import certificates, running
 from tests.peers import docker
 from tests.ports import free_port
 
-pytestmark = pytest.mark.timeout(120)
 PLENTY = os.urandom(2 << 20)
 
 

@@ -20,7 +20,6 @@ import pytest
 from tests import ours
 from tests.ports import free_port
 
-pytestmark = pytest.mark.timeout(120)
 # what systemd does, sd_listen_fds(3): descriptors from 3 on, for the process of this id
 ACTIVATE = """
 import os, sys

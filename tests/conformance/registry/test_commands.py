@@ -15,8 +15,6 @@ from tests import ours
 from tests.conformance.registry import registries
 from tests.peers import docker
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -15,8 +15,6 @@ from tests.conformance.registry import registries
 from tests.conformance.registry.test_commands import done, layers_of
 from tests.peers import docker
 
-pytestmark = pytest.mark.timeout(180)
-
 
 def peer(*words: str) -> str:
     finished = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -21,7 +21,6 @@ from wharfie.images.registry.settings import Settings
 from wharfie.images.store import ImageStore
 from wharfie.state.db import Database
 
-pytestmark = pytest.mark.timeout(120)
 LAYERS = [registries.layer({"etc/motd": b"hello\n" * 1000}), registries.layer({"etc/new": bytes(100_000)})]
 
 

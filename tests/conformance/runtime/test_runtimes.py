@@ -25,7 +25,6 @@ def answers(request: pytest.FixtureRequest) -> dict[str, str]:
     return recording.play_all(runtimes.ours(), asked)
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("case", HERE, ids=lambda case: case.name)
 def test_the_runtime_conforms(answers: dict[str, str], case: Case) -> None:
     assert not answers[case.name]
