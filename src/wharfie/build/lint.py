@@ -23,6 +23,8 @@ _SECRET = re.compile(
 )
 _PUBLIC = re.compile(r"(^|_)public($|_)", re.IGNORECASE)
 _SITE = "https://docs.docker.com/go/dockerfile/rule/"
+MOST = 1000
+"""Nobody reads more, and each is kept and sent with its lines."""
 _SUGGESTED = 200
 """Names that a misspelt one is compared with, and misspelt ones that are compared: it takes its time."""
 _ABSOLUTE = re.compile(r"/|[a-zA-Z]:[\\/]|\$")
@@ -66,7 +68,7 @@ def check(
     base_env: Callable[[str], set[str] | None] = lambda name: set(),
     ignored: Matcher | None = None,
 ) -> list[Finding]:
-    """All findings, in the order of lines. ``base_env``: an image's variables; None: not known."""
+    """The first :data:`MOST` findings, by line. ``base_env``: an image's variables; None: not known."""
     skip, _ = settings(file.directives.get("check", ""))
     if "all" in skip:
         return []
@@ -78,7 +80,7 @@ def check(
     return sorted(
         {item for item in found if item.rule.lower() not in skip},
         key=lambda item: (item.first, item.rule, item.message),
-    )
+    )[:MOST]
 
 
 def _finding(rule: str, message: str, item: ins.Instruction) -> Finding:

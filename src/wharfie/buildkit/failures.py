@@ -11,7 +11,14 @@ from wharfie.buildkit.grpc import UNKNOWN, Detail, RpcError
 from wharfie.errors import WharfieError
 
 _SOURCE = "github.com/moby/buildkit/errdefs.Source+json"
+_LINES = 200
+"""An instruction may have hundreds of thousands, and as many things wrong with it."""
 _EXIT = "github.com/moby/buildkit/gatewayapi.ExitMessage+json"
+
+
+def told(first: int, last: int) -> range:
+    """The lines of an instruction that clients are told, one by one; none for what has no place."""
+    return range(first, min(last, first + _LINES) + 1) if first else range(0)
 
 
 def message_of(error: WharfieError) -> str:
@@ -37,6 +44,6 @@ def _located(name: str, source: bytes, first: int, last: int) -> bytes:
     return msgspec.json.encode(
         {
             "info": {"filename": name, "data": b64encode(source).decode(), "language": "Dockerfile"},
-            "ranges": [{"start": {"line": line}, "end": {"line": line}} for line in range(first, last + 1)],
+            "ranges": [{"start": {"line": line}, "end": {"line": line}} for line in told(first, last)],
         }
     )

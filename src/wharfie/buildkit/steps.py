@@ -10,6 +10,7 @@ from typing import Any
 
 from wharfie.build import instructions as ins
 from wharfie.build.solver import Solver
+from wharfie.buildkit.failures import told
 from wharfie.buildkit.messages import common
 from wharfie.buildkit.vertexes import Board, Vertex
 from wharfie.errors import WharfieError
@@ -124,8 +125,7 @@ def ranges(first: int, last: int) -> list[Any]:
     """Lines as messages."""
     return [
         common.Range(start=common.Position(line=line), end=common.Position(line=line))
-        for line in range(first, last + 1)
-        if line
+        for line in told(first, last)
     ]
 
 

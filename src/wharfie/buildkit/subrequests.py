@@ -15,6 +15,7 @@ import msgspec
 from wharfie.build import instructions as ins
 from wharfie.build.solver import Solver
 from wharfie.build.work import Work, check_text
+from wharfie.buildkit.failures import told
 from wharfie.errors import NotSupported
 
 _VERSION = b"1.0.0"
@@ -163,8 +164,7 @@ def _location(item: ins.Instruction) -> dict[str, Any]:
 
 
 def _lines(first: int, last: int) -> dict[str, Any]:
-    lines = range(first, last + 1) if first else ()
-    return {"ranges": [{"start": {"line": line}, "end": {"line": line}} for line in lines]}
+    return {"ranges": [{"start": {"line": line}, "end": {"line": line}} for line in told(first, last)]}
 
 
 def _sources(solver: Solver) -> list[str]:

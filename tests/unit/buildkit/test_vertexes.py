@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wharfie.buildkit.steps import ranges
 from wharfie.buildkit.vertexes import Board
 
 MIB = 1 << 20
@@ -33,3 +34,9 @@ async def test_who_takes_it_gets_all_of_it() -> None:
     for _ in range(40):
         vertex.log(b"y" * MIB)
         assert len((await anext(watching)).logs[0].message) == MIB
+
+
+def test_of_an_instruction_without_end_the_first_lines_are_told() -> None:
+    assert [one.start.line for one in ranges(5, 6)] == [5, 6]
+    assert len(ranges(1, 500_000)) == 201
+    assert ranges(0, 0) == []
