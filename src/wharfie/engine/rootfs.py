@@ -42,13 +42,17 @@ _MANY = 64
 @contextmanager
 def rootfs_fd(context: Context, container: Container) -> Iterator[int]:
     """The live root with all its mounts, or, when it does not run, what its next start would see there."""
+    if container.status.running and container.status.pid:
+        live = os.open(f"/proc/{container.status.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield live
+        finally:
+            os.close(live)
+        return
     fds: list[int] = []
     scratch = context.images.layers.temporary("copy")
-    try:
-        if container.status.running and container.status.pid:
-            live = f"/proc/{container.status.pid}/root"
-            fds.append(os.open(live, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        else:
+    with context.images.keeping():  # what is looked for as left over meanwhile is not this
+        try:
             image = context.images.by_id(container.image_id)
             with writable.opened(container) as own:
                 fds.append(_mounted(container, image.lower, own, scratch))
@@ -57,11 +61,11 @@ def rootfs_fd(context: Context, container: Container) -> Iterator[int]:
                 # the database is the event loop's: what is asked of it is asked here
                 opened = [(point, trees.opener(context, point)) for point in points]
                 elsewhere.in_scratch(partial(_furnish, fds, container, opened))
-        yield fds[0]
-    finally:
-        close_all(fds)
-        with suppress(FileNotFoundError):
-            remove_tree(scratch)
+            yield fds[0]
+        finally:
+            close_all(fds)
+            with suppress(FileNotFoundError):
+                remove_tree(scratch)
 
 
 def _mounted(container: Container, lower: Sequence[str], own: Writable, scratch: str) -> int:
