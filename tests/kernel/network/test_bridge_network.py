@@ -354,7 +354,7 @@ def test_bridge_none_touches_nothing(tmp_path: Path) -> None:
         network.setup()
         assert _links() == before
         assert _tables() == set()
-        endpoint = seat(network, "c", "default")
+        endpoint = seat(network, "c", "bridge")
         assert endpoint.interface() is None
         network.teardown()
 
