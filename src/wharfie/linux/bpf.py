@@ -23,6 +23,7 @@ _BPF = libc.system_call(libc.Int, libc.Pointer, libc.UInt)
 # linux/bpf.h: commands, program type, attach type, flags
 _PROG_LOAD, _PROG_ATTACH, _PROG_DETACH, _PROG_GET_FD_BY_ID, _PROG_QUERY = 5, 8, 9, 13, 16
 _TYPE_CGROUP_DEVICE, _ATTACH_CGROUP_DEVICE = 15, 6
+_LICENSE = b"GPL\0"
 _ALLOW_MULTI, _REPLACE = 2, 4
 
 # opcodes: load a 32-bit word; 64-bit arithmetic with a constant; jumps on a constant; leave
@@ -105,16 +106,12 @@ def _bpf(command: int, attributes: bytes) -> int:
 
 def _load(program: bytes) -> int:
     """A descriptor of the program, verified by the kernel; raises OSError."""
-    code = libc.buffer(len(program))
-    code[:] = [program[i : i + 1] for i in range(len(program))]
-    license_text = libc.buffer(4)
-    license_text[:] = [b"G", b"P", b"L", b"\0"]
     attributes = struct.pack(
         "=IIQQIIQI",
         _TYPE_CGROUP_DEVICE,
         len(program) // 8,
-        libc.address(code),
-        libc.address(license_text),
+        libc.content(program),
+        libc.content(_LICENSE),
         0,
         0,
         0,

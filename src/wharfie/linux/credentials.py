@@ -12,6 +12,7 @@ from wharfie.linux.libc import (
     ULong,
     address,
     buffer,
+    content,
     failure,
     function,
     number_of,
@@ -157,9 +158,7 @@ def seccomp_load(program: bytes, flags: int = 0) -> int:
     """Filter this process's system calls from now on (seccomp(2)); ``program`` is an array of sock_filter."""
     if not program or len(program) % 8:
         raise ValueError("a seccomp program is a whole number of 8-byte instructions")
-    memory = buffer(len(program))
-    memory[:] = program
-    header = struct.pack("=HxxxxxxQ", len(program) // 8, address(memory))
+    header = struct.pack("=HxxxxxxQ", len(program) // 8, content(program))
     done = _seccomp(_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, header)
     if done < 0:
         raise failure()

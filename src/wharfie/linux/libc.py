@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _ctypes
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,6 +132,11 @@ def buffer(size: int) -> Any:
 def address(memory: Any) -> int:
     """Where a :func:`buffer` lies, for structures that point to it; keep the buffer alive."""
     return _ctypes.addressof(memory)
+
+
+def content(data: bytes) -> int:
+    """Where the bytes of ``data`` lie, for structures that point to them; keep ``data`` alive."""
+    return int.from_bytes(bytes(String(data)), sys.byteorder)
 
 
 def cstring(path: str | bytes) -> bytes:
