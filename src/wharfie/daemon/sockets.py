@@ -82,19 +82,18 @@ def _unix(path: str, group: str) -> Listener:
     finally:
         probe.close()
     sock = socket.socket(socket.AF_UNIX)
-    old = os.umask(0o177)
     try:
         os.makedirs(os.path.dirname(path), mode=0o711, exist_ok=True)
         if os.path.lexists(path):
             os.unlink(path)
+        # bind(2) makes the file with the socket's own mode: the umask is all threads'
+        os.fchmod(sock.fileno(), 0o600)
         sock.bind(path)
         os.chown(path, -1, gid)
         os.chmod(path, 0o660)
     except OSError as error:
         sock.close()
         raise Unavailable(f"cannot listen on {path}: {error.strerror}") from error
-    finally:
-        os.umask(old)
     return Listener(sock, path=path)
 
 

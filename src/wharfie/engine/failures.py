@@ -33,4 +33,4 @@ def start_failure(error: Exception) -> tuple[WharfieError, int]:
         return StartFailed(message), error.exit_code
     if isinstance(error, WharfieError):
         return error, 128
-    return StartFailed(f"{CREATE_FAILED}{error}"), 128
+    return StartFailed(f"{CREATE_FAILED}{error if isinstance(error, OSError) else repr(error)}"), 128

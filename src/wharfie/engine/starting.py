@@ -13,7 +13,9 @@ and one after (the status).
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import signal
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -46,6 +48,7 @@ from wharfie.runtime.plan import INIT_PROGRAM
 from wharfie.volumes import propagation
 from wharfie.volumes.model import MountPoint
 
+_log = logging.getLogger(__name__)
 _AFTERWARDS = 0.05
 _NOT_RUNNING = {
     "network": "cannot join network of a non running container: {}",
@@ -94,6 +97,12 @@ class Starting:
         async with AsyncExitStack() as stack:
             link = await self._link(container, pending, stack, checkpoint)
             self._started(container, link, pending, by_policy)
+            try:
+                self._settle_network(container)
+            except WharfieError:
+                # nobody runs without the limit that was asked for
+                await link.signal(signal.SIGKILL)
+                raise
 
     async def _link(
         self,
@@ -114,7 +123,9 @@ class Starting:
             request.checkpoint = checkpoint
             fds = [*mounts.values(), *(item.fd for item in pending)]
             return await self._context.spawner.launch(request, fds)
-        except (WharfieError, OSError) as error:
+        except Exception as error:
+            if not isinstance(error, (WharfieError, OSError)):
+                _log.exception("a fault of ours: %s was not started", container.short_id)
             failure, exit_code = start_failure(error)
             for item in pending:
                 item.fail(failure)
@@ -138,7 +149,6 @@ class Starting:
             container, lifecycle.Started(pid=link.pid, at=link.started_at_ns, by_policy=by_policy)
         )
         self._supervisor.watch(container, link)
-        self._settle_network(container)
 
     def _settle_network(self, container: Container) -> None:
         """What need not be there before the program runs."""

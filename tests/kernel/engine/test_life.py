@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import select
@@ -18,6 +19,7 @@ from wharfie.engine.container import Container, State
 from wharfie.engine.creation import Creation
 from wharfie.engine.failures import StartFailed
 from wharfie.errors import Conflict, InternalError, NotFound, NotModified
+from wharfie.network.model import NetworkUnavailable
 from wharfie.wire.config import HostConfig, Mount, RestartPolicy
 from wharfie.wire.containers import CreateContainer, UpdateContainer
 
@@ -62,6 +64,40 @@ async def test_limits_and_defaults_are_those_of_docker(engine: Engine) -> None:
     assert "Seccomp:\t2" in log
     assert engine.containers.get("defaults").short_id in log
     assert "HOME=/root" in log
+
+
+async def test_a_fault_of_ours_gives_back_what_a_start_had_taken(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = await engine.containers.create("faulty", body("true"))
+
+    async def fault(container: Container) -> None:
+        raise KeyError(container.id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("wharfie.engine.shipping.check", fault)
+        with pytest.raises(StartFailed, match="KeyError"):
+            await engine.containers.start("faulty")
+    container = engine.containers.get("faulty")
+    assert (container.status.state, container.status.exit_code) == (State.CREATED, 128)
+    assert not any(seat.address for seat in engine.networks.endpoints(created.id))
+    await engine.containers.start("faulty")
+
+
+async def test_nothing_runs_without_the_network_rate_that_was_asked_for(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = HostConfig(network_rate="in=10mbit")
+    await engine.containers.create("unlimited", body("sleep", "1000", host=host))
+    ended = await engine.containers.wait("unlimited", "next-exit")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr("wharfie.network.traffic.limit", refuse)
+    with pytest.raises(NetworkUnavailable, match=r"the rate of .* cannot be set"):
+        await engine.containers.start("unlimited")
+    assert (await ended.result()).status_code == 137
 
 
 async def test_a_program_that_is_missing_has_dockers_error_and_exit_code(engine: Engine) -> None:
