@@ -315,9 +315,8 @@ class ImageStore:
     async def drafted(self) -> AsyncIterator[Draft]:
         """A layer to be made; dropped unless it was placed."""
         with self.keeping():
-            draft = (
-                self.layers.draft()
-            )  # a few directories: whoever is cancelled meanwhile would not know of it
+            # no thread: whoever is cancelled meanwhile would not know of these few directories
+            draft = self.layers.draft()
             try:
                 yield draft
             finally:
