@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
@@ -18,7 +19,13 @@ class Reporter:
         if report.when == "call" or report.outcome != "passed":
             text = report.longreprtext[-4000:]
             result = {"test": report.nodeid, "outcome": report.outcome, "when": report.when, "text": text}
-            print("\n" + MARK + json.dumps(result), flush=True)
+            tell(result)
+
+
+def tell(result: dict[str, str]) -> None:
+    """A line of its own, in one piece: others write to the console, too."""
+    sys.stdout.flush()
+    os.write(1, f"\n{MARK}{json.dumps(result)}\n".encode())
 
 
 if __name__ == "__main__":
@@ -33,4 +40,4 @@ if __name__ == "__main__":
         "outcome": "passed" if code == 0 else f"code {int(code)}",
         "text": "",
     }
-    print("\n" + MARK + json.dumps(end), flush=True)
+    tell(end)

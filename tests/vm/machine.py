@@ -272,6 +272,7 @@ def run(tests: list[str], scratch: Path, limit: float = 400) -> tuple[dict[str, 
     results = {}
     for line in console.splitlines():
         if MARK in line:
-            result = json.loads(line.partition(MARK)[2])
+            # what others wrote to the console at that moment may stand behind it
+            result, _ = json.JSONDecoder().raw_decode(line.partition(MARK)[2])
             results[result["test"]] = result
     return results, console

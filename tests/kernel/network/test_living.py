@@ -404,7 +404,7 @@ def _question(name: str) -> bytes:
 
 
 def _events(lab: Laboratory, action: str) -> str:
-    text = lab.run("events", "--since", "5m", "--until", "0s", "--format", "{{json .}}")
+    text = lab.run("events", "--since", "5m", "--until", f"{time.time():.6f}", "--format", "{{json .}}")
     return "\n".join(line for line in text.splitlines() if json.loads(line)["Action"] == action)
 
 
