@@ -217,16 +217,15 @@ def in_thread(name: str, work: Callable[[], _T]) -> asyncio.Future[_T]:
 
 async def to_its_end(name: str, work: Callable[[], _T]) -> _T:
     """Run ``work`` in a thread; who is cancelled meanwhile waits until it uses nothing of theirs any more."""
-    worker = in_thread(name, work)
-    try:
-        return await asyncio.shield(worker)
-    finally:
-        await ended(worker)
+    return await _ended_with(in_thread(name, work))
 
 
 async def in_pool(name: str, work: Callable[[], _T]) -> _T:
     """The same with a thread of the loop's pool, for what is short and comes often."""
-    worker = spawn(name, asyncio.to_thread(work))
+    return await _ended_with(spawn(name, asyncio.to_thread(work)))
+
+
+async def _ended_with(worker: asyncio.Future[_T]) -> _T:
     try:
         return await asyncio.shield(worker)
     finally:

@@ -189,10 +189,9 @@ _INPUT = """
 def ruleset(table: str, *, lone_router: bool, restricted: bool, elements: dict[str, list[str]]) -> str:
     """The commands that put the table there, whatever was there before, in one transaction.
 
-    ``restricted``: somebody has an allow-list.
-
     ``lone_router``: this machine forwarded nothing before we switched that on, so it still must not route
-    between its other interfaces; bridges (of other engines) are left alone.
+    between its other interfaces; bridges (of other engines) are left alone. ``restricted``: somebody has an
+    allow-list.
     """
     lone = '    meta iifkind != "bridge" meta oifkind != "bridge" drop' if lone_router else ""
     chains = _CHAINS.replace("$published", _PUBLISHED).replace("$lone", lone)
@@ -225,10 +224,9 @@ class Firewall:
         self._lone_router = lone_router
         try:
             elements = {**self._elements(), **self._openings()}
-            self._restricted = bool(self.egress)
-            nft.run(
-                ruleset(self._table, lone_router=lone_router, restricted=self._restricted, elements=elements)
-            )
+            restricted = bool(self.egress)
+            nft.run(ruleset(self._table, lone_router=lone_router, restricted=restricted, elements=elements))
+            self._restricted = restricted
             self._rules = self._count()
         except NftMissing as error:
             raise FirewallMissing(str(error)) from error
