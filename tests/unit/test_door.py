@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "wharfie"
+ENTER = "import sys; sys.path.insert(0, sys.argv.pop(1)); "
 BOOT = (
-    "import os, sys; sys.path.insert(0, sys.argv.pop(1)); from wharfie import door\n"
-    "modules = door.read(door.path_of('runtime'))\n"
+    f"{ENTER}import os; from wharfie import door\n"
+    "modules = door.read(door.path_of('runtime'), sys.argv)\n"
     "os.write(1, b'hit ' if modules else b'miss ')\n"
     "door.runtime()"
 )
@@ -26,9 +27,13 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def python(tree: Path, program: str, *words: str) -> list[str]:
+    argv = [sys.executable, "-I", "-S", "-c", program, str(tree), *words]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split()
+
+
 def version(tree: Path) -> list[str]:
-    words = [sys.executable, "-I", "-S", "-c", BOOT, str(tree), "--version"]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[:4]
+    return python(tree, BOOT, "--version")[:4]
 
 
 def kept(tree: Path) -> Path:
@@ -48,6 +53,103 @@ def test_it_is_never_older_than_a_source(tree: Path) -> None:
     module.write_text(module.read_text().replace("wharfie-runtime version", "changed version"))
     assert version(tree)[:3] == ["miss", "changed", "version"]
     assert version(tree)[:3] == ["hit", "changed", "version"]
+
+
+def change(module: Path) -> None:
+    module.write_text(f"{module.read_text()}\nCHANGED = True\n")
+
+
+def test_what_the_command_does_not_need_may_have_changed(tree: Path) -> None:
+    version(tree)
+    change(tree / "wharfie/runtime/views.py")
+    assert version(tree)[0] == "hit"
+
+
+def test_a_module_that_is_needed_later_is_not_older_than_its_source_either(tree: Path) -> None:
+    version(tree)
+    change(tree / "wharfie/runtime/views.py")
+    later = (
+        "from wharfie import door; import sys; sys.argv = []; door.use('runtime'); "
+        "from wharfie.runtime import control, views; print(views.CHANGED, control.__loader__)"
+    )
+    changed, loader, *_ = python(tree, ENTER + later)
+    assert (changed, loader) == ("True", "<wharfie.door.Finder")
+    # the file went, and the next start made another
+    assert not list((tree / "wharfie/runtime/__pycache__").glob("*.modules"))
+    assert version(tree)[0] == "miss"
+    assert version(tree)[0] == "hit"
+
+
+def test_a_file_that_was_made_anew_meanwhile_is_left_alone(tree: Path) -> None:
+    version(tree)
+    program = (
+        "from wharfie import door; import os, sys; sys.argv = []; door.use('runtime'); "
+        "from wharfie.support import modulefile; path = door.path_of('runtime'); "
+        "made = modulefile.make('runtime', path); before = os.stat(path); "
+        "from wharfie.runtime import views; print(type(views.__loader__).__name__, os.stat(path) == before)"
+    )
+    assert python(tree, ENTER + program) == ["SourceFileLoader", "True"]
+
+
+def test_every_command_has_what_it_needs_in_the_right_order(tree: Path) -> None:
+    """Else an import would ask the finder."""
+    program = (
+        "from wharfie import door; import sys; asked = []; found = door.Finder.find_spec\n"
+        "door.Finder.find_spec = lambda self, name, *rest: asked.append(name) or found(self, name, *rest)\n"
+        "sys.argv = [sys.argv[2]]; door.use(DOOR)\n"
+        "print(*[name for name in asked if name.partition('.')[0] == 'wharfie'])\n"
+        "print('|', *sys.modules)"
+    )
+    for door, command, module in (
+        ("runtime", "run", "wharfie.runtime.parent"),
+        ("runtime", "exec", "wharfie.runtime.join"),
+        ("runtime", "state", "wharfie.runtime.views"),
+        ("runtime", "delete", "wharfie.runtime.control"),
+        ("cli", "run", "wharfie.cli.run"),
+        ("cli", "rm", "wharfie.cli.lifecycle"),
+    ):
+        call = program.replace("DOOR", repr(door))
+        python(tree, ENTER + call, "", command)
+        asked, loaded = " ".join(python(tree, ENTER + call, "", command)).split("|")
+        assert asked == ""
+        assert module in loaded.split()
+
+
+def test_a_module_is_what_an_import_makes_of_it(tree: Path) -> None:
+    version(tree)
+    show = (
+        "import sys; sys.argv = ['exec']; from wharfie import door; USE\n"
+        "import wharfie.runtime.cgroups.base as module, wharfie.runtime.cgroups as package\n"
+        "from wharfie.runtime import cgroups\n"
+        "for one in (module, package):\n"
+        "    print(one.__name__, one.__package__, one.__file__, one.__spec__.name, one.__spec__.parent,\n"
+        "          one.__spec__.origin, getattr(one, '__path__', None), one.__loader__ is one.__spec__.loader,\n"
+        "          sep='\\n')\n"
+        "print(sys.modules['wharfie'].runtime.cgroups is cgroups is package, package.base is module)"
+    )
+    ours = python(tree, ENTER + show.replace("USE", "door.use('runtime')"))
+    assert ours == python(tree, ENTER + show.replace("USE", ""))
+
+
+def test_no_descriptor_of_it_is_left_open(tree: Path) -> None:
+    version(tree)
+    show = (
+        "import os; before = os.listdir('/proc/self/fd'); from wharfie import door; door.use('runtime'); "
+        "from wharfie.runtime import views; print(os.listdir('/proc/self/fd') == before)"
+    )
+    assert python(tree, ENTER + show) == ["True"]
+
+
+@pytest.mark.parametrize("length", [3, 12, 400, 4000, -1000])
+def test_a_file_that_was_cut_off_is_replaced(tree: Path, length: int) -> None:
+    version(tree)
+    content = kept(tree).read_bytes()
+    kept(tree).write_bytes(content[:length])
+    # the end of it is a module that this command does not need
+    assert version(tree)[:2] == ["hit" if length < 0 else "miss", "wharfie-runtime"]
+    later = "from wharfie import door; door.use('runtime'); import wharfie.runtime.NAME; print('there')"
+    for name in ("views", "seccomp_cache", "cgroups.v1", "cgroups.v2"):
+        assert python(tree, ENTER + later.replace("NAME", name)) == ["there"]
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xe9\x00\x00\x00\x00", b")\x02NN"])
