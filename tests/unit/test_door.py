@@ -123,7 +123,8 @@ def test_a_module_is_what_an_import_makes_of_it(tree: Path) -> None:
         "from wharfie.runtime import cgroups\n"
         "for one in (module, package):\n"
         "    print(one.__name__, one.__package__, one.__file__, one.__spec__.name, one.__spec__.parent,\n"
-        "          one.__spec__.origin, getattr(one, '__path__', None), one.__loader__ is one.__spec__.loader,\n"
+        "          one.__spec__.origin,\n"
+        "          getattr(one, '__path__', None), one.__loader__ is one.__spec__.loader,\n"
         "          sep='\\n')\n"
         "print(sys.modules['wharfie'].runtime.cgroups is cgroups is package, package.base is module)"
     )
