@@ -15,7 +15,7 @@ import os
 
 from wharfie.errors import InvalidArgument, NotSupported
 from wharfie.runtime.seccomp_cache import SeccompError
-from wharfie.runtime.seccomp_compile import compile_program
+from wharfie.runtime.seccomp_compile import long_program
 from wharfie.support import files, json
 
 TYPE_CHECKING = False
@@ -85,7 +85,7 @@ def custom_profile(
         resolved = resolve(profile, capabilities, arch, kernel)
         if any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in resolved["syscalls"]):
             raise NotifyUnsupported("SCMP_ACT_NOTIFY in seccomp profiles is not supported.")
-        compile_program(resolved)
+        long_program(resolved)
     except (AttributeError, KeyError, TypeError, IndexError) as error:
         raise BadProfile(f"Decoding seccomp profile failed: {error!r} is not as it should be.") from error
     return resolved

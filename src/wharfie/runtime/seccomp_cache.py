@@ -1,6 +1,6 @@
 """Seccomp programs that were compiled before.
 
-Compiling takes some 20 ms, so it is done once per set of rules; on a hit neither libseccomp nor the compiler
+Compiling takes some 30 ms, so it is done once per set of rules; on a hit neither libseccomp nor the compiler
 is loaded.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # part of every key: to be raised when the same rules come to another program
-_GENERATION = 1
+_GENERATION = 2
 # BPF_MAXINSNS instructions of 8 bytes
 _LONGEST = 4096 * 8
 _MANY = 1024

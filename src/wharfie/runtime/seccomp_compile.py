@@ -8,14 +8,15 @@ libseccomp knows the system calls of its own release only. Newer ones get a prol
     number above all in the profile ──> ENOSYS, unless the default action permits
 
 The last is what runc does too: programs take ENOSYS as "older kernel" and fall back, but EPERM as a refusal.
+Both together are made short by ``seccomp_shrink.py``.
 """
 
 from __future__ import annotations
 
-import struct
-
 from wharfie.errors import InvalidArgument, NotSupported
+from wharfie.linux import classic_bpf as bpf
 from wharfie.linux import seccomp as libseccomp
+from wharfie.linux.classic_bpf import instruction
 from wharfie.runtime.seccomp_cache import SeccompError
 
 TYPE_CHECKING = False
@@ -48,7 +49,6 @@ _NEWER = {
 }
 _PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
 _CARRIES_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
-_X32_BIT = 0x40000000
 _MIPS = 0x8
 
 
@@ -62,6 +62,14 @@ class SeccompUnsupported(SeccompError, NotSupported):
 
 def compile_program(seccomp: dict[str, Any]) -> bytes:
     """The program as an array of ``struct sock_filter``; raises SeccompError."""
+    # the daemon has this module to check profiles, and compiles once in a while
+    from wharfie.runtime.seccomp_shrink import shrink
+
+    return shrink(long_program(seccomp))
+
+
+def long_program(seccomp: dict[str, Any]) -> bytes:
+    """The program as it is drawn above, which is long; raises SeccompError."""
     if seccomp["defaultAction"] == "SCMP_ACT_NOTIFY":
         raise BadRule("SCMP_ACT_NOTIFY cannot be the defaultAction of a seccomp profile.")
     default = _action(seccomp["defaultAction"], seccomp.get("defaultErrnoRet"))
@@ -156,15 +164,6 @@ def _alternatives(comparisons: list[tuple[int, int, int, int]]) -> list[list[tup
     return [[comparison] for comparison in comparisons]
 
 
-# classic BPF (linux/filter.h): load a word of seccomp_data, jumps, and, return
-_LOAD, _JUMP, _EQUAL, _AT_LEAST, _GREATER, _AND, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x25, 0x54, 0x06
-_NUMBER_OFFSET, _ARCH_OFFSET = 0, 4
-
-
-def _instruction(code: int, constant: int, true: int = 0, false: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, true, false, constant)
-
-
 def _prologue(tokens: list[int], newer: dict[int, int], highest: int, beyond: int | None) -> bytes:
     """The instructions drawn above; each jumps forward to the end, where libseccomp's program begins."""
     x32 = libseccomp.X32 in tokens
@@ -172,21 +171,21 @@ def _prologue(tokens: list[int], newer: dict[int, int], highest: int, beyond: in
     known = sorted(newer)
     if not audit or (beyond is None and not known):
         return b""
-    body = [_instruction(_LOAD, _NUMBER_OFFSET)]
+    body = [instruction(bpf.LOAD, bpf.NUMBER)]
     if x32:
         # such calls say so by a bit in the number; where x32 is not filtered, libseccomp's program refuses
-        body.append(_instruction(_AND, ~_X32_BIT & 0xFFFFFFFF))
+        body.append(instruction(bpf.AND, ~bpf.X32_BIT & 0xFFFFFFFF))
     first = min([*known[:1], highest + 1])
     answers: list[bytes] = []
     for number in known:
-        answers += [_instruction(_EQUAL, number, 0, 1), _instruction(_RETURN, newer[number])]
+        answers += [instruction(bpf.EQUAL, number, 0, 1), instruction(bpf.RETURN, newer[number])]
     if beyond is not None:
-        limit = [] if x32 else [_instruction(_AT_LEAST, _X32_BIT, 2, 0)]
-        answers += [*limit, _instruction(_GREATER, highest, 0, 1), _instruction(_RETURN, beyond)]
-    body.append(_instruction(_AT_LEAST, first, 0, len(answers)))
+        limit = [] if x32 else [instruction(bpf.AT_LEAST, bpf.X32_BIT, 2, 0)]
+        answers += [*limit, instruction(bpf.GREATER, highest, 0, 1), instruction(bpf.RETURN, beyond)]
+    body.append(instruction(bpf.AT_LEAST, first, 0, len(answers)))
     body += answers
-    head = [_instruction(_LOAD, _ARCH_OFFSET)]
+    head = [instruction(bpf.LOAD, bpf.ARCHITECTURE)]
     for position, token in enumerate(audit):
-        head.append(_instruction(_EQUAL, token, len(audit) - position, 0))
-    head.append(_instruction(_JUMP, len(body)))
+        head.append(instruction(bpf.EQUAL, token, len(audit) - position, 0))
+    head.append(instruction(bpf.JUMP, len(body)))
     return b"".join(head + body)

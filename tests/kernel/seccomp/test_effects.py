@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import struct
 from collections.abc import Callable
 
 import pytest
 
+from tests.bpf import Simulator
 from wharfie.linux import credentials
 from wharfie.linux import seccomp as libseccomp
 from wharfie.runtime.seccomp import docker_profile
@@ -105,37 +105,6 @@ def test_the_default_profile_acts(
 def test_sys_admin_may_more(number: int, arguments: tuple[int, ...]) -> None:
     program = compile_program(docker_profile([*DOCKERS, "CAP_SYS_ADMIN"], "x86_64", (6, 1)))
     assert under(program, lambda: call(number, *arguments)) == call(number, *arguments)
-
-
-class Simulator:
-    """Runs a classic BPF program on one ``struct seccomp_data``, as the kernel would (linux/filter.h)."""
-
-    def __init__(self, program: bytes) -> None:
-        self.code = list(struct.iter_unpack("=HBBI", program))
-
-    def verdict(self, number: int, arch: int, arguments: tuple[int, ...] = ()) -> int:
-        padded = [*arguments, *[0] * (6 - len(arguments))]
-        data = struct.pack("=iIQ6Q", number, arch, 0, *padded)
-        accumulator, position = 0, 0
-        while True:
-            code, true, false, constant = self.code[position]
-            position += 1
-            if code == 0x06:
-                return constant
-            if code == 0x20:
-                (accumulator,) = struct.unpack_from("=I", data, constant)
-            elif code == 0x54:
-                accumulator &= constant
-            elif code == 0x05:
-                position += constant
-            else:
-                holds = {
-                    0x15: accumulator == constant,
-                    0x25: accumulator > constant,
-                    0x35: accumulator >= constant,
-                    0x45: bool(accumulator & constant),
-                }[code]
-                position += true if holds else false
 
 
 def expected_verdicts(profile: dict[str, object]) -> dict[str, int]:
