@@ -186,6 +186,39 @@ def test_actions_act(action: str, extra: dict[str, int], outcome: str) -> None:
     assert under(program, lambda: call(110)) == outcome
 
 
+def test_a_program_beyond_the_reach_of_its_conditions_acts() -> None:
+    """Nearly each call has an error of its own, so answers are far from where they are decided."""
+    needed = {"write", "exit_group", "exit", "futex", "brk", "mmap", "munmap", "madvise", "rt_sigaction"}
+    names = {name for rule in docker_profile(DOCKERS, "x86_64", (6, 1))["syscalls"] for name in rule["names"]}
+    numbers = {name: number for name in names - needed if (number := libseccomp.number_of(name) or -1) > 0}
+    rules = [
+        {"names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": 1 + number % 30}
+        for name, number in numbers.items()
+    ]
+    far = {
+        "names": ["read"],
+        "action": "SCMP_ACT_ERRNO",
+        "args": [{"index": 0, "value": 77, "op": "SCMP_CMP_EQ"}],
+    }
+    program = compile_program({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [*rules, far]})
+    assert {0x05} <= {code for code, *_ in Simulator(program).code}
+    harmless = [
+        "getpid",
+        "getppid",
+        "getuid",
+        "geteuid",
+        "getgid",
+        "getegid",
+        "getpgrp",
+        "gettid",
+        "sched_yield",
+    ]
+    asked = [numbers[name] for name in harmless]
+    answers = under(program, lambda: " ".join(call(number) for number in asked) + call(0, 77) + call(0, 78))
+    expected = " ".join(errno.errorcode[1 + number % 30] for number in asked)
+    assert answers == expected + "EPERM" + "EBADF"
+
+
 @pytest.mark.parametrize(
     ("operator", "value", "second", "refused"),
     [

@@ -134,6 +134,15 @@ def test_another_libseccomp_is_another_program(tmp_path: Path, monkeypatch: pyte
     assert cache.path(SMALL) != before
 
 
+def test_what_another_compiler_made_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = seccomp_cache.ProgramCache(str(tmp_path / "seccomp"))
+    with monkeypatch.context() as before:
+        before.setattr(seccomp_cache, "_GENERATION", seccomp_cache._GENERATION - 1)
+        before.setattr(seccomp_cache, "_compile", lambda _profile: b"an old one".ljust(16))
+        assert cache.program(SMALL) == b"an old one".ljust(16)
+    assert cache.program(SMALL) == compile_program(SMALL)
+
+
 def test_it_loads_no_library_for_a_hit(tmp_path: Path) -> None:
     directory = str(tmp_path / "seccomp")
     seccomp_cache.ProgramCache(directory).program(SMALL)
@@ -141,6 +150,7 @@ def test_it_loads_no_library_for_a_hit(tmp_path: Path) -> None:
         "import sys; from wharfie.runtime import seccomp_cache\n"
         f"seccomp_cache.ProgramCache({directory!r}).program({SMALL!r})\n"
         "assert 'libseccomp' not in open('/proc/self/maps').read()\n"
+        "assert not {'compile', 'shrink', 'graph'} & {name.rpartition('_')[2] for name in sys.modules}\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert os.spawnve(os.P_WAIT, sys.executable, [sys.executable, "-c", script], environment) == 0
