@@ -13,7 +13,8 @@ from tests.unit.cli.launch import command
 FORBIDDEN = {
     "json", "re", "enum", "typing", "dataclasses", "argparse", "socket", "subprocess", "pathlib", "click",
     "rich", "collections", "functools", "contextlib", "logging", "shutil", "tempfile", "traceback", "signal",
-    "os", "selectors", "msgspec", "aiohttp", "asyncio", "string", "urllib", "inspect",
+    "os", "posixpath", "genericpath", "stat", "_collections_abc", "selectors", "msgspec",
+    "aiohttp", "asyncio", "string", "urllib", "inspect",
 }  # fmt: skip
 
 

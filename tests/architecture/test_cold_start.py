@@ -10,6 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 HEAVY = {
+    "_collections_abc",
     "argparse",
     "asyncio",
     "collections",
@@ -18,14 +19,18 @@ HEAVY = {
     "dataclasses",
     "enum",
     "functools",
+    "genericpath",
     "inspect",
     "json",
     "logging",
+    "os",
     "pathlib",
+    "posixpath",
     "re",
     "shutil",
     "signal",
     "socket",
+    "stat",
     "string",
     "subprocess",
     "tempfile",
@@ -49,6 +54,9 @@ def loaded_by(statement: str) -> set[str]:
         "import wharfie.monitor.spawner",
         "import wharfie.runtime.cli, wharfie.runtime.commands, wharfie.runtime.control",
         "import wharfie.runtime.parent, wharfie.runtime.join",
+        "import wharfie.runtime.executing, wharfie.runtime.views, wharfie.runtime.foreground",
+        "import wharfie.runtime.network, wharfie.runtime.seccomp_cache, wharfie.runtime.runcconfig",
+        "import wharfie.runtime.cgroups.v1, wharfie.runtime.cgroups.v2, wharfie.runtime.cgroups.systemd",
     ],
 )
 def test_no_heavy_module_is_loaded(statement: str) -> None:

@@ -12,7 +12,7 @@ An instruction is 8 bytes: opcode, source << 4 | destination register, 16-bit ju
 
 from __future__ import annotations
 
-import os
+import posix as os
 import struct
 
 from wharfie.linux import libc

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 
 from wharfie.linux.libc import (
@@ -18,6 +17,7 @@ from wharfie.linux.libc import (
     number_of,
     system_call,
 )
+from wharfie.support import paths
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NAME = 1, 4, 8, 15
 PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 23, 24, 36, 38
@@ -167,7 +167,7 @@ def seccomp_load(program: bytes, flags: int = 0) -> int:
 
 def keyctl_join(name: str) -> int:
     """Start a session keyring of one's own; its serial number."""
-    serial = _keyctl(_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, os.fsencode(name) + b"\0")
+    serial = _keyctl(_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, paths.fsencode(name) + b"\0")
     if serial < 0:
         raise failure()
     return serial

@@ -7,7 +7,7 @@ variant is such a pair itself.
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 import struct
 
 TYPE_CHECKING = False

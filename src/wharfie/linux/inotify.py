@@ -5,7 +5,7 @@ A user has few instances (128 by default), so a process makes one and shares it;
 
 from __future__ import annotations
 
-import os
+import posix as os
 import struct
 
 from wharfie.linux.libc import Int, String, UInt, cstring, failure, function

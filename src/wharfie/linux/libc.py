@@ -9,8 +9,10 @@ Wrappers pass structures as packed ``bytes``; what the kernel writes goes into a
 from __future__ import annotations
 
 import _ctypes
-import os
+import posix as os
 import sys
+
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,7 +143,7 @@ def content(data: bytes) -> int:
 
 def cstring(path: str | bytes) -> bytes:
     """A path as the kernel takes it; raises ValueError for an embedded NUL, which C would cut it at."""
-    encoded = path if isinstance(path, bytes) else os.fsencode(path)
+    encoded = path if isinstance(path, bytes) else paths.fsencode(path)
     if b"\0" in encoded:
         raise ValueError(f"{path!r} has a NUL character in it")
     return encoded

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
+import posix as os
 import struct
+
+from wharfie.support import paths
 
 _CTL_GET_FREE, _CONFIGURE, _GET_STATUS64 = 0x4C82, 0x4C0A, 0x4C05
 _AUTOCLEAR = 4
@@ -34,7 +36,7 @@ def open_device(file: int, name: str) -> tuple[int, str]:
 def _existing(file: int) -> tuple[int, str] | None:
     wanted = os.fstat(file)
     for entry in os.listdir("/sys/block"):
-        if not entry.startswith("loop") or not os.path.exists(f"/sys/block/{entry}/loop"):
+        if not entry.startswith("loop") or not paths.exists(f"/sys/block/{entry}/loop"):
             continue
         try:
             # held open it cannot be taken down between the look and its use
@@ -79,6 +81,6 @@ def _new(file: int, name: str) -> tuple[int, str]:
 
 
 def _configure(device: int, file: int, name: str) -> None:
-    label = os.fsencode(name)[:63]
+    label = paths.fsencode(name)[:63]
     info = _INFO.pack(0, 0, 0, 0, 0, 0, 0, 0, _AUTOCLEAR, label, b"", b"", 0, 0)
     fcntl.ioctl(device, _CONFIGURE, _CONFIG_HEAD.pack(file, 0) + info + _RESERVED)

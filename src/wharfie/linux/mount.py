@@ -6,7 +6,7 @@ to its place afterwards: nothing is resolved by name between the check of a plac
 
 from __future__ import annotations
 
-import os
+import posix as os
 import struct
 
 from wharfie.linux.libc import (

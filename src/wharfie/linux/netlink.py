@@ -15,7 +15,7 @@ reading them never waits. This is used between fork and execve of a container, s
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 import struct
 import sys
 

@@ -7,12 +7,13 @@ from leading out.
 
 from __future__ import annotations
 
+import _stat as stat
 import errno
-import os
-import stat
+import posix as os
 import struct
 
 from wharfie.linux.libc import Int, Pointer, String, UInt, ULong, cstring, failure, function, system_call
+from wharfie.support import paths
 
 AT_FDCWD = -100
 RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 0x1, 0x2, 0x4
@@ -146,10 +147,10 @@ def make_file(root: int, path: str, mode: int = 0o644, *, links: int = 8) -> int
     except FileExistsError:
         if not links or not stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             raise
-        target = os.path.join("/", directory, os.readlink(name, dir_fd=parent))
+        target = paths.join("/", directory, os.readlink(name, dir_fd=parent))
     finally:
         os.close(parent)
-    return make_file(root, os.path.normpath(target), mode, links=links - 1)
+    return make_file(root, paths.normpath(target), mode, links=links - 1)
 
 
 def chown_descriptor(fd: int, uid: int, gid: int) -> None:

@@ -8,7 +8,7 @@ code (:func:`clone3` is called by :func:`fork_into`, which sees to that).
 from __future__ import annotations
 
 import fcntl
-import os
+import posix as os
 import select
 import struct
 
@@ -25,6 +25,7 @@ from wharfie.linux.libc import (
     function,
     system_call,
 )
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,14 +214,14 @@ def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
 
 def sethostname(name: str) -> None:
     """Set the host name of this UTS namespace."""
-    encoded = os.fsencode(name)
+    encoded = paths.fsencode(name)
     if _sethostname(encoded, len(encoded)) < 0:
         raise failure()
 
 
 def setdomainname(name: str) -> None:
     """Set the NIS domain name of this UTS namespace."""
-    encoded = os.fsencode(name)
+    encoded = paths.fsencode(name)
     if _setdomainname(encoded, len(encoded)) < 0:
         raise failure()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
+
+from wharfie.support import paths
 
 _SONAME = "libseccomp.so.2"
 _PLACES = ("/usr/lib/{}-linux-gnu", "/lib/{}-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib", "/lib")
@@ -12,7 +14,7 @@ def library_path() -> str:
     """Where libseccomp lies; its bare name when it lies in none of the usual places (for the linker)."""
     for place in _PLACES:
         path = f"{place.format(os.uname().machine)}/{_SONAME}"
-        if os.path.exists(path):
+        if paths.exists(path):
             return path
     return _SONAME
 
@@ -21,8 +23,8 @@ def library_identity() -> str:
     """What changes when libseccomp does, found without loading it: the file's version, size and time."""
     path = library_path()
     try:
-        real = os.path.realpath(path)
+        real = paths.realpath(path)
         status = os.stat(real)
     except OSError:
         return path
-    return f"{os.path.basename(real)} {status.st_size} {status.st_mtime_ns}"
+    return f"{paths.basename(real)} {status.st_size} {status.st_mtime_ns}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import os
+import posix as os
 import struct
 
 # termios has the last two, and costs half a millisecond of a start

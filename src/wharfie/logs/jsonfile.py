@@ -19,10 +19,10 @@ chunk carry the time of its arrival.
 from __future__ import annotations
 
 import fcntl
-import os
+import posix as os
 import time
 
-from wharfie.support import json
+from wharfie.support import json, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def lock_names(path: str, how: int = 0) -> int:
 
     flock(2): it ends with who has it. Raises OSError; BlockingIOError where ``how`` is LOCK_NB.
     """
-    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(paths.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | how)
     except BaseException:

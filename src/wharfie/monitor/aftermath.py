@@ -6,7 +6,7 @@ The steps are small and never wait; ``monitor.client`` strings them together on 
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 import time
 
 from wharfie.linux.process import start_time

@@ -15,7 +15,7 @@ CLONE_PARENT), an exec'd one comes to it when the helper ends (prctl(2), PR_SET_
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 import sys
 
 from wharfie.errors import WharfieError

@@ -13,7 +13,7 @@ first process becomes the monitor's.
 
 from __future__ import annotations
 
-import os
+import posix as os
 import sys
 
 from wharfie.errors import WharfieError
@@ -26,7 +26,7 @@ from wharfie.runtime.criu.failing import failure
 from wharfie.runtime.launch import Launch
 from wharfie.runtime.state import streams_of
 from wharfie.runtime.sync import describe
-from wharfie.support import json
+from wharfie.support import json, paths
 from wharfie.support.files import remove_tree
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def dump(request: dict[str, Any]) -> None:
     """Dump what the request describes; raises WharfieError, OSError, with no images left."""
     images: str = request["images"]
     beginning = unfinished(images, os.getpid())
-    os.makedirs(beginning, 0o700)
+    paths.makedirs(beginning, 0o700)
     try:
         subject = dumping.Subject(
             pid=request["pid"],

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import _socket
 import marshal
-import os
+import posix as os
 
 from wharfie.linux.fd import close_all, recv_fds, send_fds
 from wharfie.support.files import write_all

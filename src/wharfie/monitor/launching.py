@@ -13,7 +13,7 @@ look after it. So it touches little of the heap that it shares with all other mo
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 
 from wharfie.errors import WharfieError
 from wharfie.linux.credentials import die_with_parent

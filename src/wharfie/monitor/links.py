@@ -8,7 +8,7 @@ memory.
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 
 from wharfie.monitor import protocol
 from wharfie.monitor.loop import GONE, READ, WRITE

@@ -20,7 +20,7 @@ every step that may block for long is the kernel's own (a mount, a cgroup's remo
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 import time
 
 from wharfie.errors import WharfieError
@@ -40,7 +40,7 @@ from wharfie.monitor.requests import Requests
 from wharfie.monitor.warn import warn
 from wharfie.runtime import join
 from wharfie.runtime.cgroups.select import open_cgroup
-from wharfie.support import json
+from wharfie.support import json, paths
 from wharfie.support.files import atomic_write, read_file
 
 TYPE_CHECKING = False
@@ -122,7 +122,7 @@ class Monitor:
     @property
     def id(self) -> str:
         """The container's."""
-        return os.path.basename(self.directory)
+        return paths.basename(self.directory)
 
     def _greet(self, link: Link) -> None:
         link.send({"event": "hello", **self.status()})

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import fcntl
-import os
+import posix as os
 
 from wharfie.linux.terminal import open_peer, set_size
 from wharfie.monitor.clients import Client

@@ -34,7 +34,7 @@ unix(7), seqpacket and SCM_RIGHTS; memfd_create(2).
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 
 from wharfie.linux.fd import close_all, recv_fds, send_fds
 from wharfie.support import json

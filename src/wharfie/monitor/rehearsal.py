@@ -10,7 +10,7 @@ few objects would lie on a hundred shared pages.
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 import time
 
 from wharfie.linux.credentials import set_subreaper

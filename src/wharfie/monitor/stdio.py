@@ -13,7 +13,7 @@ pipe(7), pty(7), poll(2).
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 import time
 
 from wharfie.linux.libc import trim_memory

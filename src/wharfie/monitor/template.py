@@ -9,7 +9,7 @@ for the first time lies on a page of its own.
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 
 from wharfie.linux.fd import close_all
 from wharfie.monitor.launched import USUAL

@@ -11,7 +11,7 @@ and be out of the container's reach; that is a step of no return, so a stand-in 
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 
 from wharfie.linux import credentials, process
 from wharfie.linux.fd import recv_fds, send_fds

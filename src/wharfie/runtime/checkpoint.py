@@ -5,13 +5,14 @@ A dump that fails leaves the container as it was; a container that ended with it
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.errors import Conflict, NotSupported
 from wharfie.runtime import control
 from wharfie.runtime.criu import dumping
 from wharfie.runtime.criu import options as words
 from wharfie.runtime.state import Record, Store
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def do_checkpoint(store: Store, options: dict[str, Any], positional: list[str]) 
         raise NotSupported("CRIU can checkpoint and restore containers for the host's root only")
     told = words.dumping(options)
     images = words.image_path(options)
-    work = os.path.abspath(options["work-path"]) if options.get("work-path") else images
+    work = paths.abspath(options["work-path"]) if options.get("work-path") else images
     status_fd = options.get("status-fd", -1)
 
     def ready() -> None:

@@ -6,7 +6,7 @@ program's own, and 3 for a command that there is not.
 
 from __future__ import annotations
 
-import os
+import posix as os
 import sys
 
 from wharfie.errors import InvalidArgument, WharfieError
@@ -14,6 +14,7 @@ from wharfie.runtime import log, options
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.state import Store, default_root, in_user_namespace
 from wharfie.runtime.sync import describe
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _dispatch(
         found["lenient"] = None if rootless == "auto" else rootless == "true"
         found["unprivileged"] = os.geteuid() != 0 or in_user_namespace()
         found["criu"] = settings.get("criu") or "criu"
-        return _command(name)(Store(os.path.abspath(root)), found, positional)
+        return _command(name)(Store(paths.abspath(root)), found, positional)
     except LaunchError as error:
         return _fail(name, f"unable to start container process: {error.message}")
     except WharfieError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 import time
 
 from wharfie.errors import InvalidArgument, NotFound
@@ -13,7 +13,7 @@ from wharfie.runtime.parent import Container, create
 from wharfie.runtime.state import Record, Store
 from wharfie.runtime.sync import describe
 from wharfie.spec.schema import CONFIG, check, check_version
-from wharfie.support import json
+from wharfie.support import json, paths
 from wharfie.support.files import read_file
 
 TYPE_CHECKING = False
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 def read_bundle(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """(the bundle's absolute path, its config.json); raises InvalidArgument, NotFound."""
-    bundle = os.path.abspath(options.get("bundle") or ".")
-    if not os.path.isdir(bundle):
+    bundle = paths.abspath(options.get("bundle") or ".")
+    if not paths.isdir(bundle):
         raise NotFound(f"chdir {bundle}: no such file or directory")
     path = f"{bundle}/config.json"
-    if os.path.exists(path) and not os.path.isfile(path):
+    if paths.exists(path) and not paths.isfile(path):
         # nobody need ever write to a FIFO
         raise InvalidArgument("config.json is not a regular file")
     try:

@@ -7,7 +7,7 @@ mounted on (CVE-2025-52565).
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.linux import mount, path, terminal
 from wharfie.runtime.launch import LaunchError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 import select
 
 from wharfie.errors import Conflict, InvalidArgument, NotFound, WharfieError
@@ -12,6 +12,7 @@ from wharfie.runtime import log
 from wharfie.runtime.state import Record, Store
 from wharfie.runtime.sync import describe
 from wharfie.spec.signals import signal_number
+from wharfie.support import paths
 from wharfie.support.files import remove_tree
 
 TYPE_CHECKING = False
@@ -101,7 +102,7 @@ def do_delete(store: Store, options: dict[str, Any], words: list[str]) -> int:
     except NotFound:
         if not force:
             raise
-        if name not in ("", ".", "..") and "/" not in name and os.path.lexists(store.directory(name)):
+        if name not in ("", ".", "..") and "/" not in name and paths.lexists(store.directory(name)):
             remove_tree(store.directory(name))
         return 0
     status = record.status()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.linux import mount, path
 from wharfie.linux.mount import AT_FDCWD, OPEN_TREE_CLONE
 from wharfie.runtime.launch import LaunchError
 from wharfie.spec.devices import KERNEL_CORE, LINKS
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def make_devices(root: int, dev: int, devices: list[Device], *, bind: bool) -> N
             if parent != dev:
                 os.close(parent)
     for name, target in LINKS:
-        if target == KERNEL_CORE and not os.path.lexists(KERNEL_CORE):
+        if target == KERNEL_CORE and not paths.lexists(KERNEL_CORE):
             continue
         try:
             os.symlink(target, name, dir_fd=dev)

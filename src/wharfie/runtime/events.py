@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 import select
 import time
 
@@ -10,6 +10,7 @@ from wharfie.errors import Conflict, InvalidArgument
 from wharfie.runtime.cgroups.files import flat_keyed, number
 from wharfie.runtime.state import Store
 from wharfie.runtime.views import compact, say
+from wharfie.support import paths
 from wharfie.support.units import parse_duration
 
 TYPE_CHECKING = False
@@ -174,7 +175,7 @@ def _counter(cgroup: Cgroup, part: str) -> dict[str, int]:
 
 def _huge_pages(cgroup: Cgroup) -> dict[str, Any]:
     found = {}
-    for name in sorted(os.listdir(_HUGE)) if os.path.isdir(_HUGE) else ():
+    for name in sorted(os.listdir(_HUGE)) if paths.isdir(_HUGE) else ():
         size = name.removeprefix("hugepages-").removesuffix("kB")
         pages = _page_size(int(size)) if size.isdigit() else ""
         usage = cgroup.read("hugetlb", f"hugetlb.{pages}.usage_in_bytes")

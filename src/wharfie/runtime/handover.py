@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.errors import InvalidArgument
+from wharfie.support.environment import variable
 from wharfie.support.files import atomic_write
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ def check_console(options: dict[str, Any], *, terminal: bool, detached: bool) ->
 
 def preserved(options: dict[str, Any]) -> int:
     """How many descriptors from 3 on the process keeps; raises InvalidArgument when one is not open."""
-    listening = os.environ.get("LISTEN_FDS") or ""
+    listening = variable("LISTEN_FDS") or ""
     extra = options.get("preserve-fds") or 0
     if extra < 0:
         raise InvalidArgument("--preserve-fds cannot be negative")

@@ -7,7 +7,7 @@ writes much never waits for a reader.
 
 from __future__ import annotations
 
-import os
+import posix as os
 import select
 
 from wharfie.linux.process import close_range, fork_into, pidfd_send_signal, reset_signals, wait_pidfd
@@ -55,7 +55,7 @@ def run_hook(hook: dict[str, Any], state: dict[str, Any]) -> str:
     pidfd = -1
     try:
         os.write(stdin, json.dumps(state).encode())
-        os.lseek(stdin, 0, os.SEEK_SET)
+        os.lseek(stdin, 0, 0)
 
         def child() -> None:
             os.dup2(stdin, 0)

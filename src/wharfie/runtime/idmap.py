@@ -8,12 +8,13 @@ copied or chowned. The upper and the work directory must come from one mount: th
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 
 from wharfie.linux import credentials, mount
 from wharfie.linux.fd import close_all
 from wharfie.linux.process import CLONE_NEWUSER, fork_into, pidfd_send_signal, wait_pidfd
 from wharfie.spec.mounts import OVERLAY_OFF
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def mapped_overlay(rootfs: dict[str, Any], userns: int, userns_root: tuple[int, 
         for layer in rootfs["lower"]:
             trees.append(mapped_tree(layer, userns))
             mount.fsconfig_string(context, "lowerdir+", f"/proc/self/fd/{trees[-1]}")
-        parent = os.path.dirname(rootfs["upper"])
+        parent = paths.dirname(rootfs["upper"])
         writable = rootfs.get("disk", -1)
         if writable < 0:
             trees.append(mapped_tree(parent, userns))
@@ -119,7 +120,7 @@ def mapped_overlay(rootfs: dict[str, Any], userns: int, userns_root: tuple[int, 
         else:
             mount.mount_setattr(writable, set_=mount.ATTR_IDMAP, userns=userns)
         for key, name in (("upperdir", "upper"), ("workdir", "work")):
-            relative = os.path.relpath(rootfs[name], parent)
+            relative = paths.relpath(rootfs[name], parent)
             mount.fsconfig_string(context, key, f"/proc/self/fd/{writable}/{relative}")
         for option in OVERLAY_OFF:
             mount.fsconfig_string(context, option, "off")

@@ -12,7 +12,7 @@ a joined pid namespace can look into it.
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.linux import credentials, mount, process
 from wharfie.linux.loopback import raise_loopback

@@ -20,10 +20,11 @@ whose ids such a caller could give to a container. One that is the caller's own 
 from __future__ import annotations
 
 import fcntl
-import os
+import posix as os
 import sys
 
 from wharfie.linux import mount
+from wharfie.support import paths
 
 KEPT = "/run/wharfie-interpreter"
 _BOOT = (
@@ -50,7 +51,7 @@ def ensure_read_only(words: list[str]) -> None:
         # no /run of ours, or no right to mount there
         program, name = f"/proc/self/fd/{_private(file)}", sys.executable or file
     arguments = [name, "-I", "-S", "-c", _BOOT, "\n".join(sys.path), *words]
-    os.execve(program, arguments, dict(os.environ))
+    os.execve(program, arguments, os.environ)
 
 
 def _is_out_of_reach(file: str) -> bool:
@@ -123,7 +124,7 @@ def _read_only_tree(file: str) -> int:
 
 def keep(file: str, directory: str) -> str:
     """The path of a read-only mount of ``file`` below ``directory``; raises OSError."""
-    os.makedirs(directory, 0o755, exist_ok=True)
+    paths.makedirs(directory, 0o755, exist_ok=True)
     owner = os.stat(directory)
     if owner.st_uid != os.geteuid() or owner.st_mode & 0o022:
         raise PermissionError(f"{directory} is not ours alone")
@@ -134,9 +135,9 @@ def keep(file: str, directory: str) -> str:
     try:
         # one at a time, or there would be a mount on the mount
         fcntl.flock(lock, fcntl.LOCK_EX)
-        os.makedirs(f"{place}/bin", 0o755, exist_ok=True)
+        paths.makedirs(f"{place}/bin", 0o755, exist_ok=True)
         os.close(os.open(program, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o755))
-        if not os.path.samestat(os.stat(program), found):
+        if not paths.samestat(os.stat(program), found):
             _describe_home(place, file)
             _remove_old(directory)
             tree = _read_only_tree(file)
@@ -151,7 +152,7 @@ def keep(file: str, directory: str) -> str:
 
 def _describe_home(place: str, file: str) -> None:
     fd = os.open(f"{place}/pyvenv.cfg", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    os.write(fd, f"home = {os.path.dirname(file)}\n".encode())
+    os.write(fd, f"home = {paths.dirname(file)}\n".encode())
     os.close(fd)
 
 

@@ -13,7 +13,7 @@ Until execve the process is not dumpable: the container's ordinary processes can
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.errors import WharfieError
 from wharfie.linux import credentials, process
@@ -25,6 +25,7 @@ from wharfie.runtime.idmap import write_file
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.processplan import ProcessPlan, own_bounding_set
 from wharfie.runtime.sync import describe
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _namespaces(target: Target) -> int:
         try:
             there = os.stat(f"/proc/{target.pid}/ns/{name}").st_ino
         except FileNotFoundError:
-            if not os.path.exists(f"/proc/{target.pid}/ns"):
+            if not paths.exists(f"/proc/{target.pid}/ns"):
                 raise LaunchError(f"Container {target.id} is not running") from None
             continue  # a kernel without this kind
         except OSError as error:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from wharfie.runtime.launch import LaunchError
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def check(process: dict[str, Any], linux: dict[str, Any]) -> None:
         ("process.selinuxLabel", process.get("selinuxLabel")),
         ("linux.mountLabel", linux.get("mountLabel")),
     ):
-        if label and not os.path.exists(_SELINUX):
+        if label and not paths.exists(_SELINUX):
             raise LaunchError(f"{field}: {label!r} cannot be applied, SELinux is not enabled here")
 
 

@@ -6,7 +6,7 @@ last, and an error's bare text to standard error as well.
 
 from __future__ import annotations
 
-import os
+import posix as os
 import time
 
 from wharfie.support import json

@@ -8,7 +8,7 @@ them first. Loaded only for a container that has devices.
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 
 from wharfie.linux import rtnetlink
 from wharfie.runtime import resolving

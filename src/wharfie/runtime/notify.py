@@ -13,7 +13,7 @@ the fork, when a profile has such rules.
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 
 from wharfie.linux import credentials
 from wharfie.linux.fd import send_fds

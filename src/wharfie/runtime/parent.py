@@ -8,7 +8,7 @@ makes the network interfaces; nothing here waits for anything but the child's me
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 
 from wharfie.errors import WharfieError
 from wharfie.linux import mount, process

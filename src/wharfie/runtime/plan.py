@@ -5,7 +5,7 @@ The child does what stands here and decides nothing; the parent opens what it na
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.linux import mount, process
 from wharfie.linux.process import NAMESPACES
@@ -14,6 +14,7 @@ from wharfie.runtime.processplan import ProcessPlan
 from wharfie.runtime.sysctls import check_sysctls
 from wharfie.spec.devices import NODES
 from wharfie.spec.mounts import PROPAGATION, Options, parse_options
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,12 +146,12 @@ class Plan:
     @staticmethod
     def _root_path(launch: Launch) -> str:
         if launch.rootfs is not None:
-            return launch.bundle or os.path.dirname(launch.rootfs["upper"])
+            return launch.bundle or paths.dirname(launch.rootfs["upper"])
         path = (launch.spec.get("root") or {}).get("path") or ""
         if not path:
             raise LaunchError("the container has no root directory: root.path is empty")
         # mounted by its name, which must not be a link then
-        return os.path.realpath(os.path.join(launch.bundle, path))
+        return paths.realpath(paths.join(launch.bundle, path))
 
     def _check_mappings(self) -> None:
         if not (self.uid_mappings and self.gid_mappings):
@@ -258,7 +259,7 @@ def mount_step(item: dict[str, Any], bundle: str, linux: dict[str, Any]) -> Moun
     if options.bind or kind == "bind":
         kind = "bind"
         options.bind = options.bind or 2
-        source = os.path.join(bundle, source)
+        source = paths.join(bundle, source)
     if not target or "\0" in target:
         raise LaunchError(f"invalid mount destination {target!r}")
     label = linux.get("mountLabel")

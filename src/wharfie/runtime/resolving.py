@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 
 from wharfie.linux.fd import recv_fds, send_fds
 from wharfie.runtime.launch import LaunchError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.errors import NotSupported
 from wharfie.runtime import foreground, handover, log
@@ -14,6 +14,7 @@ from wharfie.runtime.criu.failing import failure
 from wharfie.runtime.launch import Launch
 from wharfie.runtime.parent import Container
 from wharfie.runtime.state import Record, Store, streams_of
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _restore(record: Record, options: dict[str, Any]) -> Container:
     descriptors = restoring.read_descriptors(images)
     words.check_searchable(images, record.spec.get("linux") or {})
     launch = Launch(record.id, record.spec, bundle=record.bundle, cgroup=record.cgroup, unit=record.unit())
-    work = os.path.abspath(options["work-path"]) if options.get("work-path") else images
+    work = paths.abspath(options["work-path"]) if options.get("work-path") else images
     make_directory(work)
     try:
         restore = restoring.Restore(

@@ -11,7 +11,7 @@ kin).
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 
 from wharfie.linux import mount, path
 from wharfie.linux.mount import (

@@ -14,7 +14,7 @@ goes the root of a user namespace, whose mount namespace may still be the host's
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 
 from wharfie.linux import credentials, mount, process
 from wharfie.runtime import hooks, idmap
@@ -23,6 +23,7 @@ from wharfie.runtime.cgroups.layout import layout
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.sources import open_trees
 from wharfie.runtime.sync import MAPPED, describe
+from wharfie.support.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _write_map(pid: int, kind: str, mappings: Mappings, own: int) -> None:
 
 
 def _find(name: str) -> str | None:
-    for directory in (os.environ.get("PATH") or "/usr/bin:/bin").split(":"):
+    for directory in (variable("PATH") or "/usr/bin:/bin").split(":"):
         candidate = f"{directory or '.'}/{name}"
         if os.access(candidate, os.X_OK):
             return candidate

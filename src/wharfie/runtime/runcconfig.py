@@ -6,10 +6,9 @@ while the container's process is at work, so it costs a start nothing.
 
 from __future__ import annotations
 
-import os
-
 from wharfie.spec.devices import NODES
 from wharfie.spec.mounts import PROPAGATION, parse_options
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def _mount(item: Object, bundle: str) -> Object:
     bind = bool(flags & _MS_BIND)
     source = item.get("source") or ""
     return {
-        "source": os.path.join(bundle, source) if bind else source,
+        "source": paths.join(bundle, source) if bind else source,
         "destination": item.get("destination") or "",
         "device": "bind" if bind else item.get("type") or "",
         "flags": flags,

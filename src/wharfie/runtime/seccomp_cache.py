@@ -6,12 +6,13 @@ is loaded.
 
 from __future__ import annotations
 
-import os
+import posix as os
 from _blake2 import blake2b
 
 from wharfie.errors import InternalError, WharfieError
 from wharfie.linux import seccomp_library
-from wharfie.support import files, json
+from wharfie.support import files, json, paths
+from wharfie.support.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class SeccompUnwritable(SeccompError, InternalError):
 
 def program_of(profile: dict[str, Any]) -> bytes:
     """The program of an OCI profile, for the command line; raises SeccompError."""
-    own = os.environ.get("XDG_RUNTIME_DIR") if os.geteuid() else "/run"
+    own = variable("XDG_RUNTIME_DIR") if os.geteuid() else "/run"
     return ProgramCache(f"{own or '/nonexistent'}/wharfie-seccomp", required=False).program(profile)
 
 
@@ -75,7 +76,7 @@ class ProgramCache:
         """The file that holds the bare program, for a process that has it loaded; raises SeccompError."""
         program = self.program(seccomp)
         key = self._key(seccomp)
-        if not os.path.exists(self._file(key)):
+        if not paths.exists(self._file(key)):
             self._write(key, program)
         return self._file(key)
 
@@ -84,7 +85,7 @@ class ProgramCache:
         return _digest("\n".join(map(str, parts)).encode())
 
     def _file(self, key: str) -> str:
-        return os.path.join(self._directory, f"{key}.bpf")
+        return paths.join(self._directory, f"{key}.bpf")
 
     def _read(self, key: str) -> bytes | None:
         try:
@@ -98,7 +99,7 @@ class ProgramCache:
 
     def _write(self, key: str, program: bytes) -> None:
         try:
-            os.makedirs(self._directory, 0o700, exist_ok=True)
+            paths.makedirs(self._directory, 0o700, exist_ok=True)
             if not self._required:
                 self._make_room()
             files.atomic_write(self._file(key), program)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
+import posix as os
 
 from wharfie.linux import credentials, path
 from wharfie.linux.process import CLOSE_RANGE_CLOEXEC, close_range, reset_signals
 from wharfie.runtime import users
 from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.sync import describe
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def find_program(plan: ProcessPlan) -> str:
         return name
     for directory in plan.env.get("PATH", _SEARCH).split(":"):
         candidate = f"{directory or '.'}/{name}"
-        if name and os.path.isfile(candidate) and os.access(candidate, os.X_OK, effective_ids=True):
+        if name and paths.isfile(candidate) and os.access(candidate, os.X_OK, effective_ids=True):
             return candidate
     raise LaunchError(f'exec: "{name}": executable file not found in $PATH', 127)
 

@@ -7,7 +7,7 @@ their descriptor when a start fails.
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 
 from wharfie.linux import mount
 from wharfie.linux.mount import AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE
@@ -25,6 +25,7 @@ from wharfie.runtime.launch import LaunchError
 from wharfie.runtime.plan import apply_attributes
 from wharfie.runtime.sync import describe
 from wharfie.spec.mounts import OVERLAY_OFF
+from wharfie.support import paths
 from wharfie.support.files import remove_tree
 
 TYPE_CHECKING = False
@@ -111,7 +112,7 @@ def _check_kind(fd: int, path: str, flag: int) -> None:
     own = f"/proc/self/ns/{NAMESPACE_FILES.get(kind, kind)}"
     if namespace_type(fd) != flag:
         raise LaunchError(f"linux.namespaces: {path} is not a {kind} namespace")
-    if flag in (CLONE_NEWNS, CLONE_NEWUSER) and os.path.samestat(os.fstat(fd), os.stat(own)):
+    if flag in (CLONE_NEWNS, CLONE_NEWUSER) and paths.samestat(os.fstat(fd), os.stat(own)):
         raise LaunchError(f"linux.namespaces: {path} is the {kind} namespace of the runtime itself")
 
 
@@ -207,7 +208,7 @@ def _forget_volatile(work: str) -> None:
     """Let a volatile overlay be mounted once more: its last mount left a mark that forbids it."""
     mark = f"{work}/work/incompat/volatile"
     # lstat first: nearly always it is the first mount
-    if os.path.lexists(mark):
+    if paths.lexists(mark):
         remove_tree(mark)
 
 
@@ -218,9 +219,9 @@ def _is_old_kernel() -> bool:
 
 def overlay_options(rootfs: dict[str, Any]) -> tuple[str, str]:
     """(directory, options) for mount(2), whose options must fit a page: names relative to what they share."""
-    paths = [*rootfs["lower"], rootfs["upper"], rootfs["work"]]
-    common = os.path.commonpath(paths)
-    relative = [_escape(os.path.relpath(path, common)) for path in paths]
+    places = [*rootfs["lower"], rootfs["upper"], rootfs["work"]]
+    common = paths.commonpath(places)
+    relative = [_escape(paths.relpath(place, common)) for place in places]
     options = f"lowerdir={':'.join(relative[:-2])},upperdir={relative[-2]},workdir={relative[-1]}"
     options += "".join(f",{option}=off" for option in OVERLAY_OFF)
     if len(options) >= 4096:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.errors import Conflict
 from wharfie.runtime.state import Store
 from wharfie.runtime.views import indented
 from wharfie.spec import mounts
+from wharfie.support import paths
 from wharfie.support.files import atomic_write
 
 TYPE_CHECKING = False
@@ -63,8 +64,8 @@ def rootless_spec(uid: int, gid: int) -> dict[str, Any]:
 
 def do_spec(store: Store, options: dict[str, Any], words: list[str]) -> int:
     """``spec``."""
-    path = os.path.join(options.get("bundle") or ".", "config.json")
-    if os.path.exists(path):
+    path = paths.join(options.get("bundle") or ".", "config.json")
+    if paths.exists(path):
         raise Conflict("File config.json exists. Remove it first")
     spec = rootless_spec(os.geteuid(), os.getegid()) if options.get("rootless") else default_spec()
     atomic_write(path, indented(spec, "\t").encode(), mode=0o644)

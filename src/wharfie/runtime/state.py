@@ -16,12 +16,13 @@ was left behind by a killed command when nobody does.
 from __future__ import annotations
 
 import fcntl
-import os
+import posix as os
 
 from wharfie.errors import Conflict, InvalidArgument, NotFound
 from wharfie.linux.process import process_state, start_time
 from wharfie.runtime.cgroups.select import open_cgroup
-from wharfie.support import json
+from wharfie.support import json, paths
+from wharfie.support.environment import variable
 from wharfie.support.files import atomic_write, read_file, remove_tree
 
 TYPE_CHECKING = False
@@ -44,11 +45,11 @@ _FIRST = 0xEFFFFFFD
 
 def default_root() -> str:
     """Where containers are remembered without --root."""
-    own = os.environ.get("XDG_RUNTIME_DIR")
+    own = variable("XDG_RUNTIME_DIR")
     # as runc: root's own is for users, but who is root in a user namespace alone has nothing else
-    if own and (os.geteuid() or (os.environ.get("USER") != "root" and in_user_namespace())):
+    if own and (os.geteuid() or (variable("USER") != "root" and in_user_namespace())):
         root = f"{own}/wharfie-runtime"
-        os.makedirs(root, 0o700, exist_ok=True)
+        paths.makedirs(root, 0o700, exist_ok=True)
         # what has no sticky bit there may be cleared away (XDG Base Directory Specification)
         os.chmod(root, 0o1700)
         return root
@@ -156,7 +157,7 @@ class Record:
     @property
     def rootfs(self) -> str:
         """The absolute path of its root."""
-        return os.path.join(self.bundle, (self.spec.get("root") or {}).get("path") or "")
+        return paths.join(self.bundle, (self.spec.get("root") or {}).get("path") or "")
 
     @property
     def whatever_cgroup(self) -> bool:
@@ -194,7 +195,7 @@ class Record:
             return "creating" if not self.pid and self._lock < 0 and is_locked(self.directory) else "stopped"
         if self.open_cgroup().frozen():
             return "paused"
-        return "created" if os.path.exists(self.fifo) else "running"
+        return "created" if paths.exists(self.fifo) else "running"
 
     def pidfd(self) -> int:
         """A descriptor of the first process; raises Conflict when the container is not running."""
@@ -263,7 +264,7 @@ def _lock(directory: str, *, block: bool = True) -> int:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | (0 if block else fcntl.LOCK_NB))
-            if os.path.samestat(os.fstat(fd), os.stat(path)):
+            if paths.samestat(os.fstat(fd), os.stat(path)):
                 return fd
         except FileNotFoundError:
             pass  # deleted while this waited; perhaps made anew since
@@ -295,17 +296,17 @@ class Store:
     def reserve(self, record: Record) -> None:
         """Make the directory of a new container, locked; raises InvalidArgument, Conflict."""
         check_id(record.id)
-        os.makedirs(self.root, 0o711, exist_ok=True)
+        paths.makedirs(self.root, 0o711, exist_ok=True)
         try:
             os.mkdir(record.directory, 0o711)
         except FileExistsError:
-            if os.path.exists(f"{record.directory}/state.json"):
+            if paths.exists(f"{record.directory}/state.json"):
                 raise Conflict("container with given ID already exists") from None
         try:
             record._lock = _lock(record.directory, block=False)
         except (BlockingIOError, FileNotFoundError):
             raise Conflict("container with given ID already exists") from None
-        if os.path.exists(f"{record.directory}/state.json"):
+        if paths.exists(f"{record.directory}/state.json"):
             record.unlock()
             raise Conflict("container with given ID already exists")
 

@@ -18,7 +18,7 @@ The end of file alone means that the process died: a kill by the kernel must not
 from __future__ import annotations
 
 import _socket
-import os
+import posix as os
 
 from wharfie.linux.fd import recv_fds, send_fds
 from wharfie.runtime.launch import LaunchError

@@ -6,7 +6,7 @@ the container's /proc, which its image or its mounts may have redirected (CVE-20
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
 from wharfie.linux.process import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWUSER, CLONE_NEWUTS

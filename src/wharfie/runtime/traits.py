@@ -6,7 +6,7 @@ child does while it is still privileged.
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.linux import scheduling
 from wharfie.runtime.launch import LaunchError

@@ -7,8 +7,8 @@ must be regular, are read up to a limit, and a number beyond the range of ids is
 
 from __future__ import annotations
 
-import os
-import stat
+import _stat as stat
+import posix as os
 
 from wharfie.linux.path import open_in_root
 from wharfie.runtime.launch import LaunchError

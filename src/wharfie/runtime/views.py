@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.errors import Conflict, InvalidArgument
 from wharfie.runtime.state import Record, Store
@@ -96,16 +96,18 @@ def do_ps(store: Store, options: dict[str, Any], words: list[str]) -> int:
 
 
 def _host_ps(arguments: list[str]) -> list[str]:
+    from os import execvp, fdopen
+
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         try:
             os.dup2(writer, 1)
-            os.execvp("ps", ["ps", *arguments])
+            execvp("ps", ["ps", *arguments])
         finally:
             os._exit(127)
     os.close(writer)
-    with os.fdopen(reader, "r", errors="replace") as output:
+    with fdopen(reader, "r", errors="replace") as output:
         lines = output.read().splitlines()
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)

@@ -6,9 +6,9 @@ A reader, or a restart after a power cut, sees the old content or the new one: w
 
 from __future__ import annotations
 
-import os
+import posix as os
 
-from wharfie.support import trees
+from wharfie.support import paths, trees
 from wharfie.support.ids import random_hex
 
 
@@ -67,7 +67,7 @@ def remove_tree(path: str) -> None:
     depth will do. What is gone already is no error. Raises OSError for the first thing that cannot be
     removed, after having removed all the rest.
     """
-    parent, name = os.path.split(path.rstrip("/"))
+    parent, name = paths.split(path.rstrip("/"))
     parent_fd = os.open(parent or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     problems: list[OSError] = []
     try:

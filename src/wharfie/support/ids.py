@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 SHORT = 12
 _HEX = frozenset("0123456789abcdef")

@@ -8,9 +8,11 @@ back to a level above those is ``..``, which is believed only if it is the very 
 
 from __future__ import annotations
 
+import _stat as stat
 import errno
-import os
-import stat
+import posix as os
+
+from wharfie.support import paths
 
 KEPT = 32
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -66,7 +68,7 @@ class Descent:
 
 def names(fd: int) -> list[bytes]:
     """The names in a directory, the last one first: to be popped in the order of their bytes."""
-    return sorted(map(os.fsencode, os.listdir(fd)), reverse=True)
+    return sorted(map(paths.fsencode, os.listdir(fd)), reverse=True)
 
 
 def walk(top: str) -> Iterator[tuple[bytes, os.stat_result]]:

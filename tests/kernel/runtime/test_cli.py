@@ -16,6 +16,17 @@ from tests.kernel.runtime.conftest import Box, box, make_spec
 __all__ = ["box"]
 SOURCE = str(Path(__file__).resolve().parents[3] / "src")
 BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from wharfie.door import runtime; runtime()"
+# what is loaded when the command ends; its children end, too
+REPORT = """
+import posix, sys
+pid, leave = posix.getpid(), posix._exit
+def end(code):
+    if posix.getpid() == pid:
+        open("modules", "w").write(" ".join(sys.modules))
+    leave(code)
+posix._exit = end
+"""
+HEAVY = {"os", "posixpath", "genericpath", "stat", "_collections_abc", "json", "re", "enum"}
 
 
 class Runtime:
@@ -24,6 +35,7 @@ class Runtime:
     def __init__(self, box: Box) -> None:
         self.box = box
         self.log = box.directory / "log"
+        self.boot = BOOT
 
     def write(self, args: list[str]) -> None:
         """Write the bundle's configuration."""
@@ -33,7 +45,8 @@ class Runtime:
 
     def __call__(self, *words: str, fails: bool = False) -> str:
         """Run one command in the bundle; its output."""
-        head = [sys.executable, "-I", "-S", "-c", BOOT, SOURCE, "--root", str(self.box.directory / "state")]
+        head = [sys.executable, "-I", "-S", "-c", self.boot, SOURCE]
+        head += ["--root", str(self.box.directory / "state")]
         head += ["--log", str(self.log), "--log-format", "json"]
         # a file and no pipe: a created container keeps its standard output open
         with open(self.box.directory / "output", "w+") as output:
@@ -50,6 +63,19 @@ class Runtime:
 @pytest.fixture
 def runtime(box: Box) -> Runtime:
     return Runtime(box)
+
+
+def test_no_command_of_a_life_loads_what_is_heavy(runtime: Runtime) -> None:
+    runtime.write(["sleep", "1000"])
+    runtime.boot = REPORT + BOOT
+    for words in (
+        "create one", "start one", "state one", "exec one hostname", "kill one KILL", "delete --force one",
+        "run --detach two", "delete --force two",
+    ):  # fmt: skip
+        runtime(*words.split())
+        loaded = set((runtime.box.directory / "modules").read_text().split())
+        assert "wharfie.runtime.state" in loaded, words
+        assert not loaded & HEAVY, words
 
 
 def test_a_life_from_create_to_delete(runtime: Runtime, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posix
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,7 @@ def test_a_write_that_fails_leaves_whole_entries(tmp_path: Path, monkeypatch: py
         room[0] -= written
         return written
 
-    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(posix, "write", full)
     log.write("stdout", b"lost " * 20 + b"\n", T1)
     monkeypatch.undo()
     assert log.lost > 0

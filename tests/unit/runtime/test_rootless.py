@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posix
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from wharfie.runtime.cgroups.layout import Layout
 def test_records_are_below_the_users_runtime_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int, nested: bool, user: str, own: bool
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(posix, "geteuid", lambda: uid)
     monkeypatch.setattr(state, "in_user_namespace", lambda: nested)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setenv("USER", user)
+    monkeypatch.setitem(posix.environ, b"XDG_RUNTIME_DIR", bytes(tmp_path))
+    monkeypatch.setitem(posix.environ, b"USER", user.encode())
     found = state.default_root()
     assert (found == f"{tmp_path}/wharfie-runtime") is own
     if own:

@@ -9,11 +9,12 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 import time
 
 from wharfie.runtime.cgroups import files
 from wharfie.runtime.cgroups.errors import CgroupFailure
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Cgroup:
 
     def exists(self) -> bool:
         """Whether any of its directories is there."""
-        return any(os.path.isdir(directory) for directory in self.directories())
+        return any(paths.isdir(directory) for directory in self.directories())
 
     def procs(self, recursive: bool = True) -> list[int]:
         """Ids of its processes, as the caller's pid namespace has them."""

@@ -9,7 +9,7 @@ left the host's mount namespace when it enters.
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 
 class Entry:

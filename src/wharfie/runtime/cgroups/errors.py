@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 
 from wharfie.errors import InternalError, InvalidArgument, NotSupported, WharfieError
 

@@ -7,7 +7,7 @@ what it does not know, and a walk below /sys/fs/cgroup costs less than a microse
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.runtime.cgroups.errors import CgroupFailure
 

@@ -6,7 +6,7 @@ holds cannot be limited. A group is known again by its owner: whoever made a dir
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.runtime.cgroups import files, v1_limits, v2_limits
 from wharfie.runtime.cgroups.base import Cgroup

@@ -14,7 +14,7 @@ A controller that is not there leaves its part empty.
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.runtime.cgroups.files import flat_keyed, number
 

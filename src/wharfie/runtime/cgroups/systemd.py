@@ -11,7 +11,7 @@ The limits are told to systemd, too, or it would put back its own when it reload
 
 from __future__ import annotations
 
-import os
+import posix as os
 import select
 
 from wharfie.errors import InvalidArgument
@@ -21,6 +21,7 @@ from wharfie.linux.process import fork_into, pidfd_send_signal, wait_pidfd
 from wharfie.runtime.cgroups.errors import CgroupFailure
 from wharfie.runtime.cgroups.layout import layout
 from wharfie.runtime.cgroups.v2_limits import weight_of_shares
+from wharfie.support.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Unit:
 
 
 def _connect() -> Bus:
-    address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", "")
+    address = variable("DBUS_SYSTEM_BUS_ADDRESS") or ""
     path = address.removeprefix("unix:path=").partition(",")[0] if address.startswith("unix:path=") else _BUS
     try:
         return Bus(path)

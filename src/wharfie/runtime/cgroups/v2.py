@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 import select
 import time
 
@@ -15,6 +15,7 @@ from wharfie.runtime.cgroups.errors import CgroupError, CgroupFailure, LimitRefu
 from wharfie.runtime.cgroups.stats_v2 import read_stats
 from wharfie.runtime.cgroups.v2_limits import plan
 from wharfie.runtime.cgroups.writes import Write
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class V2Cgroup(Cgroup):
                 files.write(path, item.value)
             except OSError as error:
                 controllers = self.read("", "cgroup.controllers").split()
-                if not os.path.exists(path) and item.controller not in controllers:
+                if not paths.exists(path) and item.controller not in controllers:
                     raise LimitUnsupported(
                         f"{item.option} is not possible here: the {item.controller} controller is not handed "
                         f"down to {self.path}."
@@ -191,7 +192,7 @@ class V2Cgroup(Cgroup):
             return
         except FileNotFoundError:
             # before Linux 5.14, or the group is gone
-            if not os.path.isdir(self._directory):
+            if not paths.isdir(self._directory):
                 return
         try:
             self.freeze()

@@ -5,7 +5,7 @@ A dump that fails leaves the container as it was, running or paused.
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.errors import InvalidArgument, NotSupported
 from wharfie.linux.process import NAMESPACES
@@ -13,7 +13,7 @@ from wharfie.runtime.criu import external, service
 from wharfie.runtime.criu import options as words
 from wharfie.runtime.criu.failing import failure
 from wharfie.runtime.sync import describe
-from wharfie.support import json
+from wharfie.support import json, paths
 from wharfie.support.files import atomic_write
 
 TYPE_CHECKING = False
@@ -87,7 +87,7 @@ def dump(
 def make_directory(path: str) -> None:
     """Make a directory for images or the log where it is not there; raises InvalidArgument."""
     try:
-        os.makedirs(path, 0o700, exist_ok=True)
+        paths.makedirs(path, 0o700, exist_ok=True)
     except OSError as error:
         raise InvalidArgument(f"mkdir {describe(error)}") from None
 
@@ -96,31 +96,31 @@ def _dump(
     subject: Subject,
     program: str,
     told: dict[str, Any],
-    paths: tuple[str, str],
+    places: tuple[str, str],
     *,
     before: bool,
     ready: Callable[[], None],
 ) -> None:
     told = {**told, "log_file": _LOG, "pid": subject.pid}
     if subject.root:
-        told["root"] = os.path.realpath(subject.root)
+        told["root"] = paths.realpath(subject.root)
     told |= {"images_dir_fd": service.FIRST_FILE, "work_dir_fd": service.FIRST_FILE + 1}
     told["external"] = _namespaces(subject.spec)
     for freezer in subject.cgroup.directories()[:1]:
-        if os.path.isdir(freezer):
+        if paths.isdir(freezer):
             # all stand still at once, those that are being forked too
             told["freeze_cgroup"] = freezer
     if not before:
         told["ext_mnt"] = external.for_dump(subject.pid, subject.spec, subject.bundle, subject.cgroup)
         content = json.dumps(subject.descriptors).encode()
-        atomic_write(f"{paths[0]}/{words.DESCRIPTORS}", content, sync=False)
+        atomic_write(f"{places[0]}/{words.DESCRIPTORS}", content, sync=False)
     kind = service.PRE_DUMP if before else service.DUMP
 
     def notified(script: str, _pid: int, _fds: list[int]) -> None:
         if script == "status-ready":
             ready()
 
-    worker = service.Worker(program, lambda: [service.open_directory(path) for path in paths])
+    worker = service.Worker(program, lambda: [service.open_directory(path) for path in places])
     try:
         worker.call({"type": kind, "opts": told}, notified)
     finally:

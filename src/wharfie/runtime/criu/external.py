@@ -13,7 +13,7 @@ Nothing of this is read from the images: the configuration alone says what a con
 from __future__ import annotations
 
 import errno
-import os
+import posix as os
 
 from wharfie.linux import mount, path
 from wharfie.runtime.parent import hierarchies

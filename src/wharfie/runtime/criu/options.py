@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import os
+import posix as os
 
 from wharfie.errors import InvalidArgument
 from wharfie.linux.process import CLONE_NEWNET
+from wharfie.support import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def common(options: dict[str, Any]) -> dict[str, Any]:
         # devices and addresses of a network are its maker's: whoever makes them at a start does so again
         "empty_ns": CLONE_NEWNET,
         "orphan_pts_master": True,
-        "config_file": _DEFAULT_CONFIG if os.path.exists(_DEFAULT_CONFIG) else None,
+        "config_file": _DEFAULT_CONFIG if paths.exists(_DEFAULT_CONFIG) else None,
         **{name.replace("-", "_"): True for name in flags if options.get(name)},
     }
 
@@ -68,7 +69,7 @@ def restoring(options: dict[str, Any]) -> dict[str, Any]:
 
 def image_path(options: dict[str, Any]) -> str:
     """Where the images are."""
-    return os.path.abspath(options.get("image-path") or "checkpoint")
+    return paths.abspath(options.get("image-path") or "checkpoint")
 
 
 def check_searchable(images: str, linux: dict[str, Any]) -> None:
@@ -77,7 +78,7 @@ def check_searchable(images: str, linux: dict[str, Any]) -> None:
     """
     if not any(item.get("type") == "user" for item in linux.get("namespaces") or ()):
         return
-    if not (os.path.isdir(images) and os.stat(images).st_mode & 0o001):
+    if not (paths.isdir(images) and os.stat(images).st_mode & 0o001):
         raise InvalidArgument(
             f"--image-path {images} must be a directory that others may search (mode 711): "
             "CRIU restores a container with a user namespace as that namespace's root"
@@ -96,9 +97,9 @@ def _page_server(text: str) -> dict[str, Any]:
 def _parent(images: str, parent: str) -> str:
     if parent.startswith("/"):
         raise InvalidArgument("--parent-path must be relative")
-    path = os.path.normpath(f"{images}/{parent}")
-    if not os.path.isdir(path):
-        reason = "not a directory" if os.path.exists(path) else "no such file or directory"
+    path = paths.normpath(f"{images}/{parent}")
+    if not paths.isdir(path):
+        reason = "not a directory" if paths.exists(path) else "no such file or directory"
         raise InvalidArgument(f"invalid --parent-path: stat {path}: {reason}")
     return parent
 

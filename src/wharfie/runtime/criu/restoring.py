@@ -13,7 +13,7 @@ Whatever fails, the group with all that is in it goes.
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.errors import InvalidArgument, NotSupported
 from wharfie.linux import mount, process

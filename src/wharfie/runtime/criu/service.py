@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import _socket
 import fcntl
-import os
+import posix as os
 
 from wharfie.errors import NotSupported, WharfieError
 from wharfie.linux.fd import close_all, recv_fds, send_fds
 from wharfie.linux.process import CLOSE_RANGE_CLOEXEC, close_range, fork_into, reset_signals, wait_pidfd
 from wharfie.runtime.criu import wire
 from wharfie.runtime.sync import describe
-from wharfie.support import json
+from wharfie.support import json, paths
+from wharfie.support.environment import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _become(path: str, channel: _socket.socket, prepare: Callable[[], Sequence[i
             os.dup2(fd, number)
         close_range(above, flags=CLOSE_RANGE_CLOEXEC)
         reset_signals()
-        os.execve(path, ["criu", "swrk", str(SOCKET)], dict(os.environ))
+        os.execve(path, ["criu", "swrk", str(SOCKET)], os.environ)
     except WharfieError as error:
         channel.send(json.dumps({"error": error.message}).encode())
     except OSError as error:
@@ -158,10 +159,10 @@ def find(program: str) -> str:
     if "/" in program:
         places = [program]
     else:
-        places = [f"{directory or '.'}/{program}" for directory in os.environ.get("PATH", "").split(":")]
+        places = [f"{directory or '.'}/{program}" for directory in (variable("PATH") or "").split(":")]
     for place in places:
-        if os.path.isfile(place) and os.access(place, os.X_OK):
-            return os.path.abspath(place)
+        if paths.isfile(place) and os.access(place, os.X_OK):
+            return paths.abspath(place)
     where = "" if "/" in program else " in $PATH"
     raise NotSupported(
         f'checkpoint and restore need CRIU: exec: "{program}": executable file not found{where}'
