@@ -67,7 +67,8 @@ def use(door: str) -> None:
         finder, modules = found
         sys.meta_path.insert(0, finder)
         for name, code in modules:
-            finder.load(name, code)
+            if name not in sys.modules:
+                finder.load(name, code)
 
 
 def path_of(door: str) -> str:

@@ -132,6 +132,15 @@ def test_a_module_is_what_an_import_makes_of_it(tree: Path) -> None:
     assert ours == python(tree, ENTER + show.replace("USE", ""))
 
 
+def test_a_module_that_is_there_already_stays(tree: Path) -> None:
+    version(tree)
+    show = (
+        "import wharfie.runtime.cli as before; from wharfie import door; door.use('runtime'); "
+        "from wharfie.runtime import cli; print(cli is before is sys.modules['wharfie.runtime.cli'])"
+    )
+    assert python(tree, ENTER + show) == ["True"]
+
+
 def test_no_descriptor_of_it_is_left_open(tree: Path) -> None:
     version(tree)
     show = (

@@ -16,9 +16,11 @@ from tests.kernel.runtime.conftest import Box, box, make_spec
 __all__ = ["box"]
 SOURCE = str(Path(__file__).resolve().parents[3] / "src")
 BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from wharfie.door import runtime; runtime()"
-# what is loaded when the command ends; its children end, too
+# what is loaded when the command ends (its children end, too), run where it is
 REPORT = """
-import posix, sys
+import posix, sys; sys.path.insert(0, sys.argv[1])
+from wharfie.runtime import interpreter
+interpreter.ensure_read_only = lambda words: None
 pid, leave = posix.getpid(), posix._exit
 def end(code):
     if posix.getpid() == pid:

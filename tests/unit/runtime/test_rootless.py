@@ -25,8 +25,8 @@ def test_records_are_below_the_users_runtime_directory(
 ) -> None:
     monkeypatch.setattr(posix, "geteuid", lambda: uid)
     monkeypatch.setattr(state, "in_user_namespace", lambda: nested)
-    monkeypatch.setitem(posix.environ, b"XDG_RUNTIME_DIR", bytes(tmp_path))
-    monkeypatch.setitem(posix.environ, b"USER", user.encode())
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("USER", user)
     found = state.default_root()
     assert (found == f"{tmp_path}/wharfie-runtime") is own
     if own:

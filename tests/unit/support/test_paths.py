@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import posix
 from pathlib import Path
 
 import pytest
@@ -127,6 +126,6 @@ def test_names_as_the_kernel_has_them(name: str | bytes) -> None:
 
 
 def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(posix.environ, b"ODD", b"\xff\xc3\xbc")
-    assert variable("ODD") == "\udcffü"
+    monkeypatch.setenv("ODD", "\udcffü")
+    assert variable("ODD") == os.environ["ODD"] == "\udcffü"
     assert variable("THERE_IS_NO_SUCH") is None
