@@ -9,14 +9,16 @@ Sixty modules take 13 ms less that way. The file lies beside Python's own compil
 
 What a command is known to need is read and loaded at once, each module after those that it imports: no
 ``import`` statement has to look for anything any more. What it turns out to need besides, a finder takes out
-of the file when it is asked for. No descriptor of the file is kept, for a container's process would have it.
+of the file when it is asked for; it knows where Python's own compiled extensions lie, too, so that no
+directory has to be read. No descriptor of the file is kept, for a container's process would have it.
 
 A module's time and size are in the index, and compared with the source's whenever its code is read, so that
 it is never older than what it stands for. A file that is missing, broken, or stale in anything that the
 command needs, is made anew at the start; one that is stale in something else goes, for the next start to
 make. Where this user may not write there, and for modules that it does not have, they load as they always do.
 
-This module is the one that does not come out of it: it imports nothing that is not there already.
+This module is the one that does not come out of it: it imports nothing that is not there already. The
+launchers load it by its file's name, for to find it would be to read four directories.
 """
 
 import gc
@@ -24,7 +26,7 @@ import marshal
 import posix
 import sys
 from _frozen_importlib import ModuleSpec, module_from_spec
-from _frozen_importlib_external import MAGIC_NUMBER
+from _frozen_importlib_external import MAGIC_NUMBER, ExtensionFileLoader, spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +95,8 @@ def read(path: str, words: list[str]) -> "tuple[Finder, list[tuple[str, CodeType
         length = int.from_bytes(header[4:8], "little")
         modules: Modules
         commands: Commands
-        modules, commands = marshal.loads(posix.pread(fd, length, HEADER))
+        extensions: dict[str, str]
+        modules, commands, extensions = marshal.loads(posix.pread(fd, length, HEADER))
         for word in words:
             if word in commands:
                 break
@@ -105,7 +108,7 @@ def read(path: str, words: list[str]) -> "tuple[Finder, list[tuple[str, CodeType
             if code is None:
                 return None
             loading.append((name, code))
-        return Finder(path, header, modules), loading
+        return Finder(path, header, modules, extensions), loading
     except _BROKEN:
         return None
     finally:
@@ -135,12 +138,13 @@ def stamp_of(file: str) -> tuple[int, int]:
 class Finder:
     """A finder and loader (importlib.abc) of what one file holds."""
 
-    __slots__ = ("_header", "_modules", "_path")
+    __slots__ = ("_extensions", "_header", "_modules", "_path")
 
-    def __init__(self, path: str, header: bytes, modules: "Modules") -> None:
+    def __init__(self, path: str, header: bytes, modules: "Modules", extensions: dict[str, str]) -> None:
         self._path = path
         self._header = header
         self._modules = modules
+        self._extensions = extensions
 
     def load(self, name: str, code: "CodeType") -> None:
         """Make a module of its code, as an import would; what it imports must have been loaded."""
@@ -154,7 +158,7 @@ class Finder:
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """How to load a module, None if it is not in the file or is another in it."""
         if name not in self._modules:
-            return None
+            return self._extension(name) if name in self._extensions else None
         code = self._read(name)
         return None if code is None else self._spec(name, code)
 
@@ -179,6 +183,13 @@ class Finder:
         if package:
             spec.submodule_search_locations = [file.rpartition("/")[0]]
         return spec
+
+    def _extension(self, name: str) -> ModuleSpec | None:
+        """How to load an extension; None if this interpreter would not find it there."""
+        file = self._extensions[name]
+        if file.rpartition("/")[0] in sys.path and posix.access(file, posix.R_OK):
+            return spec_from_file_location(name, file, loader=ExtensionFileLoader(name, file))
+        return None
 
     def _read(self, name: str) -> "CodeType | None":
         """A module's code; a file that is stale in it goes."""

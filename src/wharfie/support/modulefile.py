@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import marshal
 import os
-from _frozen_importlib_external import MAGIC_NUMBER
+import sys
+from _frozen_importlib_external import MAGIC_NUMBER, ExtensionFileLoader, PathFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def make(door: str, path: str) -> bool:
     for name, (file, package, stamp, code) in sources.found.items():
         modules[name] = (file.removeprefix(f"{_PACKAGE}/"), package, stamp, offset, len(code))
         offset += len(code)
-    index = marshal.dumps((modules, commands))
+    index = marshal.dumps((modules, commands, sources.extensions))
     header = MAGIC_NUMBER + len(index).to_bytes(4, "little") + os.urandom(8)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
@@ -93,6 +94,8 @@ class _Sources:
     def __init__(self) -> None:
         self.found: dict[str, tuple[str, bool, tuple[int, int], bytes]] = {}
         """By name: file, is a package, time and size, marshalled code."""
+        self.extensions: dict[str, str] = {}
+        """Where those of Python's own lie that are no part of the interpreter."""
         self._imports: dict[str, list[str]] = {}
 
     def in_order(self, roots: list[str]) -> list[str]:
@@ -104,8 +107,7 @@ class _Sources:
         return order
 
     def _visit(self, name: str, order: list[str], seen: set[str]) -> None:
-        # whoever reads the file has our package already
-        if name in seen or name == "wharfie":
+        if name in seen:
             return
         seen.add(name)
         if name not in self._imports:
@@ -123,7 +125,12 @@ class _Sources:
         code = marshal.dumps(compile(tree, file, "exec", dont_inherit=True, optimize=2))
         stamp = (status.st_mtime_ns, status.st_size)
         self.found[name] = (file, file.endswith("/__init__.py"), stamp, code)
-        self._imports[name] = [one for one in _imported(tree) if _file_of(one)]
+        imported = list(_imported(tree))
+        self._imports[name] = [one for one in imported if _file_of(one)]
+        for one in imported:
+            found = None if "." in one or one in sys.builtin_module_names else PathFinder.find_spec(one)
+            if found and found.origin and isinstance(found.loader, ExtensionFileLoader):
+                self.extensions[one] = found.origin
 
 
 def _file_of(name: str) -> str | None:
