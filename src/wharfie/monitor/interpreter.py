@@ -26,7 +26,12 @@ _START = (
     "main(sys.argv[2], *map(int, sys.argv[3:]))"
 )
 _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    # ld.so(8): each function of the C library is looked up now, not at its first call in each fork
+    "LD_BIND_NOW": "1",
+}
 
 
 def start_spawner(interpreter: list[str], log_path: str, control: int, lock: int) -> subprocess.Popen[bytes]:
