@@ -33,30 +33,56 @@ if TYPE_CHECKING:
     Work = Callable[[dict[str, Any], list[int]], Made]
 
 
-ASIDE_END = 0.1
-"""Seconds after which a child that has answered is certainly gone and can be waited for."""
+class Child:
+    """A child that runs ``body`` with its end of a socket; the other end is ``sock``."""
+
+    __slots__ = ("_pid", "sock")
+
+    def __init__(self, body: Callable[..., None], *arguments: Any) -> None:
+        """Fork it; raises OSError."""
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        try:
+            pid = fork()
+            if not pid:
+                ours.close()
+                _run(body, theirs, arguments)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._pid = pid
+        self.sock = ours
+
+    def end(self) -> None:
+        """Close the socket and wait for the child's end; a second time nothing happens."""
+        if self._pid:
+            self.sock.close()
+            try:
+                os.waitpid(self._pid, 0)
+            except ChildProcessError:
+                pass  # with a container that has no pid namespace it may have been reaped as an orphan
+            self._pid = 0
 
 
 class Aside:
     """A child that does one piece of work: ``ask`` for it, later ``wait`` for its end."""
 
-    __slots__ = ("_pid", "_sock", "fds", "made")
+    __slots__ = ("_child", "fds", "made")
 
     def __init__(self, work: Work) -> None:
         """Fork the child; it waits for the request, or ends with its parent."""
         self.made: dict[str, Any] = {}
         self.fds: list[int] = []
-        self._pid, self._sock = fork_child(_answer, work)
+        self._child = Child(_answer, work)
 
     def ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Have it done: ``made`` and ``fds`` are the result then. Raises LaunchError when the work did."""
         try:
-            protocol.send(self._sock, request, fds)
-            received = protocol.receive(self._sock)
+            protocol.send(self._child.sock, request, fds)
+            received = protocol.receive(self._child.sock)
         except OSError:
             received = None
-        finally:
-            self._sock.close()
         if received is None:
             self.wait()
             raise LaunchError("the process that starts programs died")
@@ -68,15 +94,7 @@ class Aside:
 
     def wait(self) -> None:
         """Wait for the child's end."""
-        reap(self._pid)
-
-
-def reap(pid: int) -> None:
-    """Wait for a child's end. With a container that has no pid namespace it may be reaped as an orphan."""
-    try:
-        os.waitpid(pid, 0)
-    except ChildProcessError:
-        return
+        self._child.end()
 
 
 def _answer(sock: _socket.socket, work: Work) -> None:
@@ -88,22 +106,6 @@ def _answer(sock: _socket.socket, work: Work) -> None:
     except (WharfieError, OSError, ValueError, KeyError) as error:
         made, fds = {"error": sentence(error), "code": getattr(error, "exit_code", 125)}, []
     protocol.send(sock, made, fds)
-
-
-def fork_child(body: Callable[..., None], *arguments: Any) -> tuple[int, _socket.socket]:
-    """Run ``body`` in a child with one end of a socket: its pid and the other end. Raises OSError."""
-    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    try:
-        pid = fork()
-        if not pid:
-            ours.close()
-            _run(body, theirs, arguments)
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    return pid, ours
 
 
 def _run(body: Callable[..., None], sock: _socket.socket, arguments: tuple[Any, ...]) -> None:

@@ -54,6 +54,7 @@ def create(
 
         container = checkpoints.restore(launch, request.checkpoint, request.directory)
         work(container)
+    facts["adopted"] = not container.sibling
     facts["started_at_ns"] = time.time_ns()
     made = [container.pidfd] if container.console is None else [container.pidfd, container.console]
     if container.mounts >= 0:

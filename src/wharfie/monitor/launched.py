@@ -2,8 +2,9 @@
 
 ::
 
-    {"fds": names, or () for USUAL, "mounts": is there one, "pid", "directory", "stdin_once", "own_pids",
-     "oom_urgent", "log": (path, max_size, max_file, attrs) or None, "attachments": [JSON objects]}
+    {"fds": names, or () for USUAL, "mounts": is there one, "pid", "directory", "stdin_once",
+     "adopted": the launcher is its parent until it ends, "own_pids", "oom_urgent",
+     "log": (path, max_size, max_file, attrs) or None, "attachments": [JSON objects]}
     descriptors: those of the names, the mount namespace, one stream for each attachment
 
 Both are one program, a process and its fork, so the packet is Python's own (marshal): reading it takes a

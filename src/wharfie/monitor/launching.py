@@ -18,6 +18,7 @@ import posix as os
 from wharfie.errors import WharfieError
 from wharfie.linux.credentials import die_with_parent
 from wharfie.linux.memory import own_pages
+from wharfie.linux.process import close_range
 from wharfie.logs import jsonfile
 from wharfie.monitor import launched, links, protocol
 from wharfie.monitor.aside import sentence
@@ -73,11 +74,17 @@ def launch(monitor: _socket.socket, control: int, held: int) -> None:
         "directory": care["directory"],
         "log": launch.log(),
         "stdin_once": care["stdin_once"],
+        "adopted": launch.adopted,
         "own_pids": launch.own_pids,
         "oom_urgent": launch.oom_urgent,
         "attachments": care["attachments"],
     }
     launched.send(monitor, told, (*owned.values(), *mounts, *streams))
+    if not launch.adopted:
+        # the monitor says when there is time for this process's end; nothing is kept open until then
+        close_range(3, monitor.fileno() - 1)
+        close_range(monitor.fileno() + 1)
+        monitor.recv(1)
 
 
 def _is_asked(daemon: _socket.socket) -> bool:
@@ -98,7 +105,7 @@ def _tell(link: _socket.socket, message: dict[str, Any]) -> None:
 class Launch:
     """Makes what a container needs outside of itself, and the container; ``fds`` are the monitor's then."""
 
-    __slots__ = ("_care", "fds", "id", "mounts", "oom_urgent", "own_pids")
+    __slots__ = ("_care", "adopted", "fds", "id", "mounts", "oom_urgent", "own_pids")
 
     def __init__(self, care: dict[str, Any]) -> None:
         self._care = care
@@ -106,6 +113,8 @@ class Launch:
         self.fds: dict[str, int] = {}
         self.mounts = -1
         """Its mount namespace, if that is to last as long as the monitor."""
+        self.adopted = False
+        """It is this process's child until this process's end."""
         self.own_pids = True
         self.oom_urgent = False
 
@@ -158,6 +167,7 @@ class Launch:
             self.fds["console"] = fds.pop(0)
         if fds:
             self.mounts = fds.pop(0)
+        self.adopted = made.pop("adopted")
         self.own_pids = made.pop("own_pids")
         return {
             "version": protocol.VERSION,

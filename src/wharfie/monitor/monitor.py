@@ -29,7 +29,7 @@ from wharfie.linux.libc import address, buffer
 from wharfie.linux.process import wait_pidfd
 from wharfie.logs.jsonfile import JsonFile
 from wharfie.monitor import launched, protocol
-from wharfie.monitor.aside import fork_child
+from wharfie.monitor.aside import Child
 from wharfie.monitor.execs import Execs
 from wharfie.monitor.launching import launch
 from wharfie.monitor.links import Link, Links
@@ -59,6 +59,8 @@ else:
 _NAME = buffer(16)
 _NAME[:15] = b"wharfie-monitor"
 _NAME_ADDRESS = address(_NAME)
+QUIET = 0.05
+"""Seconds until there is time for what nobody waits for: a short program has ended, a long one begun."""
 LINGER = 10.0
 """Seconds that a client may take nothing of what is left before it is cut off."""
 
@@ -251,7 +253,15 @@ class Monitor:
         return self.process.exit_code is not None
 
 
-def main(template: Template, taken: int, control: int, held: int, lock: int, work: Work = launch) -> None:
+def main(
+    template: Template,
+    taken: int,
+    control: int,
+    held: int,
+    lock: int,
+    work: Work = launch,
+    quiet: float = QUIET,
+) -> None:
     """The life of a monitor, in the process forked for it: on standby until a container was launched for it.
 
     ``taken`` is the spawner's. ``control`` is the daemon's socket and ``held`` says, by being open, that
@@ -263,17 +273,19 @@ def main(template: Template, taken: int, control: int, held: int, lock: int, wor
     """
     os.close(taken)
     become()
-    child, sock = fork_child(work, control, held)
+    launcher = Child(work, control, held)
     os.close(control)
     os.close(held)
-    received = launched.receive(sock)
-    sock.close()
+    received = launched.receive(launcher.sock)
     os.close(lock)
-    monitor = None if received is None else template.become(*received)
-    # it has nothing left to do; its end takes a millisecond, of which some has passed
-    os.waitpid(child, 0)
-    if monitor is not None:
-        monitor.loop.run()
+    if received is not None:
+        loop = template.become(*received).loop
+        if received[0]["adopted"]:
+            launcher.end()
+        # it has nothing left to do, and waits: its end takes a millisecond, not now when a program begins
+        loop.call_later(quiet, launcher.end)
+        loop.run()
+    launcher.end()
 
 
 def become() -> None:

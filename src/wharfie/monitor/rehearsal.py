@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LIVES = 12
 LINES = 12
+QUIET = 0.002
+"""Seconds; so that it comes in the middle."""
 PAUSE = 0.0005
 """Seconds between lines, so that each is a chunk of its own."""
 
@@ -56,7 +58,7 @@ class _Stage:
         """One life of a monitor, in this process."""
         template = Template()
         taken, control, held, own_lock = (os.dup(lock) for _ in range(4))
-        monitor.main(template, taken, control, held, own_lock, self._launch)
+        monitor.main(template, taken, control, held, own_lock, self._launch, QUIET)
         set_subreaper(False)
         stdio.buffer.drop()
         template.close()
@@ -97,6 +99,7 @@ class _Stage:
             "directory": self._directory,
             "log": (log, 100_000_000, 5, {}),
             "stdin_once": False,
+            "adopted": False,
             "own_pids": True,
             "oom_urgent": False,
             "attachments": [Attachment(multiplex=True).to_json()],
