@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from wharfie.monitor.clients import Client
     from wharfie.monitor.loop import Loop
 
-CHUNK = 128 * 1024
+FIRST_CHUNK, CHUNK = 8 * 1024, 128 * 1024
+"""A page that is read into has to be cleared first; most programs say little."""
 HOLD_LIMIT = 1 << 20
 DRAIN_LIMIT = 64 << 20
 """How much is still read once the process is gone, should somebody else keep writing."""
@@ -45,9 +46,9 @@ class _Buffer:
     def __init__(self) -> None:
         self.view: memoryview | None = None
 
-    def take(self, loop: Loop) -> memoryview:
+    def take(self, loop: Loop, size: int) -> memoryview:
         """Make it, and see to its end."""
-        self.view = view = memoryview(bytearray(CHUNK))
+        self.view = view = memoryview(bytearray(size))
         loop.call_later(REST, self.drop)
         return view
 
@@ -75,12 +76,16 @@ class Output:
         os.set_blocking(fd, False)
         loop.watch(fd, READ, self._ready)
 
-    def _ready(self, _events: int) -> None:
-        self._read()
+    def _ready(self, events: int) -> None:
+        if events & READ:
+            self._read()
+        else:
+            # closed by all who had it, with nothing left in it (poll(2)): no buffer is needed
+            self.close()
 
     def _read(self) -> int:
         """Read one chunk and pass it on: its length, 0 at the end, -1 if there is none now."""
-        view = buffer.view or buffer.take(self._loop)
+        view = buffer.view or buffer.take(self._loop, FIRST_CHUNK)
         try:
             length = os.readv(self._fd, (view,))
         except BlockingIOError:
@@ -94,6 +99,8 @@ class Output:
             self.close()
             return 0
         chunk = view[:length]
+        if length == len(view) == FIRST_CHUNK:
+            buffer.take(self._loop, CHUNK)
         if self._log is not None:
             self._log.write(STREAM_NAMES[self.stream], chunk, time.time_ns())
         for client in tuple(self.clients):
