@@ -126,9 +126,16 @@ def number_of(name: str) -> int:
     return _NUMBERS[name]
 
 
+_arrays: dict[int, Any] = {}
+
+
 def buffer(size: int) -> Any:
     """Memory that the kernel may write to; ``bytes(buffer)`` reads it."""
-    return (_Char * size)()
+    kind = _arrays.get(size)
+    if kind is None:
+        # a type of its own, which takes longer to make than most calls that fill it
+        kind = _arrays[size] = _Char * size
+    return kind()
 
 
 def address(memory: Any) -> int:

@@ -11,7 +11,7 @@ import errno
 import posix as os
 
 from wharfie.errors import WharfieError
-from wharfie.linux import mount, process
+from wharfie.linux import credentials, mount, process
 from wharfie.linux.fd import close_all
 from wharfie.runtime import hooks, idmap, init, setup, sync
 from wharfie.runtime.birth import give_birth
@@ -395,3 +395,7 @@ def warm() -> None:
 
     own_bounding_set()
     open_cgroup("/warm")
+    # their buffers' types are made once in each process
+    credentials.capget()
+    credentials.prlimit(0, 0)
+    mount.filesystem_magic(0)
