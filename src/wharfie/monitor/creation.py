@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from wharfie.runtime.cgroups.base import Cgroup
+
 
 def create(
     document: int,
     stdio: tuple[int, int, int] | None,
     trees: list[int],
-    meanwhile: Callable[[str], None],
+    meanwhile: Callable[[Cgroup], None],
 ) -> tuple[dict[str, Any], list[int]]:
     """Create and start what the document asks for: facts, and the descriptors [pidfd, terminal's master?].
 
@@ -44,7 +46,7 @@ def create(
                 item["type"] == "pid" and not item.get("path") for item in linux.get("namespaces") or ()
             ),
         )
-        meanwhile(container.cgroup.path)
+        meanwhile(container.cgroup)
 
     launch = _launch(request, stdio, trees)
     if request.checkpoint is None:

@@ -25,7 +25,6 @@ from wharfie.monitor.aside import sentence
 from wharfie.monitor.creation import create
 from wharfie.monitor.process import Stdio
 from wharfie.monitor.warn import warn
-from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.support import json
 from wharfie.support.files import atomic_write
 
@@ -33,6 +32,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from typing import Any
+
+    from wharfie.runtime.cgroups.base import Cgroup
 else:
     import _signal
 
@@ -150,7 +151,7 @@ class Launch:
     def _create(self, document: int, trees: list[int]) -> dict[str, Any]:
         pipes = None if self._care["tty"] else Stdio(open_stdin=self._care["open_stdin"])
 
-        def meanwhile(cgroup: str) -> None:
+        def meanwhile(cgroup: Cgroup) -> None:
             # the container's process is at work, on the other processor
             self._watch_memory(cgroup)
             if pipes is not None:
@@ -183,9 +184,9 @@ class Launch:
                 os.set_blocking(fd, False)
                 self.fds[name] = fd
 
-    def _watch_memory(self, cgroup: str) -> None:
+    def _watch_memory(self, cgroup: Cgroup) -> None:
         try:
-            notifier = open_cgroup(cgroup).oom_notifier()
+            notifier = cgroup.oom_notifier()
         except (OSError, WharfieError) as error:
             warn(f"no notice of memory shortage: {error}")
             return
