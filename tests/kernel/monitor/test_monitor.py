@@ -309,6 +309,25 @@ async def test_a_spawner_that_may_not_fork_refuses_and_goes_on(bench: Bench, tmp
         group.rmdir()
 
 
+async def test_who_launched_a_container_is_gone_in_the_first_quiet_moment(bench: Bench) -> None:
+    link = await bench.run("sleep", "1000")
+    children = Path(f"/proc/{link.monitor_pid}/task/{link.monitor_pid}/children")
+    # neither alive nor a zombie
+    while children.read_text().split() != [str(link.pid)]:
+        await asyncio.sleep(0.01)
+    await link.signal(9)
+    await link.exited
+
+
+async def test_who_launched_a_container_does_not_outlive_a_killed_monitor(bench: Bench) -> None:
+    link = await bench.run("sleep", "1000")
+    children = Path(f"/proc/{link.monitor_pid}/task/{link.monitor_pid}/children").read_text().split()
+    os.kill(link.monitor_pid, signal.SIGKILL)
+    for pid in children:
+        await gone(int(pid))
+    await link.exited
+
+
 async def until_it_stands_by(bench: Bench) -> None:
     """Wait for the spawner's next monitor and its helper."""
     children = Path(f"/proc/{bench.spawner.pid}/task/{bench.spawner.pid}/children")
