@@ -70,12 +70,16 @@ class Loop:
         """End ``run`` after the handler that is running."""
         self._running = False
 
-    def run(self) -> None:
-        """Serve until stopped."""
+    def run(self, seconds: float | None = None) -> None:
+        """Serve until stopped, or for some time."""
+        end = None if seconds is None else time.monotonic() + seconds
         while self._running:
             timeout = None
-            if self._deadlines:
-                left = min(self._deadlines.values()) - time.monotonic()
+            if self._deadlines or end is not None:
+                until = min(self._deadlines.values(), default=end)
+                left = (until if end is None else min(until, end)) - time.monotonic()
+                if end is not None and left <= 0 and until >= end:
+                    return
                 # a millisecond more than is left, or it would be asked again and again for the last one
                 timeout = int(left * 1000) + 1 if left > 0 else 0
             self._fresh.clear()

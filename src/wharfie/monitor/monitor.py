@@ -283,9 +283,11 @@ def main(
         if received[0]["adopted"]:
             launcher.end()
         # it has nothing left to do, and waits: its end takes a millisecond, not now when a program begins
-        loop.call_later(quiet, launcher.end)
+        loop.run(quiet)
+        launcher.end()
         loop.run()
-    launcher.end()
+    else:
+        launcher.end()
 
 
 def become() -> None:
