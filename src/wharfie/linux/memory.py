@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix as os
 
 from wharfie.linux import libc
 from wharfie.support.files import read_file

@@ -19,6 +19,7 @@ READ = select.POLLIN
 WRITE = select.POLLOUT
 URGENT = select.POLLPRI
 GONE = select.POLLHUP | select.POLLERR
+_FOR_EVER = float("inf")
 
 
 class Loop:
@@ -70,16 +71,16 @@ class Loop:
         """End ``run`` after the handler that is running."""
         self._running = False
 
-    def run(self, seconds: float | None = None) -> None:
+    def run(self, seconds: float = _FOR_EVER) -> None:
         """Serve until stopped, or for some time."""
-        end = None if seconds is None else time.monotonic() + seconds
+        end = time.monotonic() + seconds
         while self._running:
+            now = time.monotonic()
+            if now >= end:
+                return
+            left = min(end, *self._deadlines.values()) - now if self._deadlines else end - now
             timeout = None
-            if self._deadlines or end is not None:
-                until = min(self._deadlines.values(), default=end)
-                left = (until if end is None else min(until, end)) - time.monotonic()
-                if end is not None and left <= 0 and until >= end:
-                    return
+            if left != _FOR_EVER:
                 # a millisecond more than is left, or it would be asked again and again for the last one
                 timeout = int(left * 1000) + 1 if left > 0 else 0
             self._fresh.clear()
