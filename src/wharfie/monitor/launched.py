@@ -2,14 +2,15 @@
 
 ::
 
-    {"fds": names, or () for USUAL, "mounts": is there one, "pid", "directory", "stdin_once",
-     "adopted": the launcher is its parent until it ends, "own_pids", "oom_urgent",
-     "log": (path, max_size, max_file, attrs) or None, "attachments": [JSON objects]}
+    (adopted: the launcher is its parent until it ends, names of the descriptors or () for USUAL,
+     is there a mount namespace, pid, directory, log: (path, max_size, max_file, attrs) or None,
+     stdin_once, own_pids, oom_urgent, attachments: [JSON objects])
     descriptors: those of the names, the mount namespace, one stream for each attachment
 
 Both are one program, a process and its fork, so the packet is Python's own (marshal): reading it takes a
-tenth of the memory that JSON does, and each monitor would keep that. For the same reason a monitor is told no
-more than it needs at once; the rest it finds in status.json.
+tenth of the memory that JSON does, and each monitor would keep that. For the same reason it is a tuple (the
+names of fields are objects on pages that all monitors share, until one looks: 40 KiB), and a monitor is told
+no more than it needs at once; the rest it finds in status.json.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    Log = tuple[str, int, int, dict[str, str]]
+    Told = tuple[bool, tuple[str, ...], bool, int, str, Log | None, bool, bool, bool, list[dict[str, Any]]]
+
+ADOPTED = 0
 USUAL = ("directory", "log", "listener", "pidfd", "stdout", "stderr", "oom", "link")
 """What nearly every monitor owns."""
 ORDER = (*USUAL, "stdin", "console")
@@ -34,7 +39,7 @@ LIMIT = 3 * 1024
 FDS_LIMIT = 80
 
 
-def send(sock: _socket.socket, launched: dict[str, Any], fds: Sequence[int]) -> None:
+def send(sock: _socket.socket, launched: Told, fds: Sequence[int]) -> None:
     """Tell the monitor."""
     packet = marshal.dumps(launched)
     if len(packet) <= LIMIT:
@@ -48,7 +53,7 @@ def send(sock: _socket.socket, launched: dict[str, Any], fds: Sequence[int]) -> 
         os.close(document)
 
 
-def receive(sock: _socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+def receive(sock: _socket.socket) -> tuple[Told, list[int]] | None:
     """Be told; None when the launch failed."""
     packet, fds = recv_fds(sock, LIMIT, FDS_LIMIT)
     if not packet:
@@ -58,5 +63,5 @@ def receive(sock: _socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         document = fds.pop(0)
         packet = os.pread(document, os.fstat(document).st_size, 0)
         os.close(document)
-    launched: dict[str, Any] = marshal.loads(packet)
+    launched: Told = marshal.loads(packet)
     return launched, fds

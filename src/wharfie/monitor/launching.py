@@ -68,18 +68,18 @@ def launch(monitor: _socket.socket, control: int, held: int) -> None:
     launch.fds["link"] = link_fd
     owned = {name: launch.fds[name] for name in launched.ORDER if name in launch.fds}
     mounts = [launch.mounts] if launch.mounts >= 0 else []
-    told = {
-        "fds": () if tuple(owned) == launched.USUAL else tuple(owned),
-        "mounts": bool(mounts),
-        "pid": status["pid"],
-        "directory": care["directory"],
-        "log": launch.log(),
-        "stdin_once": care["stdin_once"],
-        "adopted": launch.adopted,
-        "own_pids": launch.own_pids,
-        "oom_urgent": launch.oom_urgent,
-        "attachments": care["attachments"],
-    }
+    told = (
+        launch.adopted,
+        () if tuple(owned) == launched.USUAL else tuple(owned),
+        bool(mounts),
+        status["pid"],
+        care["directory"],
+        launch.log(),
+        care["stdin_once"],
+        launch.own_pids,
+        launch.oom_urgent,
+        care["attachments"],
+    )
     launched.send(monitor, told, (*owned.values(), *mounts, *streams))
     if not launch.adopted:
         # the monitor says when there is time for this process's end; nothing is kept open until then

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from wharfie.monitor.launched import Log
     from wharfie.monitor.template import Template
     from wharfie.runtime.cgroups.base import Cgroup
 
@@ -98,19 +99,29 @@ class Monitor:
             process.use_pipes(ours, stdin_once=stdin_once, log=self._log)
         return process
 
-    def begin(self, told: dict[str, Any], streams: list[int]) -> None:
+    def begin(
+        self,
+        pid: int,
+        directory: str,
+        log: Log | None,
+        attachments: list[dict[str, Any]],
+        streams: list[int],
+        *,
+        own_pids: bool,
+        oom_urgent: bool,
+    ) -> None:
         """Look after the container that ``launching.py`` tells of, with one stream for each attachment."""
-        self.directory = told["directory"]
-        self.process.pid = told["pid"]
-        if self._log is not None:
-            self._log.begin(*told["log"])
-        if told["oom_urgent"] and self._oom_fd is not None:
+        self.directory = directory
+        self.process.pid = pid
+        if self._log is not None and log is not None:
+            self._log.begin(*log)
+        if oom_urgent and self._oom_fd is not None:
             self.loop.change(self._oom_fd, URGENT)
-        if not told["own_pids"]:
+        if not own_pids:
             # with a pid namespace of its own, the container's first process adopts orphans; here we do
             self.loop.call_later(1.0, self._reap_orphans)
-        if told["attachments"]:
-            self._attach(told["attachments"], streams)
+        if attachments:
+            self._attach(attachments, streams)
 
     def _attach(self, attachments: list[dict[str, Any]], streams: list[int]) -> None:
         for key, (item, stream) in enumerate(zip(attachments, streams, strict=True)):
@@ -280,7 +291,7 @@ def main(
     os.close(lock)
     if received is not None:
         loop = template.become(*received).loop
-        if received[0]["adopted"]:
+        if received[0][launched.ADOPTED]:
             launcher.end()
         # it has nothing left to do, and waits: its end takes a millisecond, not now when a program begins
         loop.run(quiet)

@@ -26,7 +26,6 @@ from wharfie.support.files import atomic_write, remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
 LIVES = 12
 LINES = 12
@@ -92,18 +91,20 @@ class _Stage:
         }
         for name in ("stdout", "stderr", "link"):
             os.set_blocking(fds[name], False)
-        told: dict[str, Any] = {
-            "fds": (),
-            "mounts": False,
-            "pid": pid,
-            "directory": self._directory,
-            "log": (log, 100_000_000, 5, {}),
-            "stdin_once": False,
-            "adopted": False,
-            "own_pids": True,
-            "oom_urgent": False,
-            "attachments": [Attachment(multiplex=True).to_json()],
-        }
+        attachments = [Attachment(multiplex=True).to_json()]
+        limits: launched.Log = (log, 100_000_000, 5, {})
+        told: launched.Told = (
+            False,
+            (),
+            False,
+            pid,
+            self._directory,
+            limits,
+            False,
+            True,
+            False,
+            attachments,
+        )
         launched.send(sock, told, (*fds.values(), stream.fileno()))
         stream.close()
         link.close()

@@ -17,7 +17,7 @@ from wharfie.monitor.monitor import Monitor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from wharfie.monitor.launched import Told
 
 _SOCKETS = ("listener", "link")
 
@@ -34,9 +34,9 @@ class Template:
         self._places = tuple(places.values())
         self._monitor = Monitor(places)
 
-    def become(self, told: dict[str, Any], fds: list[int]) -> Monitor:
+    def become(self, told: Told, fds: list[int]) -> Monitor:
         """The monitor of the container that ``launching.py`` tells of; only in a process of its own."""
-        names: tuple[str, ...] = told["fds"]
+        _, names, mounts, pid, directory, log, stdin_once, own_pids, oom_urgent, attachments = told
         if not names:
             streams = fds[len(self._places) :]
             for number, place in enumerate(self._places):
@@ -46,10 +46,10 @@ class Template:
         else:
             self.close()
             streams = fds[len(names) :]
-            monitor = Monitor(dict(zip(names, fds, strict=False)), stdin_once=told["stdin_once"])
-        if told["mounts"]:
+            monitor = Monitor(dict(zip(names, fds, strict=False)), stdin_once=stdin_once)
+        if mounts:
             monitor.mounts = streams.pop(0)
-        monitor.begin(told, streams)
+        monitor.begin(pid, directory, log, attachments, streams, own_pids=own_pids, oom_urgent=oom_urgent)
         return monitor
 
     def close(self) -> None:
