@@ -312,9 +312,10 @@ async def test_a_spawner_that_may_not_fork_refuses_and_goes_on(bench: Bench, tmp
 async def test_who_launched_a_container_is_gone_in_the_first_quiet_moment(bench: Bench) -> None:
     link = await bench.run("sleep", "1000")
     children = Path(f"/proc/{link.monitor_pid}/task/{link.monitor_pid}/children")
-    # neither alive nor a zombie
-    while children.read_text().split() != [str(link.pid)]:
+    left = children.read_text().split()
+    while left != [str(link.pid)]:  # neither alive nor a zombie
         await asyncio.sleep(0.01)
+        left = children.read_text().split()
     await link.signal(9)
     await link.exited
 
