@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli import stub
-from tests.unit.cli.launch import command
+from tests.unit.cli.launch import SOURCE, command
 
 FORBIDDEN = {
     "json", "re", "enum", "typing", "dataclasses", "argparse", "socket", "subprocess", "pathlib", "click",
@@ -53,7 +53,9 @@ def test_a_hot_command_loads_nothing_heavy(tmp_path: Path, words: tuple[str, ...
     shown = f"' '.join(name + '=' + {loader} for name, module in [*sys.modules.items()])"
     after = f"open({str(report)!r}, 'w').write({shown})"
     with stub.serving(tmp_path, routes) as daemon:
-        # the first makes the file that the modules of the next come from
+        # the first makes the file that the modules of the next come from, of the sources as they are
+        for file in (SOURCE / "wharfie/cli/__pycache__").glob("*.modules"):
+            file.unlink()
         subprocess.run(command(daemon.host, "version"), capture_output=True, timeout=30)
         done = subprocess.run(command(daemon.host, *words, after=after), capture_output=True, timeout=30)
     assert done.returncode == 0, done.stderr

@@ -29,13 +29,19 @@ def preserved(options: dict[str, Any]) -> int:
         raise InvalidArgument("--preserve-fds cannot be negative")
     count = (int(listening) if listening.isascii() and listening.isdigit() else 0) + extra
     for fd in range(3, 3 + count):
-        try:
-            os.fstat(fd)
-        except OSError:
-            raise InvalidArgument(
-                f"preserving {count} descriptors failed: descriptor {fd} is not open"
-            ) from None
+        if not _was_handed(fd):
+            raise InvalidArgument(f"preserving {count} descriptors failed: descriptor {fd} is not open")
     return count
+
+
+def _was_handed(fd: int) -> bool:
+    """Whether a descriptor is the caller's: what this process opens itself closes on exec, and no container
+    may have it.
+    """
+    try:
+        return os.get_inheritable(fd)
+    except OSError:
+        return False
 
 
 def hand_over(options: dict[str, Any], pid: int, pidfd: int, console: int | None, kind: str) -> None:

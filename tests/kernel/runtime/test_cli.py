@@ -69,6 +69,10 @@ def runtime(box: Box) -> Runtime:
 
 def test_no_command_of_a_life_loads_what_is_heavy(runtime: Runtime) -> None:
     runtime.write(["sleep", "1000"])
+    # one command makes the file that the modules of the others come from, of the sources as they are
+    for file in Path(SOURCE, "wharfie/runtime/__pycache__").glob("*.modules"):
+        file.unlink()
+    runtime("--version")
     runtime.boot = REPORT + BOOT
     for words in (
         "create one", "start one", "state one", "exec one hostname", "kill one KILL", "delete --force one",
@@ -78,6 +82,21 @@ def test_no_command_of_a_life_loads_what_is_heavy(runtime: Runtime) -> None:
         loaded = set((runtime.box.directory / "modules").read_text().split())
         assert "wharfie.runtime.state" in loaded, words
         assert not loaded & HEAVY, words
+
+
+def test_a_descriptor_of_the_runtimes_own_is_never_handed_on(runtime: Runtime) -> None:
+    runtime.write(["sleep", "1000"])
+    runtime("run", "--detach", "one")
+    # where the caller has nothing open, the first that the command itself opens is
+    for command in (
+        ("run", "--preserve-fds", "1", "two"),
+        ("exec", "--preserve-fds", "1", "one", "hostname"),
+    ):
+        runtime(*command, fails=True)
+        said = json.loads(runtime.log.read_text().splitlines()[-1])["msg"]
+        assert said.endswith("preserving 1 descriptors failed: descriptor 3 is not open")
+    assert runtime("list", "--quiet") == "one\n"
+    runtime("delete", "--force", "one")
 
 
 def test_a_life_from_create_to_delete(runtime: Runtime, tmp_path: Path) -> None:
