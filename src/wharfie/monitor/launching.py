@@ -20,7 +20,7 @@ from wharfie.linux.credentials import die_with_parent
 from wharfie.linux.memory import own_pages
 from wharfie.linux.process import close_range
 from wharfie.logs import jsonfile
-from wharfie.monitor import launched, links, protocol
+from wharfie.monitor import launched, links, protocol, remains
 from wharfie.monitor.aside import sentence
 from wharfie.monitor.creation import create
 from wharfie.monitor.process import Stdio
@@ -136,6 +136,7 @@ class Launch:
             status = self._create(document, trees)
         except BaseException:
             links.remove_socket(directory)
+            remains.forget(directory)
             raise
         content = json.dumps({**status, "execs": {}}).encode("ascii")
         atomic_write(f"{place}/{protocol.STATUS_NAME}", content, sync=False)
@@ -154,6 +155,7 @@ class Launch:
         def meanwhile(cgroup: Cgroup) -> None:
             # the container's process is at work, on the other processor
             self._watch_memory(cgroup)
+            remains.note(self.fds["directory"], cgroup)
             if pipes is not None:
                 self._keep_streams(pipes)
 

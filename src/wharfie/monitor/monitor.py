@@ -28,7 +28,7 @@ from wharfie.linux.credentials import PR_SET_NAME, prctl, set_subreaper
 from wharfie.linux.libc import address, buffer
 from wharfie.linux.process import wait_pidfd
 from wharfie.logs.jsonfile import JsonFile
-from wharfie.monitor import launched, protocol
+from wharfie.monitor import launched, protocol, remains
 from wharfie.monitor.aside import Child
 from wharfie.monitor.execs import Execs
 from wharfie.monitor.launching import launch
@@ -172,17 +172,12 @@ class Monitor:
             cgroup.oom_acknowledge(self._oom_fd)
         except OSError:
             pass  # the cgroup is being removed
-        self._check_oom(cgroup)
+        self._tell_oom(cgroup.oom_kills())
 
-    def _check_oom(self, cgroup: Cgroup | None) -> bool:
-        try:
-            kills = 0 if cgroup is None else cgroup.oom_kills()
-        except (OSError, WharfieError):
-            kills = 0
+    def _tell_oom(self, kills: int) -> None:
         if kills > self._oom_kills:
             self._oom_kills = kills
             self.links.send({"event": "oom"})
-        return self._oom_kills > 0
 
     def _reap_orphans(self) -> None:
         known = {self.process.pid, *self.execs.pids().values()}
@@ -213,11 +208,10 @@ class Monitor:
             self._log.close()
             if self._log.lost:
                 warn(f"{self._log.lost} bytes of the log of {self.id} could not be written")
-        cgroup = self._cgroup()
-        oom = self._check_oom(cgroup)
-        record = ExitRecord(exit_code=exit_code, finished_at_ns=finished, oom_killed=oom)
+        group = self._count_kills()
+        record = ExitRecord(exit_code=exit_code, finished_at_ns=finished, oom_killed=self._oom_kills > 0)
         self._write_record(record)
-        self._remove_container(cgroup)
+        self._remove_container(group)
         self.execs.container_gone()
         self.links.close_listener()
         self.links.send({"event": "exit", **record.to_json()})
@@ -230,14 +224,30 @@ class Monitor:
         except OSError as error:
             warn(f"cannot record the end of {self.id}: {error}")
 
-    def _remove_container(self, cgroup: Cgroup | None) -> None:
+    def _count_kills(self) -> list[str] | None:
+        """Find the last news of a shortage of memory; the control group's directories, None if unknown."""
+        try:
+            counts, directories = remains.read(self.directory)
+        except OSError as error:
+            warn(f"what is left of {self.id} was not noted: {error}")
+            return None
+        try:
+            self._tell_oom(remains.oom_kills(counts))
+        except OSError:
+            pass  # no such control group here, or gone already
+        return directories
+
+    def _remove_container(self, group: list[str] | None) -> None:
         if self._oom_fd is not None:
             self.loop.forget(self._oom_fd)
             os.close(self._oom_fd)
             self._oom_fd = None
         try:
-            if cgroup is not None:
-                cgroup.destroy()
+            # the quick way first
+            if group is None or not remains.remove(group):
+                cgroup = self._cgroup()
+                if cgroup is not None:
+                    cgroup.destroy()
         except (OSError, WharfieError) as error:
             warn(f"cannot remove what is left of {self.id}: {error}")
         self.process.close_streams()

@@ -17,7 +17,7 @@ from wharfie.linux.credentials import set_subreaper
 from wharfie.linux.fd import close_all, eventfd
 from wharfie.linux.process import CLONE_PARENT, fork, fork_into
 from wharfie.logs import jsonfile
-from wharfie.monitor import launched, links, monitor, protocol, stdio
+from wharfie.monitor import launched, links, monitor, protocol, remains, stdio
 from wharfie.monitor.process import Stdio
 from wharfie.monitor.protocol import Attachment
 from wharfie.monitor.template import Template
@@ -40,7 +40,8 @@ def rehearse(directory: str, lock: int) -> None:
     os.mkdir(directory, 0o700)
     stage = _Stage(directory)
     try:
-        atomic_write(f"{directory}/{protocol.STATUS_NAME}", b'{"cgroup":"/wharfie-rehearsal"}', sync=False)
+        nowhere = f"{directory}/group"
+        atomic_write(f"{directory}/{remains.NAME}", f"{nowhere}/count\n{nowhere}".encode(), sync=False)
         for _ in range(LIVES):
             stage.play(lock)
     finally:

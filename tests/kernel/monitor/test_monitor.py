@@ -309,6 +309,23 @@ async def test_a_spawner_that_may_not_fork_refuses_and_goes_on(bench: Bench, tmp
         group.rmdir()
 
 
+async def test_a_group_whose_place_is_no_longer_noted_is_found(bench: Bench) -> None:
+    link = await bench.run("sleep", "1000")
+    Path(link.directory, "remains").unlink()
+    await link.signal(9)
+    await link.exited
+    assert not Path(f"/sys/fs/cgroup/memory/wharfie-test/{link.id}").exists()
+
+
+async def test_a_group_with_another_in_it_is_removed(bench: Bench) -> None:
+    link = await bench.run("sleep", "1000")
+    group = Path(f"/sys/fs/cgroup/memory/wharfie-test/{link.id}")
+    (group / "inner").mkdir()
+    await link.signal(9)
+    await link.exited
+    assert not group.exists()
+
+
 async def test_who_launched_a_container_is_gone_in_the_first_quiet_moment(bench: Bench) -> None:
     link = await bench.run("sleep", "1000")
     children = Path(f"/proc/{link.monitor_pid}/task/{link.monitor_pid}/children")

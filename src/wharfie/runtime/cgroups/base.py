@@ -69,9 +69,13 @@ class Cgroup:
         """Whether the group is frozen, or about to be."""
         raise TypeError("a Cgroup comes from open_cgroup")
 
+    def oom_file(self) -> str:
+        """The control file that counts what the kernel killed for want of memory, as ``oom_kill``."""
+        raise TypeError("a Cgroup comes from open_cgroup")
+
     def oom_kills(self) -> int:
         """How many processes the kernel has killed in it for want of memory."""
-        raise TypeError("a Cgroup comes from open_cgroup")
+        return files.flat_keyed(files.read_or(self.oom_file(), "")).get("oom_kill", 0)
 
     def oom_notifier(self) -> int | None:
         """A descriptor that poll(2) reports when memory runs out; the caller's to close."""

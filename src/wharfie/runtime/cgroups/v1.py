@@ -163,9 +163,9 @@ class V1Cgroup(Cgroup):
         finally:
             self.thaw()
 
-    def oom_kills(self) -> int:
-        """The ``oom_kill`` counter of memory.oom_control (Linux 4.13)."""
-        return files.flat_keyed(self.read("memory", "memory.oom_control")).get("oom_kill", 0)
+    def oom_file(self) -> str:
+        """memory.oom_control, which counts since Linux 4.13."""
+        return self._file("memory", "memory.oom_control")
 
     def oom_notifier(self) -> int | None:
         """An eventfd; it is also signalled when the group is removed (cgroup-v1/memory.rst, section 10)."""

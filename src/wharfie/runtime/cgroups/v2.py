@@ -211,9 +211,9 @@ class V2Cgroup(Cgroup):
             self._await("populated", 0, _FREEZE_SECONDS)
         super().destroy()
 
-    def oom_kills(self) -> int:
-        """The ``oom_kill`` counter of memory.events, groups below included."""
-        return files.flat_keyed(self.read("memory", "memory.events")).get("oom_kill", 0)
+    def oom_file(self) -> str:
+        """memory.events, which counts groups below too."""
+        return f"{self._directory}/memory.events"
 
     def oom_notifier(self) -> int | None:
         """memory.events itself, to be polled for POLLPRI."""
