@@ -61,7 +61,7 @@ def use(door: str) -> None:
     """Have modules load from the file of this door, "cli" or "runtime"."""
     path = path_of(door)
     found = read(path, sys.argv)
-    if found is None:
+    if found is None and may_keep(path):
         from wharfie.support.modulefile import make
 
         found = read(path, sys.argv) if make(door, path) else None
@@ -76,6 +76,14 @@ def use(door: str) -> None:
 def path_of(door: str) -> str:
     """Where this interpreter's file for a door lies."""
     return f"{PACKAGE}/{door}/__pycache__/{door}.{sys.implementation.cache_tag}.modules"
+
+
+def may_keep(path: str) -> bool:
+    """Whether this user may make the file; others need not load what makes it each time."""
+    directory = path.rpartition("/")[0]
+    if not posix.access(directory, posix.F_OK):
+        directory = directory.rpartition("/")[0]
+    return posix.access(directory, posix.W_OK)
 
 
 def read(path: str, words: list[str]) -> "tuple[Finder, list[tuple[str, CodeType]]] | None":

@@ -252,3 +252,12 @@ def test_where_it_cannot_be_kept_modules_load_one_by_one(tree: Path) -> None:
     shutil.rmtree(directory)
     directory.write_text("")
     assert version(tree)[:2] == ["miss", "wharfie-runtime"]
+
+
+def test_who_may_not_keep_it_does_not_pay_for_making_it(tree: Path) -> None:
+    show = (
+        "import posix; posix.access = lambda path, mode: mode != posix.W_OK; from wharfie import door; "
+        "door.use('runtime'); import wharfie.runtime.cli; print('wharfie.support.modulefile' in sys.modules)"
+    )
+    assert python(tree, ENTER + show) == ["False"]
+    assert not list((tree / "wharfie/runtime/__pycache__").glob("*.modules"))

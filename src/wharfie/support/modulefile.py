@@ -61,10 +61,7 @@ _STANDARD = ("__future__", "struct")
 
 
 def make(door: str, path: str) -> bool:
-    """Compile all modules and keep them at ``path``; False, and nothing done, where they cannot be kept."""
-    directory = os.path.dirname(path)
-    if not os.access(directory if os.path.isdir(directory) else os.path.dirname(directory), os.W_OK):
-        return False
+    """Compile all modules and keep them at ``path``; False where they cannot be kept."""
     sources = _Sources()
     commands: Commands = {
         command: tuple(sources.in_order(roots.split())) for command, roots in _COMMANDS[door].items()
@@ -79,7 +76,7 @@ def make(door: str, path: str) -> bool:
     header = MAGIC_NUMBER + len(index).to_bytes(4, "little") + os.urandom(8)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        os.makedirs(directory, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(temporary, "xb") as target:
             target.writelines((header, index, *(code for *_, code in sources.found.values())))
         os.replace(temporary, path)
