@@ -61,6 +61,7 @@ _NS_GET_NSTYPE = 0xB703
 _clone3 = system_call(Pointer, ULong, holding=True)
 _unshare = function("unshare", Int)
 _setns = function("setns", Int, Int)
+_sched_getcpu = function("sched_getcpu")
 _close_range = system_call(UInt, UInt, UInt)
 _pidfd_getfd = system_call(Int, Int, UInt)
 _sethostname = function("sethostname", String, ULong)
@@ -188,7 +189,43 @@ def start_time(pid: int) -> int:
 
     Raises ProcessLookupError or FileNotFoundError when there is no such process.
     """
-    return int(_stat_fields(pid)[19])
+    return birth(pid)[0]
+
+
+def birth(pid: int) -> tuple[int, int]:
+    """(its start time, the number of the processor it is on); raises as :func:`start_time`."""
+    fields = _stat_fields(pid)
+    return int(fields[19]), int(fields[36])
+
+
+class Elsewhere:
+    """While this lasts, the process is not on ``processor`` if another may be had: somebody else is there.
+
+    A scheduler that packs (as in small virtual machines, to let the other processors sleep) has parent and
+    child take turns on one, for as long as a start takes. sched_setaffinity(2).
+    """
+
+    __slots__ = ("_allowed", "_processor")
+
+    def __init__(self, processor: int) -> None:
+        self._processor = processor
+        self._allowed: set[int] = set()
+
+    def __enter__(self) -> None:
+        if _sched_getcpu() == self._processor:
+            self._allowed = os.sched_getaffinity(0)
+            _allow(self._allowed - {self._processor})
+
+    def __exit__(self, *_: object) -> None:
+        _allow(self._allowed)
+
+
+def _allow(processors: set[int]) -> None:
+    try:
+        if processors:
+            os.sched_setaffinity(0, processors)
+    except OSError:
+        pass  # taken out of our cpuset meanwhile: then it is the kernel's choice
 
 
 def process_state(pid: int) -> str:

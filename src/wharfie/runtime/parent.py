@@ -267,13 +267,14 @@ def _launch(
         finally:
             inner.close()
             entry.close()
-        if plan.rootfs is not None and plan.rootfs.get("volatile"):
-            container.mounts = _mounts_of(container.pid)
-        _assist(plan, container.pid, channel)
-        container.start_time = process.start_time(container.pid)
-        sources.close()
-        if meanwhile is not None:
-            meanwhile(container)
+        container.start_time, processor = process.birth(container.pid)
+        with process.Elsewhere(processor):
+            if plan.rootfs is not None and plan.rootfs.get("volatile"):
+                container.mounts = _mounts_of(container.pid)
+            _assist(plan, container.pid, channel)
+            sources.close()
+            if meanwhile is not None:
+                meanwhile(container)
         if start:
             _until_exec(channel, container)
         else:
