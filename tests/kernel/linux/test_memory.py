@@ -5,47 +5,57 @@ from __future__ import annotations
 import mmap
 import os
 import resource
+import struct
+from collections.abc import Callable
 
 from wharfie.linux.memory import own_pages
 
 PAGES = 512
 
 
-def test_a_child_copies_its_pages_before_it_writes_them() -> None:
-    shared = mmap.mmap(-1, PAGES * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    _write(shared)
+def _anonymous() -> mmap.mmap:
+    memory = mmap.mmap(-1, PAGES * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return memory
+
+
+def _faults_of_an_owner(write: Callable[[], None]) -> int:
+    """How many there are in a child that owns its pages and writes."""
+    reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
-        status = 1
         try:
             own_pages()
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            _write(shared)
-            status = int(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before > PAGES // 8)
+            write()
+            os.write(writer, struct.pack("q", resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before))
         finally:
-            os._exit(status)
-    assert os.waitpid(pid, 0)[1] == 0
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        (found,) = struct.unpack("q", pipe.read())
+    os.waitpid(pid, 0)
+    return int(found)
+
+
+def test_a_child_copies_its_pages_before_it_writes_them() -> None:
+    shared = _anonymous()
+
+    def write() -> None:
+        for at in range(0, len(shared), mmap.PAGESIZE):
+            shared[at] = 1
+
+    write()
+    assert _faults_of_an_owner(write) <= PAGES // 8
 
 
 def test_a_page_that_was_never_touched_stays_so() -> None:
-    half = mmap.mmap(-1, PAGES * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    half.madvise(mmap.MADV_NOHUGEPAGE)
+    half = _anonymous()
     for at in range(0, len(half), 2 * mmap.PAGESIZE):
         half[at] = 1
-    pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            own_pages()
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            for at in range(mmap.PAGESIZE, len(half), 2 * mmap.PAGESIZE):
-                half[at] = 1
-            status = int(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < PAGES // 2)
-        finally:
-            os._exit(status)
-    assert os.waitpid(pid, 0)[1] == 0
 
+    def write() -> None:
+        for at in range(mmap.PAGESIZE, len(half), 2 * mmap.PAGESIZE):
+            half[at] = 1
 
-def _write(memory: mmap.mmap) -> None:
-    for at in range(0, len(memory), mmap.PAGESIZE):
-        memory[at] = 1
+    assert _faults_of_an_owner(write) >= PAGES // 2
