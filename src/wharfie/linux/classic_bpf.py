@@ -20,4 +20,5 @@ X32_BIT = 0x40000000
 
 
 def instruction(code: int, constant: int, true: int = 0, false: int = 0) -> bytes:
+    """One instruction, as a program has it."""
     return struct.pack(INSTRUCTION, code, true, false, constant)

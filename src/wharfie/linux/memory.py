@@ -23,11 +23,15 @@ def own_pages() -> None:
     """Copy now, while nobody waits, what each first write would copy later, at up to 5 µs a page.
 
     What was never touched stays so: a page that is there costs the next fork, and the end, a microsecond
-    each. madvise(2), MADV_POPULATE_WRITE; before Linux 5.14 nothing happens.
+    each. madvise(2), MADV_POPULATE_WRITE; before Linux 5.14, and where a kernel does not tell of pages
+    (CONFIG_PROC_PAGE_MONITOR), nothing happens.
     """
-    for start, length in _runs():
-        if _madvise(start, length, MADV_POPULATE_WRITE):
-            return
+    try:
+        for start, length in _runs():
+            if _madvise(start, length, MADV_POPULATE_WRITE):
+                return
+    except OSError:
+        return
 
 
 def _runs() -> Iterator[tuple[int, int]]:

@@ -249,6 +249,13 @@ def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
         raise failure()
 
 
+def close_all_but(kept: int, first: int = 3) -> None:
+    """Close every descriptor from ``first`` on but one."""
+    if kept > first:
+        close_range(first, kept - 1)
+    close_range(max(first, kept + 1))
+
+
 def sethostname(name: str) -> None:
     """Set the host name of this UTS namespace."""
     encoded = paths.fsencode(name)

@@ -55,14 +55,12 @@ class Child:
         self.sock = ours
 
     def end(self) -> None:
-        """Close the socket and wait for the child's end; a second time nothing happens."""
-        if self._pid:
-            self.sock.close()
-            try:
-                os.waitpid(self._pid, 0)
-            except ChildProcessError:
-                pass  # with a container that has no pid namespace it may have been reaped as an orphan
-            self._pid = 0
+        """Close the socket and wait for the child's end."""
+        self.sock.close()
+        try:
+            os.waitpid(self._pid, 0)
+        except ChildProcessError:
+            pass  # with a container that has no pid namespace it may have been reaped as an orphan
 
 
 class Aside:

@@ -18,7 +18,7 @@ import posix as os
 from wharfie.errors import WharfieError
 from wharfie.linux.credentials import die_with_parent
 from wharfie.linux.memory import own_pages
-from wharfie.linux.process import close_range
+from wharfie.linux.process import close_all_but
 from wharfie.logs import jsonfile
 from wharfie.monitor import launched, links, protocol, remains
 from wharfie.monitor.aside import sentence
@@ -26,7 +26,7 @@ from wharfie.monitor.creation import create
 from wharfie.monitor.process import Stdio
 from wharfie.monitor.warn import warn
 from wharfie.support import json
-from wharfie.support.files import atomic_write
+from wharfie.support.files import atomic_write, unlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def launch(monitor: _socket.socket, control: int, held: int) -> None:
     launched.send(monitor, told, (*owned.values(), *mounts, *streams))
     if not launch.adopted:
         # the monitor says when there is time for this process's end; nothing is kept open until then
-        close_range(3, monitor.fileno() - 1)
-        close_range(monitor.fileno() + 1)
+        close_all_but(monitor.fileno())
         monitor.recv(1)
 
 
@@ -124,10 +123,7 @@ class Launch:
         place: str = self._care["directory"]
         directory = self.fds["directory"] = os.open(place, os.O_DIRECTORY | os.O_PATH | os.O_CLOEXEC)
         for name in (protocol.STATUS_NAME, protocol.EXIT_NAME):
-            try:
-                os.unlink(name, dir_fd=directory)
-            except FileNotFoundError:
-                continue
+            unlink(name, directory)
         log = self._care["log"]
         if log["driver"] != "none":
             self.fds["log"] = jsonfile.open_file(log["path"])
@@ -135,8 +131,8 @@ class Launch:
         try:
             status = self._create(document, trees)
         except BaseException:
-            links.remove_socket(directory)
-            remains.forget(directory)
+            unlink(protocol.SOCKET_NAME, directory)
+            unlink(remains.NAME, directory)
             raise
         content = json.dumps({**status, "execs": {}}).encode("ascii")
         atomic_write(f"{place}/{protocol.STATUS_NAME}", content, sync=False)

@@ -12,6 +12,7 @@ import posix as os
 
 from wharfie.monitor import protocol
 from wharfie.monitor.loop import GONE, READ, WRITE
+from wharfie.support.files import unlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,12 +149,12 @@ class Links:
             self._loop.forget(self._listener.fileno())
             self._listener.close()
             self._listener = None
-            remove_socket(self._directory)
+            unlink(protocol.SOCKET_NAME, self._directory)
 
 
 def listen(directory: int) -> int:
     """Make monitor.sock in an open directory, in place of one that a dead monitor left; its descriptor."""
-    remove_socket(directory)
+    unlink(protocol.SOCKET_NAME, directory)
     listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     try:
         listener.setblocking(False)
@@ -167,11 +168,3 @@ def listen(directory: int) -> int:
         listener.close()
         raise
     return listener.detach()
-
-
-def remove_socket(directory: int) -> None:
-    """Remove monitor.sock; that it is gone already is no error."""
-    try:
-        os.unlink(protocol.SOCKET_NAME, dir_fd=directory)
-    except FileNotFoundError:
-        return

@@ -39,6 +39,7 @@ from wharfie.monitor.protocol import Attachment, ExitRecord
 from wharfie.monitor.requests import Requests
 from wharfie.monitor.warn import warn
 from wharfie.runtime import join
+from wharfie.runtime.cgroups.files import oom_kills
 from wharfie.runtime.cgroups.select import open_cgroup
 from wharfie.support import json, paths
 from wharfie.support.files import atomic_write, read_file
@@ -232,7 +233,7 @@ class Monitor:
             warn(f"what is left of {self.id} was not noted: {error}")
             return None
         try:
-            self._tell_oom(remains.oom_kills(counts))
+            self._tell_oom(oom_kills(counts))
         except OSError:
             pass  # no such control group here, or gone already
         return directories
@@ -299,16 +300,15 @@ def main(
     os.close(held)
     received = launched.receive(launcher.sock)
     os.close(lock)
-    if received is not None:
-        loop = template.become(*received).loop
-        if received[0][launched.ADOPTED]:
-            launcher.end()
+    if received is None:
+        launcher.end()
+        return
+    loop = template.become(*received).loop
+    if not received[0][launched.ADOPTED]:
         # it has nothing left to do, and waits: its end takes a millisecond, not now when a program begins
         loop.run(quiet)
-        launcher.end()
-        loop.run()
-    else:
-        launcher.end()
+    launcher.end()
+    loop.run()
 
 
 def become() -> None:

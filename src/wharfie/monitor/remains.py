@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from wharfie.runtime.cgroups.base import Cgroup
 
 NAME = "remains"
-_COUNTER = b"oom_kill "
 
 
 def note(directory: int, cgroup: Cgroup) -> None:
@@ -31,25 +30,10 @@ def note(directory: int, cgroup: Cgroup) -> None:
         os.close(fd)
 
 
-def forget(directory: int) -> None:
-    """Take the file away; that there is none is no error."""
-    try:
-        os.unlink(NAME, dir_fd=directory)
-    except FileNotFoundError:
-        return
-
-
 def read(directory: str) -> tuple[str, list[str]]:
     """(the file with the count, the directories) of a container; raises OSError."""
     counts, *directories = read_file(f"{directory}/{NAME}").decode().split("\n")
     return counts, directories
-
-
-def oom_kills(counts: str) -> int:
-    """How often the kernel killed a process; raises OSError when the file is gone, and its group with it."""
-    content = read_file(counts)
-    at = content.find(_COUNTER)
-    return 0 if at < 0 else int(content[at + len(_COUNTER) :].split(b"\n", 1)[0])
 
 
 def remove(directories: list[str]) -> bool:

@@ -262,10 +262,7 @@ def _adjust_oom_score(value: str) -> None:
 
 def _close_but(plan: ProcessPlan, channel: sync.Channel) -> None:
     """Close every descriptor that the new process does not need."""
-    first, kept = 3 + plan.preserve_fds, channel.sock.fileno()
-    if kept > first:
-        process.close_range(first, kept - 1)
-    process.close_range(max(first, kept + 1))
+    process.close_all_but(channel.sock.fileno(), 3 + plan.preserve_fds)
 
 
 def _become(plan: ProcessPlan, channel: sync.Channel) -> None:

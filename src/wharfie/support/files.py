@@ -41,6 +41,14 @@ def atomic_write(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True
         raise
 
 
+def unlink(name: str, directory: int) -> None:
+    """Remove a file of an open directory; that there is none is no error."""
+    try:
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        return
+
+
 def read_file(path: str, limit: int = 1 << 20) -> bytes:
     """The content of a small file; raises OSError, or ValueError when it is longer than ``limit`` bytes."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

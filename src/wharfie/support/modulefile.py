@@ -8,6 +8,8 @@ import os
 import sys
 from _frozen_importlib_external import MAGIC_NUMBER, ExtensionFileLoader, PathFinder
 
+from wharfie.support.files import atomic_write
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,12 +76,10 @@ def make(door: str, path: str) -> bool:
         offset += len(code)
     index = marshal.dumps((modules, commands, sources.extensions))
     header = MAGIC_NUMBER + len(index).to_bytes(4, "little") + os.urandom(8)
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(temporary, "xb") as target:
-            target.writelines((header, index, *(code for *_, code in sources.found.values())))
-        os.replace(temporary, path)
+        content = b"".join((header, index, *(code for *_, code in sources.found.values())))
+        atomic_write(path, content, mode=0o644, sync=False)
     except OSError:
         return False  # a full or read-only disk: the modules load one by one
     return True

@@ -8,6 +8,9 @@ import resource
 import struct
 from collections.abc import Callable
 
+import pytest
+
+from wharfie.linux import memory
 from wharfie.linux.memory import own_pages
 
 PAGES = 512
@@ -59,3 +62,11 @@ def test_a_page_that_was_never_touched_stays_so() -> None:
             half[at] = 1
 
     assert _faults_of_an_owner(write) >= PAGES // 2
+
+
+def test_a_kernel_that_does_not_tell_of_pages_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> object:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(memory, "_runs", missing)
+    own_pages()

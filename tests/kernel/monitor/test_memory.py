@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import compileall
 import statistics
 import time
+from pathlib import Path
 
 import pytest
 
+import wharfie
 from bench.monitor_memory import all_logged, pss_kib
 from tests.kernel.monitor.bench import Bench
 
 MONITORS = 20
 LINES = 1000
 LIMIT_KIB = 1024
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """As an installation is: a spawner that had to compile its modules would keep the room that takes."""
+    assert compileall.compile_dir(Path(wharfie.__file__).parent, quiet=1)
 
 
 @pytest.mark.asyncio

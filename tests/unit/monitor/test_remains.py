@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from wharfie.monitor import remains
+from wharfie.runtime.cgroups.files import oom_kills
 
 V1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"
 V2 = "low 0\nhigh 0\nmax 12\noom 4\noom_kill 3\noom_group_kill 9\n"
@@ -42,19 +43,19 @@ def test_what_was_noted_is_read_in_its_order(tmp_path: Path) -> None:
 def test_kills_are_counted_in_either_version(tmp_path: Path, text: str) -> None:
     counts, _ = noted(tmp_path)
     Path(counts).write_text(text)
-    assert remains.oom_kills(counts) == 3
+    assert oom_kills(counts) == 3
 
 
 def test_an_old_kernel_does_not_count(tmp_path: Path) -> None:
     counts, _ = noted(tmp_path)
     Path(counts).write_text("oom_kill_disable 0\nunder_oom 0\n")
-    assert remains.oom_kills(counts) == 0
+    assert oom_kills(counts) == 0
 
 
 def test_a_group_that_is_gone_is_an_error(tmp_path: Path) -> None:
     counts, _ = noted(tmp_path)
     with pytest.raises(FileNotFoundError):
-        remains.oom_kills(counts)
+        oom_kills(counts)
 
 
 def test_empty_directories_are_removed_and_those_gone_already_are_fine(tmp_path: Path) -> None:
@@ -69,12 +70,3 @@ def test_a_directory_that_is_in_use_is_left_to_others(tmp_path: Path) -> None:
     Path(directories[0], "further").mkdir(parents=True)
     assert not remains.remove(directories)
     assert Path(directories[0], "further").exists()
-
-
-def test_forgetting_twice_is_fine(tmp_path: Path) -> None:
-    noted(tmp_path)
-    directory = os.open(tmp_path, os.O_PATH)
-    remains.forget(directory)
-    remains.forget(directory)
-    os.close(directory)
-    assert os.listdir(tmp_path) == []

@@ -75,7 +75,10 @@ class Cgroup:
 
     def oom_kills(self) -> int:
         """How many processes the kernel has killed in it for want of memory."""
-        return files.flat_keyed(files.read_or(self.oom_file(), "")).get("oom_kill", 0)
+        try:
+            return files.oom_kills(self.oom_file())
+        except OSError:
+            return 0  # no such controller here, or the group is gone
 
     def oom_notifier(self) -> int | None:
         """A descriptor that poll(2) reports when memory runs out; the caller's to close."""

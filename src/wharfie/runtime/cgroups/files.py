@@ -88,6 +88,12 @@ def flat_keyed(text: str) -> dict[str, int]:
     return result
 
 
+def oom_kills(path: str) -> int:
+    """The ``oom_kill`` counter of memory.oom_control or memory.events; raises OSError."""
+    _, found, rest = f"\n{read(path)}\n".partition("\noom_kill ")
+    return int(rest.partition("\n")[0]) if found else 0
+
+
 def children(path: str) -> list[str]:
     """Absolute paths of the groups right below ``path``; none when it is gone."""
     try:
